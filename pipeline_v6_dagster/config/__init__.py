@@ -1,0 +1,1 @@
+"""Validated settings and limits. Units are resolved here and nowhere else."""

@@ -1,0 +1,174 @@
+"""The shape of `risk_limits.json` and `pairs_universe.json`, key by key, as pydantic models.
+
+What the keys come to is `config.limits`. Keys that no field names are kept in `model_extra` for `doctor`.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from pipeline_v6_dagster.config.problems import problems_of, shorten
+from pipeline_v6_dagster.config.units import Count, Finite, NotNegative, Positive, Ratio, Switch
+from pipeline_v6_dagster.domain.attempt import SIDES
+from pipeline_v6_dagster.domain.errors import ConfigError, Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+
+class SharedLimits(_Keys):
+    """Keys that may stand at the global level or for a symbol. The older names are alternatives."""
+
+    max_leverage: Positive | None = None
+    min_notional: NotNegative | None = None
+    min_notional_usd: NotNegative | None = None
+    min_notional_usdt: NotNegative | None = None
+    max_order_notional: Positive | None = None
+    max_notional_usd: Positive | None = None
+
+
+class TierLimits(_Keys):
+    """One entry of `tiers`."""
+
+    per_symbol_nav_pct: Ratio | None = None
+
+
+class GlobalLimits(SharedLimits):
+    """Keys of `global`, which may as well stand at the top level."""
+
+    kill_switch: Switch | None = None
+    nav_freshness_seconds: Positive | None = None
+    fail_closed_on_nav_stale: Switch | None = None
+    restricted_symbols: list[str] | None = None
+    whitelist: list[str] | None = None
+    max_symbol_exposure_pct: Ratio | None = None
+    trade_equity_nav_pct: Ratio | None = None
+    max_trade_nav_pct: Ratio | None = None
+    max_portfolio_gross_nav_pct: Ratio | None = None
+    max_gross_nav_pct: Ratio | None = None
+    max_gross_exposure_pct: Ratio | None = None
+    max_concurrent_positions: Count | None = None
+    tiers: dict[str, TierLimits] | None = None
+    maker_fee_bps: Finite | None = None
+    taker_fee_bps: Finite | None = None
+    expected_slippage_bps: Finite | None = None
+
+
+class SymbolKeys(SharedLimits):
+    """One entry of `per_symbol`."""
+
+    enabled: Switch | None = None
+    max_nav_pct: Ratio | None = None
+    max_open_qty: NotNegative | None = None
+    block_sides: list[str] | None = None
+
+    @field_validator("block_sides")
+    @classmethod
+    def _are_sides(cls, sides: list[str] | None) -> list[str] | None:
+        unknown = [side for side in sides or () if side.upper() not in SIDES]
+        if unknown:
+            raise ValueError(f"may hold BUY, SELL, LONG and SHORT, not {', '.join(map(repr, unknown))}")
+        return sides
+
+
+class RiskLimitsFile(GlobalLimits):
+    """`risk_limits.json`: limits under `global` or at the top level, and per symbol."""
+
+    global_: GlobalLimits = Field(default_factory=GlobalLimits, alias="global")
+    per_symbol: dict[str, SymbolKeys] = Field(default_factory=dict)
+
+
+class UniverseCaps(_Keys):
+    """`caps` of a universe entry."""
+
+    max_nav_pct: Ratio | None = None
+    max_order_notional: Positive | None = None
+
+
+class UniverseKeys(_Keys):
+    """What the universe says of one symbol: an entry of `overrides`, or of `universe`."""
+
+    tier: str | None = None
+    enabled: Switch | None = None
+    status: str | None = None
+    target_leverage: Positive | None = None
+    max_leverage: Positive | None = None
+    min_notional: NotNegative | None = None
+    max_order_notional: Positive | None = None
+    max_nav_pct: Ratio | None = None
+    step_size: Positive | None = None
+    tick_size: Positive | None = None
+    caps: UniverseCaps | None = None
+
+
+class UniverseEntry(UniverseKeys):
+    """An entry of the `universe` list."""
+
+    symbol: str = Field(min_length=1)
+
+
+class PairsUniverseFile(_Keys):
+    """`pairs_universe.json`: `symbols` with `overrides`, or `universe`, or both."""
+
+    symbols: list[str] = Field(default_factory=list)
+    overrides: dict[str, UniverseKeys] = Field(default_factory=dict)
+    universe: list[UniverseEntry] = Field(default_factory=list, validate_default=True)
+
+    @field_validator("universe")
+    @classmethod
+    def _lists_each_once(cls, universe: list[UniverseEntry], info: ValidationInfo) -> list[UniverseEntry]:
+        # Symbols that are bad themselves are missing from the data, and named already.
+        if not universe and info.data.get("symbols") == []:
+            raise ValueError("must list at least one symbol, under `symbols` or `universe`")
+        counts = Counter(entry.symbol for entry in universe)
+        twice = [symbol for symbol, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"may list a symbol once, not {', '.join(map(repr, twice))}")
+        return universe
+
+
+def load_file(path: Path, model: type[Model]) -> Model:
+    """Read and validate one configuration file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, not JSON, or has bad values (all of them are named).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _refused(path, "is missing; put it there or set PIPELINE_V6_HOME or PIPELINE_V6_CONFIG_DIR") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(path, f"cannot be read: {error}") from None
+    try:
+        content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, f"is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise _refused(path, f"must hold a JSON object, not {shorten(content)}")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, str(path))) from None
+
+
+def _refused(path: Path, why: str) -> ConfigError:
+    return ConfigError([Problem(where=str(path), key="", value="", allowed=why)])
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a number")
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"{', '.join(twice)} stands twice in one object")
+    return content

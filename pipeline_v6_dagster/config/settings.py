@@ -1,0 +1,178 @@
+"""Settings from the environment: where things are, how often, how strict. Validated once, all at once."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline_v6_dagster.config.problems import problems_of
+from pipeline_v6_dagster.domain.errors import ConfigError
+
+INTERVAL_FLOOR_S = 5.0
+
+AttributePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ShadowSource(StrEnum):
+    """Who writes the shadow log."""
+
+    INTERNAL = "internal"
+    EXTERNAL = "external"
+
+
+class Settings(BaseModel):
+    """Every setting, by the environment variable that sets it. Paths are absolute once validated."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    home: Path = Field(alias="PIPELINE_V6_HOME", description="holds `logs/` and `config/`")
+    logs_dir: Path = Field(default=Path("logs"), alias="PIPELINE_V6_LOGS_DIR", description="the logs, if elsewhere")
+    config_dir: Path = Field(
+        default=Path("config"), alias="PIPELINE_V6_CONFIG_DIR", description="the configuration, if elsewhere"
+    )
+    heartbeat_interval_s: PositiveSeconds = Field(
+        default=600.0,
+        alias="PIPELINE_SHADOW_HEARTBEAT_INTERVAL",
+        description="seconds between head refreshes; below 5 it is 5",
+    )
+    compare_interval_s: PositiveSeconds = Field(
+        default=900.0, alias="PIPELINE_COMPARE_INTERVAL", description="seconds between compares; below 5 it is 5"
+    )
+    compare_limit: Annotated[int, Field(ge=1)] = Field(
+        default=500, alias="PIPELINE_COMPARE_SHADOW_LIMIT", description="how many newest diffs the summary covers"
+    )
+    head_limit: Annotated[int, Field(ge=1)] = Field(
+        default=100, alias="PIPELINE_SHADOW_HEAD_LIMIT", description="how many newest decisions the head covers"
+    )
+    min_sample: Annotated[int, Field(ge=1)] = Field(
+        default=200, alias="PIPELINE_COMPARE_MIN_SAMPLE", description="samples below which the summary is warmup"
+    )
+    match_tolerance_s: PositiveSeconds = Field(
+        default=900.0,
+        alias="PIPELINE_COMPARE_MATCH_TOLERANCE",
+        description="seconds within which a decision and an order without ids may pair",
+    )
+    upsize_tolerance_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.001,
+        alias="PIPELINE_COMPARE_UPSIZE_TOLERANCE",
+        description="relative excess of live over shadow size that is rounding, not an upsize",
+    )
+    alert_urls: tuple[str, ...] = Field(
+        default=(),
+        alias="PIPELINE_V6_ALERT_URLS",
+        description="where alerts go, besides the alert log; this version sends none",
+    )
+    shadow_source: ShadowSource = Field(
+        default=ShadowSource.INTERNAL,
+        alias="PIPELINE_V6_SHADOW_SOURCE",
+        description="`external` where the executor writes the shadow log itself",
+    )
+    risk_engine: AttributePath | None = Field(
+        default=None, alias="PIPELINE_V6_RISK_ENGINE", description="`module:attribute` of a desk's own risk engine"
+    )
+    sizer: AttributePath | None = Field(
+        default=None, alias="PIPELINE_V6_SIZER", description="`module:attribute` of a desk's own sizer"
+    )
+    router: AttributePath | None = Field(
+        default=None, alias="PIPELINE_V6_ROUTER", description="`module:attribute` of a desk's own router"
+    )
+    lock_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=30.0,
+        alias="PIPELINE_V6_LOCK_TIMEOUT",
+        description="seconds that a second writer of the same log waits before it leaves",
+    )
+
+    @field_validator("home", "logs_dir", "config_dir")
+    @classmethod
+    def _expand(cls, path: Path) -> Path:
+        try:
+            return path.expanduser()
+        except RuntimeError:
+            raise ValueError("names the folder of a user that does not exist") from None
+
+    @field_validator("heartbeat_interval_s", "compare_interval_s")
+    @classmethod
+    def _floor(cls, seconds: float) -> float:
+        return max(seconds, INTERVAL_FLOOR_S)
+
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _split(cls, urls: object) -> object:
+        return tuple(urls.replace(",", " ").split()) if isinstance(urls, str) else urls
+
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
+        home = self.home.absolute()
+        # The model is frozen for its users; this is the one place that completes it.
+        object.__setattr__(self, "home", home)
+        object.__setattr__(self, "logs_dir", home / self.logs_dir)
+        object.__setattr__(self, "config_dir", home / self.config_dir)
+        return self
+
+    # Inputs, written by the executor.
+
+    @property
+    def order_attempts(self) -> Path:
+        return self.logs_dir / "execution" / "orders_attempted.jsonl"
+
+    @property
+    def orders_executed(self) -> Path:
+        return self.logs_dir / "execution" / "orders_executed.jsonl"
+
+    @property
+    def order_metrics(self) -> Path:
+        return self.logs_dir / "execution" / "order_metrics.jsonl"
+
+    @property
+    def risk_vetoes(self) -> Path:
+        return self.logs_dir / "execution" / "risk_vetoes.jsonl"
+
+    @property
+    def position_state(self) -> Path:
+        return self.logs_dir / "execution" / "position_state.jsonl"
+
+    @property
+    def risk_limits(self) -> Path:
+        return self.config_dir / "risk_limits.json"
+
+    @property
+    def pairs_universe(self) -> Path:
+        return self.config_dir / "pairs_universe.json"
+
+    # Outputs, written by us.
+
+    @property
+    def shadow_log(self) -> Path:
+        return self.logs_dir / "pipeline_v6_shadow.jsonl"
+
+    @property
+    def shadow_head(self) -> Path:
+        return self.logs_dir / "state" / "pipeline_v6_shadow_head.json"
+
+    @property
+    def compare_diffs(self) -> Path:
+        return self.logs_dir / "pipeline_v6_compare.jsonl"
+
+    @property
+    def compare_summary(self) -> Path:
+        return self.logs_dir / "state" / "pipeline_v6_compare_summary.json"
+
+
+def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:
+    """Settings from `environ`; `cwd` is the home where none is named. An empty variable counts as not set.
+
+    Raises:
+        ConfigError: naming every variable that cannot be used.
+    """
+    names = {field.alias for field in Settings.model_fields.values() if field.alias}
+    given: dict[str, object] = {name: environ[name] for name in names if environ.get(name, "").strip()}
+    home = environ.get("PIPELINE_V6_HOME", "").strip()
+    # A `~` stays at the front, where the field expands it.
+    given["PIPELINE_V6_HOME"] = home if home.startswith("~") else cwd / home
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, "environment")) from None

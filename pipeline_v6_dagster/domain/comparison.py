@@ -1,0 +1,144 @@
+"""A decision beside what live did: the two sides, how they were paired, how far apart they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.live import Leg
+
+
+class LiveOutcome(StrEnum):
+    """What became of an attempt on the live side."""
+
+    EXECUTED = "executed"
+    VETOED = "vetoed"
+    ERROR = "error"
+    UNRESOLVED = "unresolved"
+
+
+class MismatchKind(StrEnum):
+    """How the two sides agree. LIVE_ONLY is an order that no decision explains; it is not a sample."""
+
+    MATCH = "match"
+    MATCH_VETO = "match_veto"
+    SHADOW_ALLOWED_LIVE_ABSENT = "shadow_allowed_live_absent"
+    SHADOW_VETOED_LIVE_EXECUTED = "shadow_vetoed_live_executed"
+    LIVE_ONLY = "live_only"
+
+
+class MatchMethod(StrEnum):
+    """What paired the two sides."""
+
+    INTENT_ID = "intent_id"
+    ATTEMPT_ID = "attempt_id"
+    TIME = "time"
+
+
+class RootCause(StrEnum):
+    """Why a decision and an order differ. Closed."""
+
+    SHADOW_RULE = "shadow_rule"
+    NAV_STALE = "nav_stale"
+    LIVE_VETO = "live_veto"
+    LIVE_ERROR = "live_error"
+    UNRESOLVED = "unresolved"
+    NO_DECISION = "no_decision"
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(slots=True)
+class ShadowSide:
+    """What compare needs of a shadow row. Quantities in the base asset, money in USD, times epoch s.
+
+    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order.
+    """
+
+    decision_id: str
+    symbol: str
+    side: Side | None
+    intent_id: str | None
+    attempt_id: str | None
+    as_of: float
+    is_allowed: bool
+    reasons: tuple[str, ...]
+    is_reduce_only: bool
+    price: float | None
+    quote_notional: float | None
+    sized_qty: float | None
+    sized_gross_usd: float | None
+    expected_slippage_bps: float | None
+    route: str | None
+    config_hash: str | None
+
+    @property
+    def has_id(self) -> bool:
+        """Whether an id can pair it."""
+        return self.intent_id is not None or self.attempt_id is not None
+
+    @property
+    def gross_usd(self) -> float | None:
+        """What live is measured against: the sized gross, else what was asked for (also where it was denied)."""
+        return self.sized_gross_usd or self.quote_notional
+
+
+@dataclass(slots=True)
+class LiveSide:
+    """What compare says of the live side of one decision. None: not measured.
+
+    Sizes are of the opening legs only, except for a reduce-only intent; `legs` holds all of them.
+    """
+
+    legs: tuple[Leg, ...]
+    requested_qty: float | None
+    executed_qty: float | None
+    avg_price: float | None
+    executed_gross_usd: float | None
+    gross_usd: float | None
+    fees_usd: float | None
+    first_ack_ts: float | None
+    last_fill_ts: float | None
+    status: str | None
+    reason: str | None
+
+
+@dataclass(slots=True)
+class Diff:
+    """One settled decision, or one live order that no decision explains. Null means not measured."""
+
+    symbol: str | None
+    ts: float
+    decision_id: str | None
+    intent_id: str | None
+    side: Side | None
+    match_method: MatchMethod | None
+    match_dt_s: float | None
+    live_outcome: LiveOutcome
+    mismatch_kind: MismatchKind
+    veto_mismatch: bool | None
+    size_pct_diff: float | None
+    sizing_diff_pct: float | None
+    is_upsize: bool | None
+    slippage_diff_bps: float | None
+    impact_usd: float | None
+    root_cause: RootCause | None
+    shadow: ShadowSide | None
+    live: LiveSide | None
+    revision_of: str | None = None
+    heartbeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePolicy:
+    """The settings of a comparison. Seconds and ratios.
+
+    `order_lead_s` is how far an order may precede the logging of its attempt; `settle_grace_s` how long after
+    a cancel or an error another order of the same intent is waited for.
+    """
+
+    tolerance_s: float
+    upsize_tolerance_ratio: float
+    lot_steps: Mapping[str, float]
+    order_lead_s: float = 2.0
+    settle_grace_s: float = 5.0
+    revision_horizon_s: float = 86_400.0

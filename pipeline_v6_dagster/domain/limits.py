@@ -1,0 +1,61 @@
+"""Limits as the decision needs them: resolved, in one unit, one number where several sources limit the same thing.
+
+How configuration files become these is `config.limits`. All ratios are fractions of NAV; None means that
+nothing is configured and the limit does not deny.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline_v6_dagster.domain.attempt import Side
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolLimits:
+    """What holds for one symbol, the global, symbol and universe limits already combined.
+
+    Minima are the largest, maxima the smallest of their sources.
+    """
+
+    symbol: str
+    is_known: bool
+    is_enabled: bool = True
+    tier: str | None = None
+    target_leverage: float | None = None
+    max_leverage: float | None = None
+    min_notional_usd: float | None = None
+    max_order_notional_usd: float | None = None
+    max_symbol_nav_ratio: float | None = None
+    max_open_qty: float | None = None
+    block_sides: frozenset[Side] = frozenset()
+    lot_step: float | None = None
+    tick_size: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All limits of one configuration; `config_hash` names it (16 hex digits over the resolved content).
+
+    `fallback` holds the global limits for a symbol that the universe does not know.
+    """
+
+    symbols: Mapping[str, SymbolLimits]
+    fallback: SymbolLimits
+    restricted_symbols: frozenset[str] = frozenset()
+    whitelist: frozenset[str] | None = None
+    is_kill_switch_on: bool = False
+    nav_freshness_s: float | None = None
+    is_fail_closed_on_nav_stale: bool = True
+    trade_equity_nav_ratio: float = 0.15
+    max_trade_nav_ratio: float = 0.10
+    max_portfolio_gross_nav_ratio: float | None = None
+    max_concurrent_positions: int | None = None
+    tier_nav_ratios: Mapping[str, float] = field(default_factory=dict)
+    maker_fee_bps: float = 2.0
+    taker_fee_bps: float = 5.0
+    expected_slippage_bps: float = 0.0
+    config_hash: str = ""
+
+    def of(self, symbol: str) -> SymbolLimits:
+        """The limits of `symbol`; those of an unknown symbol where the universe does not list it."""
+        return self.symbols.get(symbol, self.fallback)

@@ -1,0 +1,131 @@
+"""What the live executor did: its events, the orders folded from them, its vetoes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline_v6_dagster.domain.attempt import Side
+
+
+class EventKind(StrEnum):
+    """What a row of `orders_executed.jsonl` says of an order. FLAT is a row that is an order by itself."""
+
+    ACK = "ack"
+    FILL = "fill"
+    ERROR = "error"
+    FLAT = "flat"
+
+
+class OrderStatus(StrEnum):
+    """The exchange's own words for the state of an order."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+
+
+# The reduce leg of a flip carries its attempt's id with this suffix.
+REDUCE_SUFFIX = "_reduce"
+
+UNFILLED_ENDS = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
+ENDED = UNFILLED_ENDS | {OrderStatus.FILLED}
+
+
+@dataclass(slots=True)
+class OrderEvent:
+    """One usable row. `ts` is when it was logged (epoch s). None where the row does not say.
+
+    `executed_qty` and `avg_price` of a fill are cumulative per order, as the exchange reports them.
+    `lot_step` is the exchange's own filter where the row carries it.
+    """
+
+    kind: EventKind
+    ts: float
+    symbol: str | None
+    side: Side | None
+    intent_id: str | None
+    attempt_id: str | None
+    order_id: str
+    is_reduce_only: bool
+    requested_qty: float | None
+    executed_qty: float | None
+    avg_price: float | None
+    fees_usd: float | None
+    gross_usd: float | None
+    status: OrderStatus | None
+    reason: str | None
+    lot_step: float | None
+
+
+@dataclass(slots=True)
+class Veto:
+    """A live veto. `side` is None where the row does not name it."""
+
+    ts: float
+    symbol: str | None
+    side: Side | None
+    intent_id: str | None
+    attempt_id: str | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Leg:
+    """One exchange order, folded from its events. Times are log times (epoch s)."""
+
+    order_id: str
+    is_reduce_only: bool
+    requested_qty: float | None = None
+    executed_qty: float | None = None
+    avg_price: float | None = None
+    fees_usd: float | None = None
+    gross_usd: float | None = None
+    status: OrderStatus | None = None
+    lot_step: float | None = None
+    first_ts: float = 0.0
+    last_ts: float = 0.0
+    first_ack_ts: float | None = None
+    last_fill_ts: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing more is to come: filled and the fill seen, or ended without (the rest of) a fill.
+
+        An ack that says FILLED is not enough: quantity and price come with the fill row.
+        """
+        if self.status is OrderStatus.FILLED:
+            return self.executed_qty is not None or self.gross_usd is not None
+        return self.status in UNFILLED_ENDS
+
+    @property
+    def is_rejected(self) -> bool:
+        """The exchange refused it and nothing was executed."""
+        return self.status is OrderStatus.REJECTED and not self.executed_qty
+
+
+@dataclass(slots=True)
+class LiveOrder:
+    """All orders that the executor sent for one intent. Legs stand in the order of their first event."""
+
+    symbol: str | None
+    side: Side | None
+    intent_id: str | None
+    attempt_id: str | None
+    legs: list[Leg]
+
+    @property
+    def first_ts(self) -> float:
+        """Log time of the first event (epoch s)."""
+        return min(leg.first_ts for leg in self.legs)
+
+    @property
+    def last_ts(self) -> float:
+        """Log time of the newest event (epoch s)."""
+        return max(leg.last_ts for leg in self.legs)
+
+    @property
+    def has_id(self) -> bool:
+        """Whether an id can pair it."""
+        return self.intent_id is not None or self.attempt_id is not None

@@ -1,0 +1,41 @@
+"""Why a line of input was not used. Every such line is counted under exactly one of these names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rejection(StrEnum):
+    """A malformed line: nothing in it can be trusted."""
+
+    BLANK = "blank"
+    TORN = "torn"
+    TOO_LONG = "too_long"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_FINITE = "not_finite"
+    NOT_OBJECT = "not_object"
+    BAD_FIELD = "bad_field"
+    NO_TIME = "no_time"
+
+
+class Drop(StrEnum):
+    """A well-formed row that is not evidence."""
+
+    UNKNOWN_EVENT = "unknown_event"
+    DRY_RUN = "dry_run"
+    NO_SYMBOL = "no_symbol"
+    NO_ORDER_ID = "no_order_id"
+    HEARTBEAT = "heartbeat"
+    UNMATCHED_VETO = "unmatched_veto"
+    UNMATCHED_ERROR = "unmatched_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What a parser returns in the place of a record."""
+
+    kind: Rejection | Drop
+
+
+Counts = Mapping[str, int]

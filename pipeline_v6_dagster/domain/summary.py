@@ -1,0 +1,127 @@
+"""What the comparison adds up to: the head of the shadow log, the compare summary, status and verdict."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """The traffic light of the summary. WARMUP wins over the colours: it is informational only."""
+
+    NO_DATA = "no_data"
+    WARMUP = "warmup"
+    RED = "red"
+    AMBER = "amber"
+    GREEN = "green"
+
+
+class Verdict(StrEnum):
+    """Whether the evidence supports flipping v6 on."""
+
+    PASS = "PASS"  # noqa: S105 -- a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NO_DATA = "NO_DATA"
+
+
+@dataclass(slots=True)
+class Quantiles:
+    """Mean, median and 95th percentile; all None where there is nothing to measure."""
+
+    mean: float | None
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(slots=True)
+class SizingStats:
+    """p50 and p95 of |sizing_diff_pct| (ratios) over `sample_size` diffs that have one."""
+
+    p50: float | None
+    p95: float | None
+    upsize_count: int
+    sample_size: int
+
+
+@dataclass(slots=True)
+class Upsize:
+    """One order placed larger than asked for. `ratio` is live over shadow gross; `excess_usd` their difference."""
+
+    decision_id: str | None
+    intent_id: str | None
+    symbol: str | None
+    side: str | None
+    ts: float
+    ratio: float | None
+    excess_usd: float | None
+
+
+@dataclass(slots=True)
+class SymbolSlice:
+    """The window's diffs of one symbol."""
+
+    sample_size: int
+    veto_mismatch_pct: float | None
+    upsize_count: int
+    impact_usd: float | None
+
+
+@dataclass(slots=True)
+class Coverage:
+    """How much of the window's evidence has two sides."""
+
+    matched: int
+    live_only: int
+    unresolved: int
+    by_method: dict[str, int]
+
+
+@dataclass(slots=True)
+class Judgement:
+    """A verdict and why."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Window:
+    """The span that a head or a summary covers (epoch s)."""
+
+    limit: int
+    first_ts: float | None
+    last_ts: float | None
+
+
+@dataclass(slots=True)
+class Summary:
+    """The compare summary, before status and verdict are added."""
+
+    sample_size: int
+    veto_mismatch_pct: float | None
+    size_diff_stats: Quantiles
+    slippage_diff_bps: Quantiles
+    sizing_diff_stats: SizingStats
+    is_warmup: bool
+    warmup_reason: str | None
+    min_sample_size: int
+    mismatch_kinds: dict[str, int]
+    root_causes: dict[str, int]
+    coverage: Coverage
+    by_symbol: dict[str, SymbolSlice]
+    upsizes: tuple[Upsize, ...]
+    window: Window
+
+
+@dataclass(slots=True)
+class Head:
+    """The state of the shadow log, over the newest decisions."""
+
+    generated_ts: float
+    total: int
+    allowed: int
+    vetoed: int
+    last_decision: dict[str, Any] | None
+    veto_reasons: dict[str, int]
+    window: Window
+    log: dict[str, Any]

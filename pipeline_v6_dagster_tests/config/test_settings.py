@@ -1,0 +1,215 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource, load_settings
+from pipeline_v6_dagster.domain.errors import ConfigError
+from pipeline_v6_dagster_tests.builders import unhurried
+
+CWD = Path("/srv/bot")
+
+DEFAULTS = {
+    "home": CWD,
+    "logs_dir": CWD / "logs",
+    "config_dir": CWD / "config",
+    "heartbeat_interval_s": 600.0,
+    "compare_interval_s": 900.0,
+    "compare_limit": 500,
+    "head_limit": 100,
+    "min_sample": 200,
+    "match_tolerance_s": 900.0,
+    "upsize_tolerance_ratio": 0.001,
+    "alert_urls": (),
+    "shadow_source": ShadowSource.INTERNAL,
+    "risk_engine": None,
+    "sizer": None,
+    "router": None,
+    "lock_timeout_s": 30.0,
+}
+
+GIVEN = [
+    ("PIPELINE_SHADOW_HEARTBEAT_INTERVAL", "60", "heartbeat_interval_s", 60.0),
+    ("PIPELINE_COMPARE_INTERVAL", " 7.5 ", "compare_interval_s", 7.5),
+    ("PIPELINE_COMPARE_SHADOW_LIMIT", "1", "compare_limit", 1),
+    ("PIPELINE_SHADOW_HEAD_LIMIT", "7", "head_limit", 7),
+    ("PIPELINE_COMPARE_MIN_SAMPLE", "25", "min_sample", 25),
+    ("PIPELINE_COMPARE_MATCH_TOLERANCE", "0.5", "match_tolerance_s", 0.5),
+    ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "0", "upsize_tolerance_ratio", 0.0),
+    (
+        "PIPELINE_V6_ALERT_URLS",
+        "slack://a, json://b\n mailto://c",
+        "alert_urls",
+        ("slack://a", "json://b", "mailto://c"),
+    ),
+    ("PIPELINE_V6_SHADOW_SOURCE", "external", "shadow_source", ShadowSource.EXTERNAL),
+    ("PIPELINE_V6_RISK_ENGINE", "desk.risk:Engine", "risk_engine", "desk.risk:Engine"),
+    ("PIPELINE_V6_SIZER", "desk:make.sizer", "sizer", "desk:make.sizer"),
+    ("PIPELINE_V6_ROUTER", "_desk:router_2", "router", "_desk:router_2"),
+    ("PIPELINE_V6_LOCK_TIMEOUT", "0", "lock_timeout_s", 0.0),
+    ("PIPELINE_V6_HOME", "/data/bot", "home", Path("/data/bot")),
+    ("PIPELINE_V6_LOGS_DIR", "/data/logs", "logs_dir", Path("/data/logs")),
+    ("PIPELINE_V6_CONFIG_DIR", "/data/config", "config_dir", Path("/data/config")),
+]
+
+BAD = [
+    *(
+        (interval, value)
+        for interval in (
+            "PIPELINE_SHADOW_HEARTBEAT_INTERVAL",
+            "PIPELINE_COMPARE_INTERVAL",
+            "PIPELINE_COMPARE_MATCH_TOLERANCE",
+        )
+        for value in ("0", "-1", "-0.0", "nan", "inf", "1e999", "soon", "5 s", "True")
+    ),
+    *(
+        (count, value)
+        for count in ("PIPELINE_COMPARE_SHADOW_LIMIT", "PIPELINE_SHADOW_HEAD_LIMIT", "PIPELINE_COMPARE_MIN_SAMPLE")
+        for value in ("0", "-5", "1.5", "nan", "many")
+    ),
+    ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "-0.001"),
+    ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "nan"),
+    ("PIPELINE_V6_LOCK_TIMEOUT", "-1"),
+    ("PIPELINE_V6_LOCK_TIMEOUT", "inf"),
+    ("PIPELINE_V6_SHADOW_SOURCE", "both"),
+    ("PIPELINE_V6_HOME", "~nobody-has-this-name/x"),
+    ("PIPELINE_V6_LOGS_DIR", "~nobody-has-this-name"),
+    ("PIPELINE_V6_CONFIG_DIR", "~nobody-has-this-name"),
+]
+
+
+def load(**environ: str) -> Settings:
+    return load_settings(environ, CWD)
+
+
+def refusal(**environ: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(**environ)
+    return caught.value
+
+
+def test_without_variables_every_setting_has_its_default() -> None:
+    assert load().model_dump() == DEFAULTS
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+def test_an_empty_variable_counts_as_not_set(empty: str) -> None:
+    names = [field.alias for field in Settings.model_fields.values() if field.alias]
+    assert load(**dict.fromkeys(names, empty)).model_dump() == DEFAULTS
+
+
+@pytest.mark.parametrize(("name", "text", "field", "value"), GIVEN)
+def test_a_variable_sets_its_field_and_no_unrelated_one(name: str, text: str, field: str, value: Any) -> None:
+    changed = {field: value}
+    if name == "PIPELINE_V6_HOME":
+        changed |= {"logs_dir": value / "logs", "config_dir": value / "config"}
+    assert load(**{name: text}).model_dump() == DEFAULTS | changed
+
+
+def test_every_field_is_set_by_a_variable_that_is_tested_above() -> None:
+    aliases = {name: field.alias for name, field in Settings.model_fields.items()}
+    assert {field: name for name, _, field, _ in GIVEN} == aliases
+
+
+@pytest.mark.parametrize("name", ["PIPELINE_SHADOW_HEARTBEAT_INTERVAL", "PIPELINE_COMPARE_INTERVAL"])
+@pytest.mark.parametrize(("text", "seconds"), [("0.001", 5.0), ("4.99", 5.0), ("5", 5.0), ("5.01", 5.01)])
+def test_an_interval_below_the_floor_is_the_floor(name: str, text: str, seconds: float) -> None:
+    settings = load(**{name: text})
+    chosen = {
+        "PIPELINE_SHADOW_HEARTBEAT_INTERVAL": settings.heartbeat_interval_s,
+        "PIPELINE_COMPARE_INTERVAL": settings.compare_interval_s,
+    }
+    assert chosen.pop(name) == seconds
+    assert all(other >= 600 for other in chosen.values())
+
+
+def test_the_match_tolerance_has_no_floor() -> None:
+    assert load(PIPELINE_COMPARE_MATCH_TOLERANCE="0.1").match_tolerance_s == 0.1
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_named_with_its_key_and_what_is_allowed(name: str, value: str) -> None:
+    (problem,) = refusal(**{name: value}).problems
+    assert problem.where == "environment"
+    assert problem.key == name
+    assert problem.value == repr(value)
+    assert problem.allowed.startswith(("must be ", "names "))
+
+
+def test_all_bad_values_stand_in_one_error_of_one_line() -> None:
+    bad = {
+        "PIPELINE_COMPARE_INTERVAL": "-3",
+        "PIPELINE_COMPARE_MIN_SAMPLE": "few",
+        "PIPELINE_V6_SHADOW_SOURCE": "both",
+        "PIPELINE_V6_LOGS_DIR": "~nobody-has-this-name",
+    }
+    error = refusal(PIPELINE_SHADOW_HEAD_LIMIT="9", **bad)
+    assert {problem.key: problem.value for problem in error.problems} == {key: repr(text) for key, text in bad.items()}
+    text = str(error)
+    assert "PIPELINE_COMPARE_INTERVAL = '-3': must be greater than 0" in text
+    assert "'internal' or 'external'" in text
+    assert "PIPELINE_SHADOW_HEAD_LIMIT" not in text
+    assert "\n" not in text
+    assert error.exit_code == 65
+
+
+def test_a_relative_home_is_below_the_current_directory() -> None:
+    assert load(PIPELINE_V6_HOME="data").logs_dir == CWD / "data" / "logs"
+
+
+def test_a_relative_override_is_below_the_home() -> None:
+    settings = load(PIPELINE_V6_HOME="/data", PIPELINE_V6_LOGS_DIR="var/logs", PIPELINE_V6_CONFIG_DIR="../etc")
+    assert settings.logs_dir == Path("/data/var/logs")
+    assert settings.config_dir == Path("/data/../etc")
+
+
+def test_a_tilde_is_the_users_own_folder_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ops")
+    settings = load(PIPELINE_V6_HOME="~/bot", PIPELINE_V6_LOGS_DIR="~/logs", PIPELINE_V6_CONFIG_DIR="~")
+    assert settings.home == Path("/home/ops/bot")
+    assert settings.logs_dir == Path("/home/ops/logs")
+    assert settings.config_dir == Path("/home/ops")
+
+
+def test_an_override_of_one_folder_leaves_the_other_at_home() -> None:
+    settings = load(PIPELINE_V6_LOGS_DIR="/var/log/bot")
+    assert settings.order_attempts == Path("/var/log/bot/execution/orders_attempted.jsonl")
+    assert settings.shadow_log == Path("/var/log/bot/pipeline_v6_shadow.jsonl")
+    assert settings.compare_summary == Path("/var/log/bot/state/pipeline_v6_compare_summary.json")
+    assert settings.risk_limits == CWD / "config" / "risk_limits.json"
+
+
+def test_files_have_the_names_of_the_contract() -> None:
+    settings = load()
+    names = {
+        "order_attempts": "logs/execution/orders_attempted.jsonl",
+        "orders_executed": "logs/execution/orders_executed.jsonl",
+        "order_metrics": "logs/execution/order_metrics.jsonl",
+        "risk_vetoes": "logs/execution/risk_vetoes.jsonl",
+        "position_state": "logs/execution/position_state.jsonl",
+        "risk_limits": "config/risk_limits.json",
+        "pairs_universe": "config/pairs_universe.json",
+        "shadow_log": "logs/pipeline_v6_shadow.jsonl",
+        "shadow_head": "logs/state/pipeline_v6_shadow_head.json",
+        "compare_diffs": "logs/pipeline_v6_compare.jsonl",
+        "compare_summary": "logs/state/pipeline_v6_compare_summary.json",
+    }
+    assert {role: getattr(settings, role) for role in names} == {role: CWD / name for role, name in names.items()}
+
+
+ENVIRONMENT_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+
+
+@unhurried
+@given(st.dictionaries(st.sampled_from([name for name, *_ in GIVEN]), ENVIRONMENT_TEXT | st.sampled_from("~059-.")))
+def test_any_environment_gives_settings_or_an_error_that_names_a_variable_of_it(environ: dict[str, str]) -> None:
+    try:
+        settings = load_settings(environ, CWD)
+    except ConfigError as error:
+        assert {problem.key for problem in error.problems} <= environ.keys()
+    else:
+        assert min(settings.heartbeat_interval_s, settings.compare_interval_s) >= 5
+        assert settings.logs_dir.is_absolute()
+        assert settings.config_dir.is_absolute()
