@@ -1,0 +1,240 @@
+"""An append-only JSONL log of ours: blocks appended whole, torn ends cut, rotated, read backward."""
+
+import gzip
+import os
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder
+from pipeline_v6_dagster.storage.generations import (
+    archive_path,
+    archives,
+    open_generations,
+    rotated_path,
+    rotations,
+    waiting_archive_path,
+    waiting_archives,
+)
+
+MAX_BYTES = 10_000_000
+KEPT_ROTATIONS = 5
+_READ_BYTES = 1 << 16
+# The fastest level halves the time of the next, for archives that are a fifth larger.
+_COMPRESSION = 1
+# An archive is as big as a rotation plus its last block; one with a giant block is read from the disk.
+_SPOOL_BYTES = 4 * MAX_BYTES
+# What a torn line of ours begins with: an object, or the zeros that a power failure leaves.
+_TORN_STARTS = (b"{", b"\0")
+
+
+class LineKind(Enum):
+    """What a whole line of a log is to its block."""
+
+    INNER = "inner"
+    BLOCK_END = "block_end"
+    FOREIGN = "foreign"
+
+
+class JsonlLog:
+    """One log. Only one process may write at a time (`storage.lock`); any may read.
+
+    `kind_of` classifies a whole line (without its newline). What follows the last end of a block was not
+    written to its end and is cut by `recover`; a line that is not ours is never cut.
+    """
+
+    def __init__(self, path: Path, kind_of: Callable[[bytes], LineKind], max_bytes: int = MAX_BYTES) -> None:
+        self.path = path
+        self._kind_of = kind_of
+        self._max_bytes = max_bytes
+
+    def recover(self) -> int:
+        """Cut what a killed writer left behind; returns the number of bytes cut.
+
+        Raises:
+            DataError: the file ends in lines that are not ours; nothing is changed.
+            StorageError: it cannot be read or cut.
+        """
+        try:
+            with self.path.open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                end = size
+                for line_end, line in _lines_backward(file, size):
+                    end = line_end
+                    kind = self._kind_of_end(line)
+                    if kind is LineKind.BLOCK_END:
+                        break
+                    if kind is LineKind.FOREIGN:
+                        raise DataError(f"{self.path}: holds lines of another program; move it elsewhere")
+                    end -= len(line)
+                if end < size:
+                    file.truncate(end)
+                    os.fsync(file.fileno())
+                return size - end
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot be recovered: {error.strerror or error}") from error
+
+    def _kind_of_end(self, line: bytes) -> LineKind:
+        if line.endswith(b"\n"):
+            return self._kind_of(line[:-1])
+        return LineKind.INNER if line.startswith(_TORN_STARTS) else LineKind.FOREIGN
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Append one block: one write, one fsync. Rotates first where the file has reached its size.
+
+        Raises:
+            StorageError: it cannot be written. What is there of the block is cut by the next `recover`.
+        """
+        if not lines:
+            return
+        block = b"\n".join(lines) + b"\n"
+        try:
+            make_folder(self.path.parent)
+            self._rotate_if_full()
+            is_new = not self.path.exists()
+            log = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            try:
+                if is_new:
+                    os.fchmod(log, FILE_MODE)
+                _write_whole(log, block)
+                os.fsync(log)
+            finally:
+                os.close(log)
+            if is_new:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+
+    def backward(self) -> Iterator[bytes]:
+        """Every whole line, newest first, through rotations and archives.
+
+        Raises:
+            StorageError: a file cannot be read.
+        """
+        with open_generations(self.path, with_archives=True) as generations:
+            for generation in reversed(generations):
+                with generation.reading() as file:
+                    yield from _unpacked_backward(file) if generation.is_compressed else _whole_backward(file)
+
+    def remove(self) -> None:
+        """Delete the log with its rotations and archives, the newest last, so that a kill leaves no gap.
+
+        Raises:
+            StorageError: a file cannot be deleted.
+        """
+        try:
+            for number, _ in archives(self.path):
+                archive_path(self.path, number).unlink(missing_ok=True)
+                waiting_archive_path(self.path, number).unlink(missing_ok=True)
+            for _, where in reversed(rotations(self.path)):
+                where.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot be deleted: {error.strerror or error}") from error
+
+    def replace_with(self, fresh: "JsonlLog") -> None:
+        """Put the files of `fresh` in the place of ours. A kill half-way leaves a log that can be rebuilt again.
+
+        Raises:
+            StorageError: a file cannot be moved.
+        """
+        try:
+            fresh._compress_waiting()
+            self.remove()
+            for number, where in archives(fresh.path):
+                where.rename(archive_path(self.path, number))
+            for number, where in reversed(rotations(fresh.path)):
+                where.rename(rotated_path(self.path, number))
+            if fresh.path.exists():
+                fresh.path.rename(self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot be replaced: {error.strerror or error}") from error
+
+    def _rotate_if_full(self) -> None:
+        try:
+            if self.path.stat().st_size < self._max_bytes:
+                return
+        except FileNotFoundError:
+            return
+        rotated = dict(rotations(self.path))
+        # Only as many move on as stand in a row: a kill half-way leaves a gap, which the next rotation fills.
+        free = next(number for number in count(1) if number not in rotated)
+        is_archiving = free > KEPT_ROTATIONS
+        if is_archiving:
+            beyond = (where for number, where in reversed(rotated.items()) if number >= KEPT_ROTATIONS)
+            archived = max((number for number, _ in archives(self.path)), default=0)
+            for number, where in enumerate(beyond, archived + 1):
+                where.rename(waiting_archive_path(self.path, number))
+            free = KEPT_ROTATIONS
+        for number in range(free, 1, -1):
+            rotated_path(self.path, number - 1).rename(rotated_path(self.path, number))
+        self.path.rename(rotated_path(self.path, 1))
+        if is_archiving:
+            self._compress_waiting()
+
+    def _compress_waiting(self) -> None:
+        """Compress the archives that wait for it, also those that a killed run left, half done or done."""
+        for number, where in waiting_archives(self.path):
+            with (
+                where.open("rb") as plain,
+                replacing(archive_path(self.path, number)) as compressed,
+                gzip.GzipFile("", "wb", _COMPRESSION, compressed, mtime=0) as packed,
+            ):
+                copyfileobj(plain, packed)
+            where.unlink()
+
+
+def _write_whole(file: int, block: bytes) -> None:
+    written = os.write(file, block)
+    while written < len(block):  # A signal or a nearly full disk may end a write early.
+        written += os.write(file, block[written:])
+
+
+def _whole_backward(file: IO[bytes]) -> Iterator[bytes]:
+    size = file.seek(0, os.SEEK_END)
+    for _, line in _lines_backward(file, size):
+        if line.endswith(b"\n"):
+            yield line[:-1]
+
+
+def _unpacked_backward(packed: IO[bytes]) -> Iterator[bytes]:
+    """As `_whole_backward`, of a file in which one can only go forward."""
+    with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as plain:
+        copyfileobj(packed, plain)
+        yield from _whole_backward(plain)
+
+
+def _lines_backward(file: IO[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+    """(where it ends, the line with its newline) from the end of a file; an unfinished end comes first."""
+    end = start = size
+    pieces: list[bytes] = []  # of the line whose start is not reached yet, its end first
+    while start > 0:
+        step = min(_READ_BYTES, start)
+        start -= step
+        file.seek(start)
+        chunk = file.read(step)
+        if len(chunk) < step:
+            pieces = []  # A writer cut a torn end meanwhile: what was held back of it is gone.
+        first, *lines = chunk.split(b"\n")
+        if lines:
+            pieces.append(lines.pop())
+            line = b"".join(reversed(pieces))
+            if line:
+                yield end, line
+                end -= len(line)
+            for inner in reversed(lines):
+                yield end, inner + b"\n"
+                end -= len(inner) + 1
+            first += b"\n"
+            pieces = []
+        pieces.append(first)
+    if pieces:
+        yield end, b"".join(reversed(pieces))
