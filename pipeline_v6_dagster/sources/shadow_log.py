@@ -1,0 +1,176 @@
+"""`pipeline_v6_shadow.jsonl`: a decision to a row, and a row (ours or another producer's) to what compare needs.
+
+Each row is a point to resume from: `source` and `decision_id` say which line of the attempts log it decides,
+`source.skipped` counts the unusable lines between the attempt before and this one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pipeline_v6_dagster.domain.attempt import SIDES
+from pipeline_v6_dagster.domain.comparison import ShadowSide
+from pipeline_v6_dagster.domain.decision import ShadowDecision
+from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an attempt was read. `head` names its file for ever, `start` and `end` are offsets in it."""
+
+    log: str
+    head: str
+    start: int
+    end: int
+    skipped: Mapping[str, int]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_decision(
+    decision: ShadowDecision, decision_id: str, source: Source, config_hash: str, engine_version: str, logged_ts: float
+) -> bytes:
+    """The row of one decision. `size_decision` and `router_decision` stand in it only where risk allowed."""
+    intent = decision.intent
+    row: dict[str, Any] = {
+        "decision_id": decision_id,
+        "symbol": intent.symbol,
+        "intent": intent,
+        "risk_decision": decision.risk_decision,
+        "sizing": decision.sizing,
+    }
+    if decision.size_decision is not None:
+        row["size_decision"] = decision.size_decision
+    if decision.router_decision is not None:
+        row["router_decision"] = decision.router_decision
+    row["timestamp"] = decision.as_of
+    row["logged_ts"] = logged_ts
+    row["intent_id"] = intent.intent_id
+    row["attempt_id"] = intent.attempt_id
+    row["config_hash"] = config_hash
+    row["engine_version"] = engine_version
+    row["source"] = source
+    return _encoder.encode(row)
+
+
+class _Intent(msgspec.Struct):
+    symbol: str | None = None
+    side: str | None = None
+    qty: float | None = None
+    quote_notional: float | None = None
+    price: float | None = None
+    reduce_only: bool | None = None
+    intent_id: str | None = None
+    attempt_id: str | None = None
+
+
+class _Risk(msgspec.Struct):
+    allowed: bool
+    reasons: tuple[str, ...] = ()
+
+
+class _Sizing(msgspec.Struct):
+    sized_gross_usd: float | None = None
+
+
+class _Size(msgspec.Struct):
+    gross_usd: float | None = None
+    qty: float | None = None
+
+
+class _Route(msgspec.Struct):
+    expected_slippage_bps: float | None = None
+    route: str | None = None
+
+
+class _Source(msgspec.Struct):
+    log: str | None = None
+    head: str | None = None
+    start: int | None = None
+    end: int | None = None
+    skipped: dict[str, int] = {}
+
+
+class _ShadowRow(msgspec.Struct):
+    heartbeat: bool | None = None
+    decision_id: str | None = None
+    symbol: str | None = None
+    intent: _Intent | None = None
+    risk_decision: _Risk | None = None
+    sizing: _Sizing | None = None
+    size_decision: _Size | None = None
+    router_decision: _Route | None = None
+    timestamp: float | str | None = None
+    ts: float | str | None = None
+    intent_id: str | None = None
+    attempt_id: str | None = None
+    config_hash: str | None = None
+    source: _Source | str | None = None  # text where another producer says it in words
+
+
+_decoder = msgspec.json.Decoder(_ShadowRow)
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRow:
+    """A row read back. `skipped` counts the unusable attempts before it, by kind."""
+
+    decision: ShadowSide
+    skipped: Mapping[str, int]
+
+
+def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow | Unusable:
+    """What compare needs of a row. `fallback_id` names the decision of a producer that writes no ids."""
+    row = decode_row(_decoder, line)
+    if isinstance(row, Rejection):
+        return Unusable(row)
+    if row.heartbeat:
+        return Unusable(Drop.HEARTBEAT)
+    as_of = epoch_s(row.timestamp)
+    if as_of is None:
+        as_of = epoch_s(row.ts)
+        if as_of is None:
+            return Unusable(Rejection.NO_TIME)
+    decision_id = row.decision_id or fallback_id
+    if row.risk_decision is None or decision_id is None:
+        return Unusable(Rejection.BAD_FIELD)
+    intent = row.intent or _Intent()
+    size = row.size_decision or _Size()
+    route = row.router_decision or _Route()
+    sized_gross_usd = size.gross_usd
+    if sized_gross_usd is None and row.sizing is not None:
+        sized_gross_usd = row.sizing.sized_gross_usd
+    decision = ShadowSide(
+        decision_id=decision_id,
+        symbol=row.symbol or intent.symbol or "",
+        side=SIDES.get((intent.side or "").upper()),
+        intent_id=row.intent_id or intent.intent_id,
+        attempt_id=row.attempt_id or intent.attempt_id,
+        as_of=as_of,
+        is_allowed=row.risk_decision.allowed,
+        reasons=row.risk_decision.reasons,
+        is_reduce_only=intent.reduce_only is True,
+        price=intent.price,
+        quote_notional=intent.quote_notional,
+        sized_qty=size.qty,
+        sized_gross_usd=sized_gross_usd,
+        expected_slippage_bps=route.expected_slippage_bps,
+        route=route.route,
+        config_hash=row.config_hash,
+    )
+    return ShadowRow(decision, row.source.skipped if isinstance(row.source, _Source) else {})
+
+
+def source_of(line: bytes) -> tuple[str, Source] | None:
+    """(decision id, source) of a row of ours; None where the row is not ours or not whole."""
+    row = decode_row(_decoder, line)
+    if isinstance(row, Rejection) or row.decision_id is None or not isinstance(row.source, _Source):
+        return None
+    source = row.source
+    if source.log is None or source.head is None or source.start is None or source.end is None:
+        return None
+    return row.decision_id, Source(source.log, source.head, source.start, source.end, source.skipped)

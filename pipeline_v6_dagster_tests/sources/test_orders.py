@@ -1,0 +1,395 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus
+from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.sources.orders import parse_order_event
+from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
+
+FIELDS = tuple(
+    "event_type event ts ts_ack ts_fill_last local_ts symbol side intent_id attempt_id orderId order_id clientOrderId"
+    " client_order_id request_id request_qty qty rounded_qty executedQty avgPrice price fee_total status reduceOnly"
+    " reduce_only accepted dry_run reason exc raw exchange_filters_used notional gross quote_notional notional_usd"
+    " gross_usd".split()
+)
+RAW_FIELDS = ("status", "dryRun", "symbol", "side", "orderId", "reduceOnly", "origQty")
+
+
+def ack_row(**changes: Any) -> dict[str, Any]:
+    """An ack with the order's fields at its top level."""
+    row = {
+        "symbol": SYMBOL,
+        "side": "BUY",
+        "intent_id": "ord_1",
+        "attempt_id": "sig_1",
+        "orderId": 1,
+        "clientOrderId": "sig_1",
+        "request_qty": 5.0,
+        "order_type": "MARKET",
+        "positionSide": "LONG",
+        "status": "FILLED",
+        "ts_ack": AS_OF_ISO,
+        "ts": AS_OF_ISO,
+        "event_type": "order_ack",
+    }
+    return row | changes
+
+
+def older_ack_row(raw: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """An ack whose symbol, side and quantity stand only in the exchange's answer."""
+    row = {
+        "accepted": True,
+        "reason": None,
+        "order_id": 8389765988001940435,
+        "price": 0.0,
+        "qty": 0.0,
+        "raw": {
+            "orderId": 8389765988001940435,
+            "symbol": SYMBOL,
+            "status": "NEW",
+            "origQty": "0.006",
+            "executedQty": "0.000",
+            "reduceOnly": False,
+            "side": "SELL",
+        }
+        | (raw or {}),
+        "request_id": "HaU1",
+        "exchange_filters_used": {"LOT_SIZE": {"stepSize": "0.001", "minQty": "0.001"}},
+        "rounded_qty": 0.006,
+        "ts": AS_OF_ISO,
+        "event_type": "order_ack",
+    }
+    return row | changes
+
+
+def fill_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "symbol": SYMBOL,
+        "side": "BUY",
+        "intent_id": "ord_1",
+        "attempt_id": "sig_1",
+        "orderId": 1,
+        "executedQty": 5.0,
+        "avgPrice": 100.5,
+        "fee_total": 0.2,
+        "feeAsset": "USDT",
+        "tradeIds": [1, 2],
+        "status": "FILLED",
+        "ts_fill_last": AS_OF_ISO,
+        "ts": AS_OF_ISO,
+        "event_type": "order_fill",
+    }
+    return row | changes
+
+
+def error_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "symbol": SYMBOL,
+        "side": "SELL",
+        "qty": 0.0,
+        "price": 0.0,
+        "reduce_only": None,
+        "exc": "HTTPError('400 Client Error: Bad Request for url')",
+        "payload": {"symbol": SYMBOL},
+        "dry_run": False,
+        "ts": AS_OF_ISO,
+        "event_type": "order_error",
+    }
+    return row | changes
+
+
+def flat_row(**changes: Any) -> dict[str, Any]:
+    return {"symbol": SYMBOL, "side": "BUY", "notional": 500.0, "ts": AS_OF_ISO} | changes
+
+
+def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def event(row: dict[str, Any]) -> OrderEvent:
+    found = parse_order_event(line(row))
+    assert isinstance(found, OrderEvent)
+    return found
+
+
+def blank(**fields: Any) -> OrderEvent:
+    names = OrderEvent.__dataclass_fields__
+    return OrderEvent(**(dict.fromkeys(names) | {"is_reduce_only": False} | fields))  # type: ignore[arg-type]
+
+
+def test_an_ack_with_its_fields_at_the_top_level_is_read() -> None:
+    assert event(ack_row()) == blank(
+        kind=EventKind.ACK,
+        ts=AS_OF,
+        symbol=SYMBOL,
+        side=Side.BUY,
+        intent_id="ord_1",
+        attempt_id="sig_1",
+        order_id="1",
+        requested_qty=5.0,
+        status=OrderStatus.FILLED,
+    )
+
+
+def test_an_ack_without_symbol_side_and_ids_is_read_from_the_exchanges_answer() -> None:
+    assert event(older_ack_row()) == blank(
+        kind=EventKind.ACK,
+        ts=AS_OF,
+        symbol=SYMBOL,
+        side=Side.SELL,
+        order_id="8389765988001940435",
+        requested_qty=0.006,
+        status=OrderStatus.NEW,
+        lot_step=0.001,
+    )
+
+
+def test_a_fill_carries_the_cumulative_quantity_as_the_exchange_reports_it() -> None:
+    assert event(fill_row()) == blank(
+        kind=EventKind.FILL,
+        ts=AS_OF,
+        symbol=SYMBOL,
+        side=Side.BUY,
+        intent_id="ord_1",
+        attempt_id="sig_1",
+        order_id="1",
+        executed_qty=5.0,
+        avg_price=100.5,
+        fees_usd=0.2,
+        status=OrderStatus.FILLED,
+    )
+
+
+def test_a_polled_fill_of_nothing_yet_is_a_fill_without_quantity_and_price() -> None:
+    fill = event(fill_row(executedQty=0.0, avgPrice=0.0, status="NEW"))
+    assert (fill.executed_qty, fill.avg_price, fill.status) == (None, None, OrderStatus.NEW)
+
+
+def test_an_error_is_named_after_the_class_of_its_exception() -> None:
+    error = event(error_row())
+    assert (error.kind, error.reason, error.status, error.order_id) == (
+        EventKind.ERROR,
+        "HTTPError",
+        None,
+        f"error@{AS_OF}",
+    )
+    assert event(error_row(exc="x" * 500)).reason == "x" * 80
+    assert event(error_row(exc=None, reason="timeout")).reason == "timeout"
+    assert event(error_row(exc=None)).reason == "order_error"
+
+
+@pytest.mark.parametrize("name", ["notional", "gross", "quote_notional", "notional_usd", "gross_usd"])
+def test_a_flat_row_with_any_name_of_a_gross_is_an_order_by_itself(name: str) -> None:
+    row = without(flat_row(qty=5.0, price=100.0), "notional") | {name: -500.0}
+    assert event(row) == blank(
+        kind=EventKind.FLAT,
+        ts=AS_OF,
+        symbol=SYMBOL,
+        side=Side.BUY,
+        order_id=f"flat@{AS_OF}",
+        requested_qty=5.0,
+        avg_price=100.0,
+        gross_usd=500.0,
+        status=OrderStatus.FILLED,
+    )
+
+
+@pytest.mark.parametrize("event_type", ["order_executed", "order_heartbeat", "", None, 5, [], {}])
+def test_an_unknown_event_is_dropped_whatever_stands_in_it(event_type: object) -> None:
+    row = ack_row(event_type=event_type, request_qty="0.000", orderId={}, reduceOnly="?")
+    assert parse_order_event(line(row)) == Unusable(Drop.UNKNOWN_EVENT)
+
+
+def test_a_close_repeats_what_a_fill_said_and_is_dropped_even_with_a_gross() -> None:
+    row = ack_row(event_type="order_close", notional=500.0)
+    assert parse_order_event(line(row)) == Unusable(Drop.UNKNOWN_EVENT)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ack_row(dry_run=True),
+        ack_row(status="DRY"),
+        ack_row(reason="dry_run"),
+        older_ack_row(raw={"dryRun": True}),
+        older_ack_row(raw={"status": "DRY"}),
+        error_row(dry_run=True),
+        flat_row(dry_run=True),
+    ],
+)
+def test_a_dry_run_is_no_order(row: dict[str, Any]) -> None:
+    assert parse_order_event(line(row)) == Unusable(Drop.DRY_RUN)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (without(ack_row(), "ts", "ts_ack"), Rejection.NO_TIME),
+        (without(ack_row(ts="2025-11-01T12:26:40"), "ts_ack"), Rejection.NO_TIME),
+        (without(ack_row(ts=True), "ts_ack"), Rejection.NO_TIME),
+        (without(ack_row(), "orderId", "clientOrderId"), Drop.NO_ORDER_ID),
+        (without(fill_row(), "orderId"), Drop.NO_ORDER_ID),
+        (without(ack_row(), "symbol", "intent_id", "attempt_id"), Drop.NO_SYMBOL),
+        (older_ack_row(raw={"symbol": None}), Drop.NO_SYMBOL),
+        ([ack_row()], Rejection.NOT_OBJECT),
+    ],
+)
+def test_a_row_that_is_no_evidence_says_why(row: object, kind: Drop | Rejection) -> None:
+    assert parse_order_event(line(row)) == Unusable(kind)
+
+
+def test_an_id_is_enough_where_an_ack_has_no_symbol() -> None:
+    assert event(without(ack_row(), "symbol", "attempt_id")).symbol is None
+    assert event(without(ack_row(), "symbol", "intent_id")).attempt_id == "sig_1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "order_id"),
+    [
+        ({}, "1"),
+        ({"orderId": None, "order_id": 2}, "2"),
+        ({"orderId": None, "raw": {"orderId": 3}}, "3"),
+        ({"orderId": None}, "sig_1"),
+        ({"orderId": "", "clientOrderId": None, "client_order_id": "c"}, "c"),
+        ({"orderId": None, "clientOrderId": None, "request_id": "r"}, "r"),
+        ({"orderId": 10**30}, str(10**30)),
+    ],
+)
+def test_an_order_is_named_by_the_exchanges_id_first(changes: dict[str, Any], order_id: str) -> None:
+    assert event(ack_row(**changes)).order_id == order_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "qty"),
+    [
+        ({}, 5.0),
+        ({"request_qty": None, "raw": {"origQty": "0.5"}, "rounded_qty": 9.0}, 0.5),
+        ({"request_qty": 0, "raw": {"origQty": 0.5}}, 0.5),
+        ({"request_qty": None, "rounded_qty": 0.25, "qty": 9.0}, 0.25),
+        ({"request_qty": None, "qty": 0.125}, 0.125),
+        ({"request_qty": None}, None),
+    ],
+)
+def test_the_requested_quantity_is_what_was_sent_and_else_what_it_was_rounded_to(
+    changes: dict[str, Any], qty: float | None
+) -> None:
+    assert event(ack_row(**changes)).requested_qty == qty
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_reduce_only"),
+    [
+        ({}, False),
+        ({"reduceOnly": True}, True),
+        ({"reduce_only": "True"}, True),
+        ({"reduce_only": "false"}, False),
+        ({"raw": {"reduceOnly": True}}, True),
+        ({"attempt_id": "sig_1_reduce"}, True),
+        ({"attempt_id": "sig_1_reduce", "reduceOnly": False}, False),
+        ({"attempt_id": None}, False),
+    ],
+)
+def test_a_reduce_leg_is_told_by_its_flag_and_else_by_its_attempt_id(
+    changes: dict[str, Any], is_reduce_only: bool
+) -> None:
+    assert event(ack_row(**changes)).is_reduce_only is is_reduce_only
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"status": "new"}, OrderStatus.NEW),
+        ({"status": "CANCELLED"}, OrderStatus.CANCELED),
+        ({"status": "PARTIALLY_FILLED"}, OrderStatus.PARTIALLY_FILLED),
+        ({"status": "EXPIRED"}, OrderStatus.EXPIRED),
+        ({"status": None, "raw": {"status": "FILLED"}}, OrderStatus.FILLED),
+        ({"accepted": False}, OrderStatus.REJECTED),
+        ({"status": "WEIRD"}, None),
+        ({"status": None}, None),
+    ],
+)
+def test_a_status_is_one_of_the_exchanges_or_nothing(changes: dict[str, Any], status: OrderStatus | None) -> None:
+    assert event(ack_row(**changes)).status is status
+
+
+def test_the_time_of_an_event_is_when_it_was_logged() -> None:
+    assert event(ack_row(ts=AS_OF + 5)).ts == AS_OF + 5
+    assert event(ack_row(ts=None, local_ts=AS_OF + 1)).ts == AS_OF + 1
+    assert event(fill_row(ts="2025-11-01T12:26:40", local_ts=None)).ts == AS_OF
+
+
+def test_long_and_short_are_sides_and_other_words_are_none() -> None:
+    sides = [event(ack_row(side=side)).side for side in ("LONG", "short", "BOTH", None)]
+    assert sides == [Side.BUY, Side.SELL, None, None]
+
+
+@pytest.mark.parametrize("name", ["request_qty", "fee_total", "rounded_qty", "qty"])
+@pytest.mark.parametrize("value", ["0.5", True, [], {}, pytest.param(10**400, id="10**400")])
+def test_numeric_text_and_other_types_in_a_number_field_reject_the_row(name: str, value: object) -> None:
+    row = ack_row(request_qty=None, rounded_qty=None, qty=None) | {name: value}
+    assert parse_order_event(line(row)) == Unusable(Rejection.BAD_FIELD)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        fill_row(executedQty="5.0"),
+        fill_row(avgPrice="100.5"),
+        flat_row(notional="500"),
+        flat_row(price="100"),
+        ack_row(intent_id=1.5),
+        ack_row(orderId=True),
+        ack_row(status=5.5),
+        ack_row(symbol=["BTCUSDT"]),
+        older_ack_row(raw={"origQty": "a lot"}),
+        older_ack_row(raw={"origQty": "inf"}),
+        older_ack_row(raw={"symbol": {}}),
+    ],
+)
+def test_a_field_of_another_type_rejects_the_row(row: dict[str, Any]) -> None:
+    assert parse_order_event(line(row)) == Unusable(Rejection.BAD_FIELD)
+
+
+@pytest.mark.parametrize("raw", [None, "text", [1], 5])
+def test_an_answer_that_is_no_object_is_as_good_as_none(raw: object) -> None:
+    assert event(ack_row(raw=raw)) == event(ack_row())
+
+
+@pytest.mark.parametrize(
+    "filters", [None, [], {"LOT_SIZE": 5}, {"LOT_SIZE": {"stepSize": "x"}}, {"LOT_SIZE": {"stepSize": "0"}}]
+)
+def test_filters_that_cannot_be_read_leave_the_lot_step_unknown_and_the_row_usable(filters: object) -> None:
+    assert event(ack_row(exchange_filters_used=filters)).lot_step is None
+
+
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"1e999", b"9" * 10_000])
+def test_a_number_that_is_not_finite_rejects_the_row(constant: bytes) -> None:
+    assert parse_order_event(line(ack_row()).replace(b"5.0", constant)) == Unusable(Rejection.NOT_FINITE)
+
+
+@unhurried
+@given(st.binary(max_size=80))
+def test_any_bytes_are_an_event_or_counted(garbage: bytes) -> None:
+    assert isinstance(parse_order_event(garbage), OrderEvent | Unusable)
+
+
+@unhurried
+@given(
+    st.sampled_from([ack_row(), older_ack_row(), fill_row(), error_row(), flat_row()]),
+    st.dictionaries(st.sampled_from(FIELDS), json_values(), max_size=4),
+    st.none() | st.dictionaries(st.sampled_from(RAW_FIELDS), json_values(), max_size=3),
+)
+def test_any_object_is_an_event_or_counted(
+    row: dict[str, Any], changes: dict[str, Any], raw: dict[str, Any] | None
+) -> None:
+    answer = {} if raw is None else {"raw": raw}
+    found = parse_order_event(line(row | changes | answer))
+    assert isinstance(found, OrderEvent | Unusable)
+    if isinstance(found, OrderEvent):
+        assert found.order_id
+        assert found.symbol is not None or found.intent_id is not None or found.attempt_id is not None
+        assert all(size is None or size > 0 for size in (found.requested_qty, found.executed_qty, found.gross_usd))
