@@ -1,0 +1,70 @@
+"""The run of one attempt: risk check, then size, then route."""
+
+from dataclasses import dataclass
+
+from pipeline_v6_dagster.domain.attempt import Attempt
+from pipeline_v6_dagster.domain.decision import RouterDecision, ShadowDecision, SizeDecision, Sizing
+from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.domain.risk import DenyReason, Diagnostic, OrderIntent, RiskDecision, RiskState
+from pipeline_v6_dagster.shadow.intent import build_intent
+from pipeline_v6_dagster.shadow.risk import RiskEngine, RiskEngineV6
+from pipeline_v6_dagster.shadow.routing import Router, TakerRouter
+from pipeline_v6_dagster.shadow.sizing import LotStepSizer, Sizer
+
+# Names the rules that made a decision; changes whenever the same input may be decided otherwise.
+ENGINE_VERSION = "v6.0"
+
+
+class EngineFaultError(Exception):
+    """An engine of the desk's own raised, or answered with what is no answer. Denies the attempt, ends no run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The three parts that a desk may replace; `version` names what decides in every row."""
+
+    risk: RiskEngine
+    sizer: Sizer
+    router: Router
+    version: str = ENGINE_VERSION
+
+    @classmethod
+    def built_in(cls, limits: Limits) -> "Engines":
+        """The defaults for `limits`."""
+        return cls(RiskEngineV6(limits), LotStepSizer(limits), TakerRouter(limits))
+
+
+def run_pipeline_v6_shadow(attempt: Attempt, limits: Limits, engines: Engines) -> ShadowDecision:
+    """What v6 would have done with `attempt`. The same inputs give the same decision.
+
+    An engine that raises `EngineFaultError` denies the attempt with `engine_error`.
+    """
+    intent, state = build_intent(attempt, limits)
+    try:
+        risk, size, route = _decide(intent, state, engines)
+    except EngineFaultError as fault:
+        diagnostics = {DenyReason.ENGINE_ERROR: Diagnostic("an answer", str(fault), "text")}
+        risk, size, route = RiskDecision(False, 0.0, (DenyReason.ENGINE_ERROR,), (), (), diagnostics), None, None
+    own_gross = None if attempt.qty is None or attempt.price is None else abs(attempt.qty) * attempt.price
+    return ShadowDecision(
+        intent=intent,
+        risk_decision=risk,
+        sizing=Sizing(
+            screener_gross_usd=intent.quote_notional,
+            executor_gross_usd=own_gross,
+            sized_gross_usd=size.gross_usd if size is not None else None,
+        ),
+        size_decision=size,
+        router_decision=route,
+        as_of=attempt.as_of,
+    )
+
+
+def _decide(
+    intent: OrderIntent, state: RiskState, engines: Engines
+) -> tuple[RiskDecision, SizeDecision | None, RouterDecision | None]:
+    risk = engines.risk.check_order(intent, state)
+    if not risk.allowed:
+        return risk, None, None
+    size = engines.sizer.size_order(intent, risk)
+    return risk, size, engines.router.route_order(intent, size)
