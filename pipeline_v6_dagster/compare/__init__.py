@@ -1,0 +1,1 @@
+"""How far apart shadow and live are: fold orders, pair, settle, diff, summarise. Pure."""

@@ -1,0 +1,344 @@
+"""When a decision is compared, and with what.
+
+The settler is fed decisions, order events and vetoes in the order of their times, and asked to settle up to a
+time. Whether an order is late is therefore decided by its own log time, not by when it was read, and a run from
+nothing settles what many small runs settled.
+
+A decision is settled as soon as its outcome is final, at the latest at its deadline: as-of time plus tolerance,
+two tolerances where only time can pair it (an order at the end of the tolerance may belong to a decision that
+comes later, so that one has to be seen as well).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+
+from pipeline_v6_dagster.compare.evidence import (
+    Row,
+    final_ts_of,
+    is_named_by,
+    may_belong,
+    method_of,
+    newer_than,
+    outcome_of,
+    reason_of,
+    take_named,
+)
+from pipeline_v6_dagster.compare.folding import own_attempt_id
+from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState
+from pipeline_v6_dagster.compare.order_book import OrderBook
+from pipeline_v6_dagster.compare.pairing import pair_by_time
+from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
+from pipeline_v6_dagster.domain.live import EventKind, LiveOrder, OrderEvent, Veto
+from pipeline_v6_dagster.domain.quality import Drop
+
+
+@dataclass(slots=True)
+class Settled:
+    """One decision whose outcome is decided. `reason` is the live veto's or error's."""
+
+    decision: ShadowSide
+    order: LiveOrder | None
+    outcome: LiveOutcome
+    method: MatchMethod | None
+    reason: str | None
+
+
+@dataclass(slots=True)
+class Unexplained:
+    """An order that no open decision explains: late for a settled one, or nobody's."""
+
+    order: LiveOrder
+    outcome: LiveOutcome
+
+
+class Settler:
+    """Open decisions and the live evidence that may decide them.
+
+    All that it knows is in `state`, which it changes in place: a settler of that state goes on where this one
+    stopped. What else it holds is an index of it.
+    """
+
+    def __init__(self, policy: ComparePolicy, state: OpenState) -> None:
+        self.state = state
+        self.dropped: Counter[str] = Counter()
+        self._policy = policy
+        # How long evidence without an id may wait: an order that leads its decision by as much as it may is due
+        # when that decision is.
+        self._reach_s = 2 * policy.tolerance_s + policy.order_lead_s
+        self._book = OrderBook(state, self._reach_s)
+        self._by_intent: dict[str, list[OpenDecision]] = {}
+        self._by_attempt: dict[str, list[OpenDecision]] = {}
+        self._claimed_by: dict[str, OpenDecision] = {}
+        self._forget_ts = 0.0
+        # (when, whether an order, its own time, its id): all that is due, in an order that no history changes.
+        self._due: list[tuple[float, bool, float, str]] = []
+        for item in state.decisions.values():
+            self._index(item)
+            self._push(item)
+        for key in state.orders:
+            self._push_order(key)
+
+    # What comes in.
+
+    def add_decision(self, decision: ShadowSide) -> None:
+        """A shadow decision, at its as-of time. One that is open already is the same one."""
+        if decision.decision_id in self.state.decisions:
+            return
+        item = OpenDecision(decision)
+        self.state.decisions[decision.decision_id] = item
+        self._index(item)
+        # An order or a veto may be logged a little before its attempt.
+        key = self._free_key(decision) if decision.has_id else None
+        if key is not None:
+            self._claim(item, key)
+        oldest_ts = decision.as_of - self._reach_s
+        item.veto = take_named(self.state.vetoes, decision, oldest_ts)
+        item.error = take_named(self.state.errors, decision, oldest_ts)
+        self._schedule(item)
+
+    def add_event(self, event: OrderEvent) -> None:
+        """An order event, at its log time."""
+        if event.kind is EventKind.ERROR:
+            self._add_error(event)
+            return
+        for key in self._book.add(event):
+            owner = self._claimed_by.get(key) or self._claim_for(key)
+            if owner is not None:
+                self._schedule(owner)
+            else:
+                self._push_order(key)
+
+    def add_veto(self, veto: Veto) -> None:
+        """A live veto, at its log time."""
+        item = self._decision_of(veto.intent_id, veto.attempt_id)
+        if item is None or item.veto is not None:
+            self.state.vetoes.append(veto)
+            return
+        item.veto = veto
+        self._schedule(item)
+
+    def _add_error(self, error: OrderEvent) -> None:
+        item = self._decision_of(error.intent_id, error.attempt_id)
+        if item is None:
+            self.state.errors.append(error)
+            return
+        item.error = error
+        self._schedule(item)
+
+    # What comes out.
+
+    def settle(self, until: float) -> Iterator[Settled | Unexplained]:
+        """Everything that is decided before `until` (epoch s), in the order in which it was.
+
+        What was logged at a deadline itself is in time.
+        """
+        while self._due and self._due[0][0] < until:
+            due_ts, is_order, _, key = heappop(self._due)
+            if is_order:
+                if self._is_due(key, due_ts):
+                    order = self.state.orders.pop(key)
+                    yield Unexplained(order, outcome_of(order))
+                continue
+            item = self.state.decisions.get(key)
+            if item is None or item.ready_ts != due_ts:
+                continue  # Settled already, or due at another time since.
+            if not self._waits_for_time_pairing(item):
+                self._close(item)
+                yield self._settled(item)
+        if until >= self._forget_ts:
+            self.forget(until)
+
+    def settle_ahead(self, now: float) -> Iterator[Settled]:
+        """The decisions that evidence logged ahead of our clock has made final: what was logged has happened."""
+        ahead = [item for item in self.state.decisions.values() if self._is_final_ahead(item, now)]
+        for item in sorted(ahead, key=lambda item: (item.ready_ts, item.decision.as_of, item.decision.decision_id)):
+            self._close(item)
+            yield self._settled(item)
+
+    def forget(self, until: float) -> None:
+        """Drop the evidence that can match nothing any more, and count it."""
+        self._forget_ts = until + self._policy.tolerance_s
+        oldest_ts = until - self._reach_s
+        state = self.state
+        state.vetoes, vetoes = newer_than(state.vetoes, oldest_ts)
+        state.errors, errors = newer_than(state.errors, oldest_ts)
+        self.dropped[Drop.UNMATCHED_VETO] += vetoes
+        self.dropped[Drop.UNMATCHED_ERROR] += errors
+        self._book.forget(oldest_ts)
+
+    # Pairing by id.
+
+    def _index(self, item: OpenDecision) -> None:
+        decision = item.decision
+        if decision.intent_id is not None:
+            self._by_intent.setdefault(decision.intent_id, []).append(item)
+        if decision.attempt_id is not None:
+            self._by_attempt.setdefault(decision.attempt_id, []).append(item)
+        if item.order_key is not None:
+            self._claimed_by[item.order_key] = item
+
+    def _decision_of(self, intent_id: str | None, attempt_id: str | None) -> OpenDecision | None:
+        """The open decision that ids name; of several of one intent that of the attempt, else the newest free one."""
+        own_attempt = own_attempt_id(attempt_id)
+        items = self._by_intent.get(intent_id, ()) if intent_id is not None else ()
+        for item in items:
+            if own_attempt is not None and item.decision.attempt_id == own_attempt:
+                return item
+        if items:
+            return next((item for item in reversed(items) if item.order_key is None), items[-1])
+        by_attempt = self._by_attempt.get(own_attempt, ()) if own_attempt is not None else ()
+        return by_attempt[-1] if by_attempt else None
+
+    def _claim_for(self, key: str) -> OpenDecision | None:
+        """Give an order to the decision that it names, where that has none."""
+        order = self.state.orders[key]
+        item = self._decision_of(order.intent_id, order.attempt_id)
+        if item is None or item.order_key is not None:
+            return None
+        self._claim(item, key)
+        return item
+
+    def _free_key(self, decision: ShadowSide) -> str | None:
+        """The key of an order that names the decision and is no other's; that of its intent first."""
+        own_key = f"i:{decision.intent_id}"
+        if decision.intent_id is not None and own_key in self.state.orders and own_key not in self._claimed_by:
+            return own_key
+        for key, order in self.state.orders.items():
+            if key not in self._claimed_by and is_named_by(order.intent_id, order.attempt_id, decision):
+                return key
+        return None
+
+    def _claim(self, item: OpenDecision, key: str) -> None:
+        order = self.state.orders[key]
+        is_same_intent = order.intent_id is not None and order.intent_id == item.decision.intent_id
+        item.order_key = key
+        item.method = MatchMethod.INTENT_ID if is_same_intent else MatchMethod.ATTEMPT_ID
+        self._claimed_by[key] = item
+
+    # When.
+
+    def _push(self, item: OpenDecision) -> None:
+        decision = item.decision
+        heappush(self._due, (item.ready_ts, False, decision.as_of, decision.decision_id))
+
+    def _push_order(self, key: str) -> None:
+        order = self.state.orders[key]
+        if key not in self._claimed_by:
+            heappush(self._due, (self._order_due_ts(order), True, order.first_ts, key))
+
+    def _order_due_ts(self, order: LiveOrder) -> float:
+        return order.first_ts + (self._policy.tolerance_s if order.has_id else self._reach_s)
+
+    def _is_due(self, key: str, due_ts: float) -> bool:
+        order = self.state.orders.get(key)
+        return order is not None and key not in self._claimed_by and self._order_due_ts(order) == due_ts
+
+    def _schedule(self, item: OpenDecision) -> None:
+        ready_ts = self._ready_ts(item)
+        if ready_ts != item.ready_ts:
+            item.ready_ts = ready_ts
+            self._push(item)
+
+    def _ready_ts(self, item: OpenDecision) -> float:
+        policy, decision = self._policy, item.decision
+        deadline = decision.as_of + policy.tolerance_s
+        if item.order_key is not None:
+            order = self.state.orders[item.order_key]
+            final_ts = final_ts_of(order, decision.is_reduce_only, policy.settle_grace_s)
+            return deadline if final_ts is None else min(deadline, final_ts)
+        if item.veto is not None:
+            return min(deadline, item.veto.ts)
+        if item.error is not None:
+            return min(deadline, item.error.ts + policy.settle_grace_s)
+        return deadline if decision.has_id else deadline + policy.tolerance_s
+
+    def _is_final_ahead(self, item: OpenDecision, now: float) -> bool:
+        if item.order_key is not None:
+            order = self.state.orders[item.order_key]
+            return order.last_ts >= now and final_ts_of(order, item.decision.is_reduce_only, 0.0) is not None
+        evidence = item.veto or item.error
+        return evidence is not None and evidence.ts >= now
+
+    def _waits_for_time_pairing(self, item: OpenDecision) -> bool:
+        """Whether a decision that no id has paired by its deadline has something that time might pair it with."""
+        decision, policy = item.decision, self._policy
+        final_deadline = decision.as_of + policy.tolerance_s + policy.tolerance_s
+        if not item.is_undecided or item.ready_ts >= final_deadline:
+            return False
+        candidates = (
+            *(order.first_ts for _, order in self.state.free_orders(decision)),
+            *(row.ts for row in self.state.vetoes if may_belong(row, decision)),
+            *(row.ts for row in self.state.errors if may_belong(row, decision)),
+        )
+        if not any(-policy.order_lead_s <= ts - decision.as_of <= policy.tolerance_s for ts in candidates):
+            return False
+        item.ready_ts = final_deadline
+        self._push(item)
+        return True
+
+    # Settling one.
+
+    def _close(self, item: OpenDecision) -> None:
+        decision = item.decision
+        del self.state.decisions[decision.decision_id]
+        for index, key in ((self._by_intent, decision.intent_id), (self._by_attempt, decision.attempt_id)):
+            if key is not None:
+                index[key] = [other for other in index[key] if other is not item]
+                if not index[key]:
+                    del index[key]
+
+    def _settled(self, item: OpenDecision) -> Settled:
+        decision, key, method = item.decision, item.order_key, item.method
+        if item.is_undecided:
+            key = self._take_order_by_time(decision)
+            method = MatchMethod.TIME if key is not None else None
+        if key is not None:
+            order = self.state.orders.pop(key)
+            self._claimed_by.pop(key, None)
+            self._remember_late_fills(order, item)
+            return Settled(decision, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
+        veto = item.veto or self._take_by_time(self.state.vetoes, decision)
+        if veto is not None:
+            return Settled(decision, None, LiveOutcome.VETOED, method_of(veto, decision), veto.reason)
+        error = item.error or self._take_by_time(self.state.errors, decision)
+        if error is not None:
+            return Settled(decision, None, LiveOutcome.ERROR, method_of(error, decision), error.reason)
+        return Settled(decision, None, LiveOutcome.UNRESOLVED, None, None)
+
+    def _remember_late_fills(self, order: LiveOrder, item: OpenDecision) -> None:
+        """Fills without ids that come after all must revise this decision, not be taken for another order."""
+        decision = item.decision
+        owner = order if order.has_id else replace(order, intent_id=decision.intent_id, attempt_id=decision.attempt_id)
+        if owner.has_id:
+            for leg in order.legs:
+                if not leg.is_final:
+                    self._book.remember(leg.order_id, owner, item.ready_ts)
+
+    # Pairing by time.
+
+    def _best_by_time(self, decision: ShadowSide, times: Sequence[float]) -> int | None:
+        """Which of the times the best pairing of the decision's stream gives it, over two tolerances.
+
+        What it leaves for later decisions cannot cross: two pairs that cross within the tolerance would be as
+        many and no farther apart the other way round.
+        """
+        if not times:
+            return None
+        policy = self._policy
+        rivals = self.state.rivals(decision, decision.as_of + 2 * policy.tolerance_s)
+        pairs = pair_by_time([decision.as_of, *sorted(rivals)], times, policy.tolerance_s, policy.order_lead_s)
+        return pairs[0][1] if pairs and pairs[0][0] == 0 else None
+
+    def _take_order_by_time(self, decision: ShadowSide) -> str | None:
+        orders = self.state.free_orders(decision)
+        index = self._best_by_time(decision, [order.first_ts for _, order in orders])
+        return None if index is None else orders[index][0]
+
+    def _take_by_time(self, rows: list[Row], decision: ShadowSide) -> Row | None:
+        own = sorted((row for row in rows if may_belong(row, decision)), key=lambda row: row.ts)
+        index = self._best_by_time(decision, [row.ts for row in own])
+        if index is None:
+            return None
+        return rows.pop(next(place for place, row in enumerate(rows) if row is own[index]))

@@ -1,0 +1,128 @@
+"""What the newest diffs add up to. Statistics of nothing are None, never 0."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import floor
+from statistics import fmean
+
+from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
+from pipeline_v6_dagster.domain.summary import (
+    Coverage,
+    Quantiles,
+    SizingStats,
+    Summary,
+    SymbolSlice,
+    Upsize,
+    Window,
+)
+
+MAX_UPSIZES = 20
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """The linear quantile (Hyndman and Fan type 7, numpy's default) of unsorted values; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * share
+    below = floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def newest_states(newest_first: Iterable[Diff], limit: int) -> list[Diff]:
+    """The newest state of the newest `limit` decisions, and the `live_only` diffs among them, newest first."""
+    window: list[Diff] = []
+    seen: set[str] = set()
+    for diff in newest_first:
+        if diff.decision_id is not None:
+            if diff.decision_id in seen:
+                continue
+            if len(seen) == limit:
+                break
+            seen.add(diff.decision_id)
+        window.append(diff)
+    return window
+
+
+def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
+    """The summary of a window (newest first). `live_only` diffs count for coverage alone."""
+    samples = [diff for diff in window if diff.mismatch_kind is not MismatchKind.LIVE_ONLY]
+    upsizes = [diff for diff in samples if diff.is_upsize]
+    is_warmup = len(samples) < min_sample
+    sizes = [abs(diff.size_pct_diff) for diff in samples if diff.size_pct_diff is not None]
+    slippages = [diff.slippage_diff_bps for diff in samples if diff.slippage_diff_bps is not None]
+    sizings = [abs(diff.sizing_diff_pct) for diff in samples if diff.sizing_diff_pct is not None]
+    times = [diff.ts for diff in samples]
+    return Summary(
+        sample_size=len(samples),
+        veto_mismatch_pct=_mismatch_pct(samples),
+        size_diff_stats=_quantiles(sizes),
+        slippage_diff_bps=_quantiles(slippages),
+        sizing_diff_stats=SizingStats(
+            p50=quantile(sizings, 0.5),
+            p95=quantile(sizings, 0.95),
+            upsize_count=len(upsizes),
+            sample_size=len(sizings),
+        ),
+        is_warmup=is_warmup,
+        warmup_reason="sample_size_below_min" if is_warmup else None,
+        min_sample_size=min_sample,
+        mismatch_kinds={kind.value: sum(diff.mismatch_kind is kind for diff in window) for kind in MismatchKind},
+        root_causes=dict(Counter(diff.root_cause.value for diff in window if diff.root_cause is not None)),
+        coverage=_coverage(window),
+        by_symbol=_by_symbol(samples),
+        upsizes=tuple(_upsize(diff) for diff in upsizes[:MAX_UPSIZES]),
+        window=Window(limit, min(times, default=None), max(times, default=None)),
+    )
+
+
+def _quantiles(values: Sequence[float]) -> Quantiles:
+    return Quantiles(fmean(values) if values else None, quantile(values, 0.5), quantile(values, 0.95))
+
+
+def _mismatch_pct(samples: Sequence[Diff]) -> float | None:
+    if not samples:
+        return None
+    return 100 * sum(diff.veto_mismatch is True for diff in samples) / len(samples)
+
+
+def _coverage(window: Sequence[Diff]) -> Coverage:
+    methods = Counter(diff.match_method.value for diff in window if diff.match_method is not None)
+    return Coverage(
+        matched=sum(methods.values()),
+        live_only=sum(diff.mismatch_kind is MismatchKind.LIVE_ONLY for diff in window),
+        unresolved=sum(diff.live_outcome is LiveOutcome.UNRESOLVED for diff in window),
+        by_method=dict(sorted(methods.items())),
+    )
+
+
+def _by_symbol(samples: Sequence[Diff]) -> dict[str, SymbolSlice]:
+    slices: dict[str, list[Diff]] = {}
+    for diff in samples:
+        slices.setdefault(diff.symbol or "", []).append(diff)
+    return {symbol: _slice(diffs) for symbol, diffs in sorted(slices.items())}
+
+
+def _slice(diffs: Sequence[Diff]) -> SymbolSlice:
+    impacts = [diff.impact_usd for diff in diffs if diff.impact_usd is not None]
+    return SymbolSlice(
+        sample_size=len(diffs),
+        veto_mismatch_pct=_mismatch_pct(diffs),
+        upsize_count=sum(diff.is_upsize is True for diff in diffs),
+        impact_usd=sum(impacts) if impacts else None,
+    )
+
+
+def _upsize(diff: Diff) -> Upsize:
+    live_usd = diff.live.gross_usd if diff.live is not None else None
+    shadow_usd = diff.shadow.gross_usd if diff.shadow is not None else None
+    return Upsize(
+        decision_id=diff.decision_id,
+        intent_id=diff.intent_id,
+        symbol=diff.symbol,
+        side=diff.side,
+        ts=diff.ts,
+        ratio=None if diff.sizing_diff_pct is None else 1 + diff.sizing_diff_pct,
+        excess_usd=None if live_usd is None or shadow_usd is None else live_usd - shadow_usd,
+    )

@@ -1,0 +1,318 @@
+"""The figures of a diff, computed by hand. The decision is 5 at 100 unless a test says otherwise."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_v6_dagster.compare.difference import diff_of, revise
+from pipeline_v6_dagster.compare.settlement import Settled, Unexplained
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.comparison import (
+    Diff,
+    LiveOutcome,
+    MatchMethod,
+    MismatchKind,
+    ShadowSide,
+)
+from pipeline_v6_dagster.domain.live import OrderEvent, OrderStatus
+from pipeline_v6_dagster_tests.live_builders import (
+    T0,
+    ack,
+    decision,
+    denied,
+    fill,
+    flat,
+    folded,
+    policy,
+    settled,
+)
+
+CANCELED = OrderStatus.CANCELED
+PARTLY = OrderStatus.PARTIALLY_FILLED
+
+
+def compared(shadow: ShadowSide, *events: OrderEvent, **policy_changes: object) -> Diff:
+    return diff_of(settled(shadow, *events), policy(**policy_changes))
+
+
+def without_order(shadow: ShadowSide, outcome: LiveOutcome, reason: str | None = None) -> Diff:
+    return diff_of(Settled(shadow, None, outcome, None, reason), policy())
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("is_allowed", "outcome", "kind", "is_mismatch"),
+        [
+            (True, LiveOutcome.EXECUTED, MismatchKind.MATCH, False),
+            (True, LiveOutcome.VETOED, MismatchKind.SHADOW_ALLOWED_LIVE_ABSENT, True),
+            (True, LiveOutcome.ERROR, MismatchKind.SHADOW_ALLOWED_LIVE_ABSENT, True),
+            (True, LiveOutcome.UNRESOLVED, MismatchKind.SHADOW_ALLOWED_LIVE_ABSENT, True),
+            (False, LiveOutcome.EXECUTED, MismatchKind.SHADOW_VETOED_LIVE_EXECUTED, True),
+            (False, LiveOutcome.VETOED, MismatchKind.MATCH_VETO, False),
+            (False, LiveOutcome.ERROR, MismatchKind.MATCH_VETO, False),
+            (False, LiveOutcome.UNRESOLVED, MismatchKind.MATCH_VETO, False),
+        ],
+    )
+    def test_shadow_allowed_against_live_executed(
+        self, is_allowed: bool, outcome: LiveOutcome, kind: MismatchKind, is_mismatch: bool
+    ) -> None:
+        shadow = decision() if is_allowed else denied()
+        is_executed = outcome is LiveOutcome.EXECUTED
+        diff = compared(shadow, ack(1), fill(2)) if is_executed else without_order(shadow, outcome)
+        assert (diff.mismatch_kind, diff.veto_mismatch) == (kind, is_mismatch)
+
+    def test_an_order_that_no_decision_explains_is_live_only(self) -> None:
+        diff = diff_of(Unexplained(folded(ack(1), fill(2)), LiveOutcome.EXECUTED), policy())
+        assert diff.mismatch_kind is MismatchKind.LIVE_ONLY
+        assert (diff.ts, diff.intent_id, diff.symbol, diff.side) == (T0 + 1, "ord_1", "BTCUSDT", Side.BUY)
+        assert (diff.decision_id, diff.shadow, diff.veto_mismatch, diff.sizing_diff_pct) == (None, None, None, None)
+        assert diff.impact_usd == 500.0
+
+    def test_a_veto_keeps_its_reason_and_has_no_sizes(self) -> None:
+        diff = without_order(decision(), LiveOutcome.VETOED, "bucket_cap")
+        assert diff.live is not None
+        assert diff.live.reason == "bucket_cap"
+        assert figures(diff) == (None, None, None, None)
+
+    def test_what_is_unresolved_has_no_live_side(self) -> None:
+        diff = without_order(decision(), LiveOutcome.UNRESOLVED)
+        assert diff.live is None
+        assert figures(diff) == (None, None, None, None)
+
+
+def figures(diff: Diff) -> tuple[float | None, float | None, bool | None, float | None]:
+    return diff.size_pct_diff, diff.sizing_diff_pct, diff.is_upsize, diff.slippage_diff_bps
+
+
+class TestFormulas:
+    def test_a_buy(self) -> None:
+        # Asked 5 at 100; live requested 6, executed 4 at 101 on average; v6 expected 1 bp.
+        diff = compared(decision(), ack(1.5, qty=6.0), fill(2, qty=4.0, avg_price=101.0, status=CANCELED))
+        assert diff.size_pct_diff == pytest.approx(100 * (4 - 5) / 5)
+        assert diff.sizing_diff_pct == pytest.approx((6 * 100 - 500) / 500)
+        assert diff.slippage_diff_bps == pytest.approx(1e4 * (101 - 100) / 100 - 1)
+        assert diff.impact_usd == pytest.approx(600 - 500)
+        assert diff.match_dt_s == 1.5
+        assert diff.is_upsize is True
+
+    def test_a_sell_that_sold_higher_has_gained(self) -> None:
+        sold = {"side": Side.SELL}
+        diff = compared(decision(**sold), ack(1, **sold), fill(2, avg_price=101.0, **sold))
+        assert diff.slippage_diff_bps == pytest.approx(-1e4 * (101 - 100) / 100 - 1)
+
+    def test_an_order_before_its_attempt_has_a_negative_gap(self) -> None:
+        assert compared(decision(), ack(-1.5), fill(2)).match_dt_s == -1.5
+
+    def test_live_is_measured_at_the_intents_price_not_at_its_own(self) -> None:
+        diff = compared(decision(), ack(1), fill(2, avg_price=120.0))
+        assert diff.sizing_diff_pct == 0.0
+        assert diff.live is not None
+        assert (diff.live.gross_usd, diff.live.executed_gross_usd) == (500.0, 600.0)
+
+    def test_the_average_price_is_weighted_by_quantity(self) -> None:
+        maker = (ack(1, order_id="7"), fill(2, order_id="7", qty=1.0, avg_price=99.0, status=CANCELED))
+        taker = (ack(3, order_id="8", qty=4.0), fill(4, order_id="8", qty=4.0, avg_price=104.0))
+        diff = compared(decision(), *maker, *taker)
+        assert diff.live is not None
+        assert diff.live.avg_price == pytest.approx((1 * 99 + 4 * 104) / 5)
+        assert diff.live.executed_gross_usd == pytest.approx(1 * 99 + 4 * 104)
+        assert diff.live.fees_usd == 0.5
+
+    def test_shadow_is_measured_by_what_it_sized(self) -> None:
+        diff = compared(decision(sized_gross_usd=400.0, sized_qty=4.0), ack(1), fill(2))
+        assert diff.sizing_diff_pct == pytest.approx((500 - 400) / 400)
+        assert diff.size_pct_diff == pytest.approx(25.0)
+
+    def test_a_flat_row_is_measured_by_its_own_gross(self) -> None:
+        diff = compared(decision(), flat(1, gross_usd=450.0))
+        assert diff.sizing_diff_pct == pytest.approx(-0.1)
+        assert (diff.size_pct_diff, diff.slippage_diff_bps) == (None, None)
+
+    def test_a_flat_row_with_a_quantity_is_measured_by_it(self) -> None:
+        assert compared(decision(), flat(1, gross_usd=450.0, requested_qty=5.0)).sizing_diff_pct == 0.0
+
+    @given(st.floats(0.1, 1e6), st.floats(0.1, 1e6), st.sampled_from(list(Side)))
+    def test_slippage_changes_its_sign_with_the_side(self, price: float, paid: float, side: Side) -> None:
+        def cost(side: Side) -> float:
+            shadow = decision(price=price, side=side, expected_slippage_bps=0.0)
+            found = compared(shadow, ack(1, side=side), fill(2, avg_price=paid, side=side)).slippage_diff_bps
+            assert found is not None
+            return found
+
+        assert cost(Side.BUY) == -cost(Side.SELL)
+        assert (cost(side) > 0) == ((paid > price) if side is Side.BUY else (paid < price)) or paid == price
+
+
+class TestLegs:
+    def test_a_cancelled_maker_counts_for_what_it_executed_its_taker_for_what_it_requested(self) -> None:
+        maker = (ack(1, order_id="7", qty=5.0), fill(2, order_id="7", qty=2.0, status=CANCELED))
+        diff = compared(decision(), *maker, ack(3, order_id="8", qty=3.0), fill(4, order_id="8", qty=3.0))
+        assert diff.live is not None
+        assert (diff.live.requested_qty, diff.live.executed_qty) == (5.0, 5.0)
+        assert diff.is_upsize is False
+
+    def test_a_second_full_order_after_a_full_one_is_an_upsize(self) -> None:
+        first = (ack(1, order_id="7"), fill(2, order_id="7"))
+        diff = compared(decision(), *first, ack(3, order_id="8"), fill(4, order_id="8"))
+        assert diff.sizing_diff_pct == pytest.approx(1.0)
+        assert diff.is_upsize is True
+
+    def test_an_order_that_the_exchange_refused_was_never_placed(self) -> None:
+        placed, refused = (ack(1), fill(2)), ack(3, order_id="8", status=OrderStatus.REJECTED)
+        assert compared(decision(), *placed, refused).sizing_diff_pct == 0.0
+        assert compared(decision(), refused, *placed).sizing_diff_pct == 0.0
+
+    def test_of_a_flip_only_the_opening_leg_is_measured(self) -> None:
+        reduce = {"order_id": "7", "attempt_id": "sig_1_reduce", "is_reduce_only": True}
+        flip = (ack(1, qty=9.0, **reduce), fill(2, qty=9.0, avg_price=90.0, **reduce))
+        diff = compared(decision(), *flip, ack(3, order_id="8"), fill(4, order_id="8", avg_price=101.0))
+        assert figures(diff) == (0.0, 0.0, False, pytest.approx(99.0))
+        assert diff.live is not None
+        assert (diff.live.fees_usd, diff.live.first_ack_ts, len(diff.live.legs)) == (0.5, T0 + 1, 2)
+
+    def test_a_flip_whose_opening_leg_never_came_has_no_size(self) -> None:
+        reduce = {"order_id": "7", "attempt_id": "sig_1_reduce", "is_reduce_only": True}
+        assert figures(compared(decision(), ack(1, **reduce), fill(2, **reduce))) == (None, None, None, None)
+
+    def test_an_intent_that_only_reduces_is_measured_by_its_reduce_leg(self) -> None:
+        reduce = {"is_reduce_only": True}
+        diff = compared(decision(is_reduce_only=True), ack(1, qty=10.0, **reduce), fill(2, qty=10.0, **reduce))
+        assert diff.size_pct_diff == pytest.approx(100.0)
+
+    def test_a_fill_without_an_ack_requested_what_it_executed(self) -> None:
+        diff = compared(decision(), fill(2, qty=10.0))
+        assert diff.live is not None
+        assert diff.live.requested_qty == 10.0
+        assert diff.is_upsize is True
+
+
+class TestMissing:
+    def test_an_order_without_a_fill_has_no_executed_size_and_no_slippage(self) -> None:
+        diff = compared(decision(), ack(1))
+        assert (diff.size_pct_diff, diff.slippage_diff_bps) == (None, None)
+        assert diff.sizing_diff_pct == 0.0
+
+    def test_an_order_that_ended_without_a_fill_executed_nothing(self) -> None:
+        diff = compared(decision(), ack(1), ack(2, status=CANCELED))
+        assert diff.size_pct_diff == -100.0
+
+    def test_a_fill_without_a_price_has_no_slippage(self) -> None:
+        diff = compared(decision(), ack(1), fill(2, avg_price=None))
+        assert (diff.size_pct_diff, diff.slippage_diff_bps) == (0.0, None)
+
+    @pytest.mark.parametrize(
+        ("field", "missing"),
+        [
+            ("sized_qty", {"size_pct_diff"}),
+            ("expected_slippage_bps", {"slippage_diff_bps"}),
+            ("side", {"slippage_diff_bps"}),
+            ("price", {"slippage_diff_bps", "sizing_diff_pct", "is_upsize", "impact_usd"}),
+        ],
+    )
+    def test_a_figure_is_null_where_a_part_of_the_decision_is_missing(self, field: str, missing: set[str]) -> None:
+        diff = compared(decision(**{field: None}), ack(1), fill(2, avg_price=101.0))
+        names = {"size_pct_diff", "sizing_diff_pct", "is_upsize", "slippage_diff_bps", "impact_usd"}
+        assert {name for name in names if getattr(diff, name) is None} == missing
+
+    def test_no_notional_at_all_is_no_size(self) -> None:
+        diff = compared(decision(sized_gross_usd=None, quote_notional=None), ack(1), fill(2))
+        assert (diff.sizing_diff_pct, diff.is_upsize, diff.impact_usd) == (None, None, None)
+
+    def test_no_order_request_is_no_size(self) -> None:
+        assert figures(compared(decision(), ack(1, qty=None))) == (None, None, None, None)
+
+    def test_impact_of_a_side_that_did_not_trade_is_known(self) -> None:
+        assert without_order(decision(), LiveOutcome.UNRESOLVED).impact_usd == -500.0
+        assert without_order(denied(), LiveOutcome.VETOED).impact_usd == 0.0
+        assert compared(denied(), ack(1), fill(2)).impact_usd == 500.0
+
+
+class TestUpsize:
+    """Both: more than the tolerance, and more than one lot step."""
+
+    @pytest.mark.parametrize(
+        ("qty", "lot_step", "is_upsize"),
+        [
+            (5.005, 0.001, False),  # exactly the tolerance of 0.1 %
+            (5.006, 0.001, True),
+            (5.006, 0.006, False),  # exactly one lot step
+            (5.006, 0.0059, True),
+            (5.5, 1.0, False),
+            (4.0, 0.001, False),
+        ],
+    )
+    def test_an_excess_counts_above_tolerance_and_lot_step(self, qty: float, lot_step: float, is_upsize: bool) -> None:
+        diff = compared(decision(), ack(1, qty=qty), lot_steps={"BTCUSDT": lot_step})
+        assert diff.is_upsize is is_upsize
+
+    def test_where_no_lot_step_is_known_the_tolerance_decides(self) -> None:
+        assert compared(decision(), ack(1, qty=5.006), lot_steps={}).is_upsize is True
+
+    def test_the_exchanges_own_lot_step_serves_where_the_universe_has_none(self) -> None:
+        assert compared(decision(), ack(1, qty=5.5, lot_step=1.0), lot_steps={}).is_upsize is False
+        assert compared(decision(), ack(1, qty=5.5, lot_step=1.0)).is_upsize is True
+
+    def test_an_order_that_v6_denied_and_live_doubled_is_an_upsize(self) -> None:
+        diff = compared(denied(), ack(1, qty=10.0), fill(2, qty=10.0))
+        assert diff.mismatch_kind is MismatchKind.SHADOW_VETOED_LIVE_EXECUTED
+        assert (diff.sizing_diff_pct, diff.is_upsize) == (1.0, True)
+        assert diff.size_pct_diff is None
+
+    def test_a_doubled_order_that_was_not_filled_is_an_upsize(self) -> None:
+        assert compared(decision(), ack(1, qty=10.0), ack(2, qty=10.0, status=CANCELED)).is_upsize is True
+
+    def test_a_flat_row_may_be_an_upsize(self) -> None:
+        assert compared(decision(), flat(1, gross_usd=1000.0)).is_upsize is True
+
+
+class TestRevision:
+    shadow = decision()
+
+    def test_a_late_order_replaces_an_unresolved_outcome(self) -> None:
+        known = without_order(self.shadow, LiveOutcome.UNRESOLVED)
+        diff = revise(known, folded(ack(1000), fill(1001)), policy())
+        assert diff is not None
+        assert (diff.revision_of, diff.decision_id) == ("d1", "d1")
+        assert (diff.live_outcome, diff.match_method, diff.match_dt_s) == (
+            LiveOutcome.EXECUTED,
+            MatchMethod.INTENT_ID,
+            1000.0,
+        )
+
+    def test_a_late_fill_is_added_to_what_was_known(self) -> None:
+        known = compared(self.shadow, ack(1), fill(2, qty=2.0, status=PARTLY))
+        diff = revise(known, folded(fill(1000, qty=5.0)), policy())
+        assert diff is not None
+        assert diff.live is not None
+        assert (diff.live.requested_qty, diff.live.executed_qty, diff.match_dt_s) == (5.0, 5.0, 1.0)
+
+    @pytest.mark.parametrize("later", [fill(1000), ack(1000), fill(1000, qty=2.0, status=PARTLY)])
+    def test_a_mere_repeat_changes_nothing(self, later: OrderEvent) -> None:
+        known = compared(self.shadow, ack(1), fill(2))
+        assert revise(known, folded(later), policy()) is None
+
+    def test_a_late_order_by_id_replaces_the_one_that_time_had_paired(self) -> None:
+        known = diff_of(settled(self.shadow, ack(1, None, order_id="7"), method=MatchMethod.TIME), policy())
+        diff = revise(known, folded(ack(2000, order_id="8"), fill(2001, order_id="8")), policy())
+        assert diff is not None
+        assert diff.live is not None
+        assert [leg.order_id for leg in diff.live.legs] == ["8"]
+        assert (diff.match_method, diff.is_upsize) == (MatchMethod.INTENT_ID, False)
+
+    def test_a_late_fill_of_the_order_that_time_had_paired_is_added_to_it(self) -> None:
+        known = diff_of(settled(self.shadow, ack(1, None), method=MatchMethod.TIME), policy())
+        diff = revise(known, folded(fill(2000)), policy())
+        assert diff is not None
+        assert diff.live is not None
+        assert (diff.live.requested_qty, diff.live.executed_qty, len(diff.live.legs)) == (5.0, 5.0, 1)
+
+    def test_an_order_that_was_refused_too_late_is_an_error(self) -> None:
+        known = without_order(self.shadow, LiveOutcome.UNRESOLVED)
+        diff = revise(known, folded(ack(1000, status=OrderStatus.REJECTED)), policy())
+        assert diff is not None
+        assert diff.live is not None
+        assert (diff.live_outcome, diff.live.reason) == (LiveOutcome.ERROR, "REJECTED")
+
+    def test_a_line_without_a_decision_is_not_revised(self) -> None:
+        known = diff_of(Unexplained(folded(ack(1)), LiveOutcome.EXECUTED), policy())
+        assert revise(known, folded(fill(1000)), policy()) is None
