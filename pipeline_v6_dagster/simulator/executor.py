@@ -1,0 +1,269 @@
+"""The simulated live executor: strategies attempt, limits veto, orders fill, and every step writes its log row.
+
+Belongs here: what the executor does, and when; the rows that say so are `simulator.journal`. Each intent is a
+generator that yields the seconds until its next step; a queue of them in time order is the whole simulation. Prices
+and positions are `simulator.market`, limits `simulator.configuration`. Writing the rows to files is the caller's.
+"""
+
+import random
+from collections.abc import Generator, Iterator
+from heapq import heappop, heappush
+from math import exp, log
+
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.live import OrderStatus
+from pipeline_v6_dagster.simulator.configuration import (
+    INSTRUMENTS,
+    MAKER_FEE_BPS,
+    MIN_NOTIONAL_USD,
+    TAKER_FEE_BPS,
+    Instrument,
+)
+from pipeline_v6_dagster.simulator.journal import CLIENT_ID_CHARS, OPPOSITE, Journal
+from pipeline_v6_dagster.simulator.market import BPS, Account, Market
+from pipeline_v6_dagster.simulator.orders import Intent, LogLine, Order, Row
+
+# What strategies ask for stays below the limits, so that only what is meant to breach them does.
+HEADROOM = 0.95
+MAX_ORDER_NAV_RATIO = 0.08
+# An order of one lot step placed twice as large would differ by rounding only.
+MIN_LOTS = 3
+CLOSE_WHOLE_SHARE, SAME_SIDE_SHARE = 0.7, 0.75
+MAKER_SHARE, MAKER_CANCEL_SHARE, ERROR_RETRY_SHARE, REPEATED_POLL_SHARE, EARLY_METRICS_SHARE = 0.3, 0.4, 0.5, 0.3, 0.05
+
+Process = Generator[float, None, None]
+
+
+class SimulatedExecutor:
+    """Strategies, account and exchange of one desk. The same arguments give the same rows.
+
+    Args:
+        seed: names the history.
+        start_ts: epoch seconds at which it starts.
+        attempts_per_s: mean rate of attempts, at random times. The faster, the smaller the orders: all that are in
+            flight have to fit under the limits. Where none fits, an attempt is left out (at hundreds a second).
+        upsize_share: share of opening orders placed at twice the quantity asked for.
+        veto_share: share of attempts for less than the minimum or more than the largest notional; all are vetoed.
+        error_share: share of the others that the exchange refuses; half of them are sent again and succeed.
+        idless_share: share of vetoes and final errors logged in the older shape, without ids.
+        nav_usd: equity at the start; topped up to it when half is lost, so that a long history does not run dry.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        start_ts: float,
+        attempts_per_s: float,
+        upsize_share: float = 0.0,
+        *,
+        veto_share: float = 0.02,
+        error_share: float = 0.004,
+        idless_share: float = 0.25,
+        nav_usd: float = 1_000_000.0,
+    ) -> None:
+        if not attempts_per_s > 0:
+            raise ValueError(f"attempts_per_s must be above 0, not {attempts_per_s}")
+        self._upsized: dict[str, None] = {}
+        self._attempts_per_s = attempts_per_s
+        self._upsize_share, self._veto_share = upsize_share, veto_share
+        self._error_share, self._idless_share = error_share, idless_share
+        self._start_nav_usd = nav_usd
+        self._rng = random.Random(f"executor {seed}")  # noqa: S311 -- repeatable, not secret
+        self._market = Market(seed, start_ts)
+        self._account = Account(self._market, nav_usd)
+        self._in_flight_usd = dict.fromkeys(INSTRUMENTS, 0.0)
+        self._journal = Journal(self._account, self._rng)
+        self._order_id = self._rng.randrange(8_000_000_000, 9_000_000_000)
+        self._now = start_ts
+        self._due: list[tuple[float, int, Process]] = []
+        self._started = 0
+        self._start(self._strategies())
+
+    @property
+    def upsized_intent_ids(self) -> list[str]:
+        """The intents placed at twice the quantity so far, in the order of their first acks."""
+        return list(self._upsized)
+
+    def run(self, until: float) -> Iterator[LogLine]:
+        """The rows up to `until` (epoch s) that no earlier call has given, in log-time order."""
+        lines = self._journal.lines
+        while True:
+            while lines and lines[0].ts <= until:
+                yield lines.popleft()
+            if lines or self._due[0][0] > until:
+                return
+            self._now, number, process = heappop(self._due)
+            self._journal.now = self._now
+            self._resume(process, number)
+
+    def _start(self, process: Process) -> None:
+        self._started += 1
+        self._resume(process, self._started)
+
+    def _resume(self, process: Process, number: int) -> None:
+        delay_s = next(process, None)
+        if delay_s is not None:
+            # To the microsecond, as the rows write it.
+            heappush(self._due, (round(self._now + delay_s, 6), number, process))
+
+    # What strategies ask for.
+
+    def _strategies(self) -> Process:
+        while True:
+            yield self._rng.expovariate(self._attempts_per_s)
+            if self._account.nav_usd(self._now) < self._start_nav_usd / 2:
+                self._account.cash_usd += self._start_nav_usd - self._account.nav_usd(self._now)
+            if self._rng.random() < self._veto_share:
+                self._attempt(self._breaching())
+                continue
+            instruments = self._rng.sample(list(INSTRUMENTS.values()), len(INSTRUMENTS))
+            intent = next(filter(None, map(self._close_or_open, instruments)), None)
+            if intent is not None:
+                self._attempt(intent)
+
+    def _close_or_open(self, instrument: Instrument) -> Intent | None:
+        """An intent that the limits allow; None where orders in flight leave neither lots nor room for one.
+
+        The more of its room a symbol takes, the likelier a close.
+        """
+        rng, symbol, nav_usd = self._rng, instrument.symbol, self._account.nav_usd(self._now)
+        cap_usd = HEADROOM * instrument.max_nav_ratio * nav_usd
+        taken_usd = self._account.gross_usd(symbol, self._now) + self._in_flight_usd[symbol]
+        free_lots = {side: self._account.positions[symbol, side].free_lots for side in Side}
+        held_side = max(Side, key=lambda side: free_lots[side])
+        held_lots = free_lots[held_side]
+        if held_lots and rng.random() < 0.2 + 0.6 * taken_usd / cap_usd:
+            lots = held_lots if rng.random() < CLOSE_WHOLE_SHARE else rng.randint(1, held_lots)
+            return self._intent(instrument, OPPOSITE[held_side], lots, is_reduce_only=True)
+        price = self._market.price(symbol, self._now)
+        least_usd = 1.1 * max(MIN_NOTIONAL_USD, MIN_LOTS * instrument.lot_step * price) + instrument.lot_step * price
+        most_usd = min(
+            MAX_ORDER_NAV_RATIO * nav_usd,
+            HEADROOM * instrument.max_order_notional_usd,
+            max(2 * least_usd, cap_usd / (2 * self._attempts_per_s)),
+            (cap_usd - taken_usd) / 2,
+        )
+        if most_usd < least_usd:
+            return None
+        side = held_side if held_lots and rng.random() < SAME_SIDE_SHARE else rng.choice(list(Side))
+        lots = instrument.lots(exp(rng.uniform(log(least_usd), log(most_usd))), price)
+        return self._intent(instrument, side, lots, flip_lots=free_lots[OPPOSITE[side]])
+
+    def _breaching(self) -> Intent:
+        """An opening for less than the minimum, or (where a lot step is worth that) more than the largest order."""
+        instrument = self._rng.choice(list(INSTRUMENTS.values()))
+        price = self._market.price(instrument.symbol, self._now)
+        lots = instrument.lots(self._rng.uniform(0.3, 0.99) * MIN_NOTIONAL_USD, price)
+        if not lots or self._rng.random() < 0.5:
+            lots = instrument.lots(self._rng.uniform(1.1, 2.0) * instrument.max_order_notional_usd, price)
+        return self._intent(instrument, self._rng.choice(list(Side)), lots)
+
+    def _intent(
+        self, instrument: Instrument, side: Side, lots: int, *, is_reduce_only: bool = False, flip_lots: int = 0
+    ) -> Intent:
+        intent_id, attempt_id = (f"{kind}_{self._rng.getrandbits(40):010x}" for kind in ("ord", "sig"))
+        price = self._market.price(instrument.symbol, self._now)
+        return Intent(instrument, side, lots, price, self._now, intent_id, attempt_id, is_reduce_only, flip_lots)
+
+    # What the executor does with it.
+
+    def _attempt(self, intent: Intent) -> None:
+        nav = self._journal.attempt(intent)
+        breach = intent.instrument.breach(intent.notional_usd, self._account.nav_usd(self._now))
+        if breach is not None and not intent.is_reduce_only:
+            self._start(self._veto(intent, *breach, nav))
+            return
+        intent.is_upsized = not intent.is_reduce_only and self._rng.random() < self._upsize_share
+        self._reserve(intent, 1)
+        self._start(self._work(intent))
+
+    def _reserve(self, intent: Intent, sign: int) -> None:
+        """Hold (1) or give back (-1) the room that an opening and the lots that a close or flip will take."""
+        symbol = intent.instrument.symbol
+        closing_lots = intent.lots if intent.is_reduce_only else intent.flip_lots
+        self._account.positions[symbol, OPPOSITE[intent.side]].closing_lots += sign * closing_lots
+        self._in_flight_usd[symbol] += sign * intent.opening_usd
+
+    def _veto(self, intent: Intent, reason: str, limit_usd: float, nav: Row) -> Process:
+        yield self._rng.uniform(0.002, 0.02)
+        self._journal.veto(intent, reason, limit_usd, nav, has_ids=self._rng.random() >= self._idless_share)
+
+    def _work(self, intent: Intent) -> Process:
+        """From a passed attempt to its last fill: a flip's reduce leg; a maker order; what that leaves, as taker."""
+        if self._rng.random() < self._error_share:
+            is_retried = self._rng.random() < ERROR_RETRY_SHARE
+            yield self._latency_s(0.4)
+            self._journal.error(intent, has_ids=is_retried or self._rng.random() >= self._idless_share)
+            if not is_retried:
+                self._reserve(intent, -1)
+                return
+            yield self._rng.uniform(0.2, 0.8)
+        if intent.flip_lots:
+            yield from self._trade(intent, intent.flip_lots, OPPOSITE[intent.side], is_maker=False)
+        held_side = OPPOSITE[intent.side] if intent.is_reduce_only else intent.side
+        lots = intent.lots * (1 + intent.is_upsized)
+        if self._rng.random() < MAKER_SHARE:
+            lots = yield from self._trade(intent, lots, held_side, is_maker=True)
+        if lots:
+            yield from self._trade(intent, lots, held_side, is_maker=False)
+        self._in_flight_usd[intent.instrument.symbol] -= intent.opening_usd
+
+    def _trade(self, intent: Intent, lots: int, held_side: Side, *, is_maker: bool) -> Generator[float, None, int]:
+        """One order from its ack to its end; the lots that it leaves (0 but for a cancelled maker order)."""
+        rng, now = self._rng, self._now
+        yield self._latency_s(0.35)
+        order = self._place(intent, lots, held_side, is_maker=is_maker, latency_ms=(self._now - now) * 1000)
+        if rng.random() < EARLY_METRICS_SHARE:
+            self._journal.metrics(order)
+        goal_lots = lots
+        if is_maker:
+            yield rng.uniform(1.0, 8.0)
+            if rng.random() < MAKER_CANCEL_SHARE:
+                goal_lots = rng.choice((0, rng.randrange(lots)))
+        parts = rng.randint(1, 3)
+        for total_lots in sorted({goal_lots * part // parts for part in range(1, parts + 1)} - {0}):
+            yield self._latency_s(0.6)
+            self._fill(order, total_lots - order.filled_lots)
+            self._journal.fill(order)
+            if total_lots < lots and rng.random() < REPEATED_POLL_SHARE:
+                yield self._latency_s(0.5)
+                self._journal.fill(order)
+        if goal_lots < lots:
+            yield self._latency_s(0.5)
+            order.status = OrderStatus.CANCELED
+            self._journal.fill(order)
+        self._journal.end(order)
+        return lots - goal_lots
+
+    def _place(self, intent: Intent, lots: int, held_side: Side, *, is_maker: bool, latency_ms: float) -> Order:
+        self._order_id += self._rng.randrange(1, 500)
+        client_id = "".join(self._rng.choices(CLIENT_ID_CHARS, k=22))
+        order = Order(intent, held_side, is_maker, lots, self._order_id, client_id, self._now, latency_ms)
+        if intent.is_upsized and not order.is_reduce_only:
+            self._upsized[intent.intent_id] = None
+        self._journal.ack(order)
+        return order
+
+    def _fill(self, order: Order, lots: int) -> None:
+        intent = order.intent
+        instrument, symbol = intent.instrument, intent.instrument.symbol
+        price = intent.price
+        if not order.is_maker:
+            price = self._market.fill_price(symbol, intent.side, self._now)
+        if order.is_reduce_only:
+            order.pnl_usd += self._account.close(symbol, order.held_side, lots, price)
+        else:
+            self._account.open(symbol, order.held_side, lots, price)
+        gross_usd = instrument.qty(lots) * price
+        fees_usd = gross_usd * (MAKER_FEE_BPS if order.is_maker else TAKER_FEE_BPS) * BPS
+        self._account.cash_usd -= fees_usd
+        order.filled_lots += lots
+        order.gross_usd += gross_usd
+        order.fees_usd += fees_usd
+        order.fill_ts += (round(self._now - self._rng.uniform(0.05, 0.3), 3),)
+        order.trade_ids += (str(self._rng.randrange(10**9, 10**10)),)
+        order.status = OrderStatus.FILLED if order.filled_lots == order.lots else OrderStatus.PARTIALLY_FILLED
+
+    def _latency_s(self, median_s: float) -> float:
+        """Skewed to the right, below the seconds after which an executor would call an order lost."""
+        return min(3.0, median_s * self._rng.lognormvariate(0.0, 0.6))
