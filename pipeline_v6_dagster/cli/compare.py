@@ -1,0 +1,37 @@
+"""`pipeline-v6 compare`."""
+
+import click
+import msgspec
+
+from pipeline_v6_dagster.cli.surroundings import (
+    answer,
+    clock,
+    configuration_of,
+    json_option,
+    settings_of_environment,
+)
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.stages.compare import CompareRun, run_compare
+
+
+@click.command("compare")
+@click.option("--rebuild", is_flag=True, help="Everything again from the logs, in the place of the compare log.")
+@json_option
+def command(as_json: bool, rebuild: bool) -> None:
+    """Settle, pair, append diffs, refresh the summary."""
+    settings = settings_of_environment()
+    run = run_compare(settings, configuration_of(settings).limits, clock, rebuild=rebuild)
+    answer(as_json, msgspec.to_builtins(run, enc_hook=str), _lines(settings, run))
+
+
+def _lines(settings: Settings, run: CompareRun) -> list[str]:
+    summary = run.summary
+    lines = [f"{run.diff_count} new diffs, {run.open_decisions} decisions still open"]
+    lines += [f"  {count:>7}  {kind}" for kind, count in run.mismatch_kinds.most_common()]
+    lines.append(f"status {summary['status']}, verdict {summary['verdict']}: {'; '.join(summary['verdict_reasons'])}")
+    lines += [f"{path}: not there yet" for path in run.missing]
+    if run.waits_for_shadow:
+        lines.append("some attempts have no decision yet; run pipeline-v6 shadow first")
+    if run.cut_bytes:
+        lines.append(f"{settings.compare_diffs}: {run.cut_bytes} bytes of an unfinished write were cut")
+    return lines

@@ -1,0 +1,142 @@
+"""`pipeline-v6 demo`: everything in a sandbox that is gone afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from pipeline_v6_dagster.cli.surroundings import clock, configuration_of, utc
+from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
+from pipeline_v6_dagster.stages.compare import run_compare
+from pipeline_v6_dagster.stages.heartbeat import refresh_head
+from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed, write_instance
+from pipeline_v6_dagster.stages.shadow import run_shadow
+from pipeline_v6_dagster.stages.status import read_status
+
+_HISTORY_S = 2 * 3600.0
+_ATTEMPTS_PER_S = 0.05
+# The feed that goes on while one looks: faster, and with orders that are larger than asked for.
+_LIVE_ATTEMPTS_PER_S = 0.5
+_LIVE_UPSIZE_SHARE = 0.05
+_INTERVAL_S = 20
+_FEED_EVERY_S = 1.0
+_GRACE_S = 15.0
+_LOOK_EVERY_S = 0.1
+
+
+@click.command("demo")
+@click.option("--seconds", type=click.FloatRange(min=0), default=600.0, show_default=True, help="How long it lasts.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Where the UI listens.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed trades the same orders.")
+@click.option("--ui/--no-ui", default=True, show_default=True, help="Whether to start the Dagster UI and daemon.")
+def command(seconds: float, port: int, seed: int, ui: bool) -> None:
+    """All of it in a sandbox: a simulated executor, every stage, the Dagster UI with its sensors on.
+
+    Two hours of trading in which live does what v6 would do are decided and compared, and the status is
+    printed. With the UI a feed goes on in which some orders are larger than asked for: watch the status turn red.
+    Ctrl-C ends it; nothing is left behind.
+    """
+    # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with TemporaryDirectory(prefix="pipeline-v6-demo-") as folder:
+        environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")},
+            "PIPELINE_V6_HOME": folder,
+            "PIPELINE_SHADOW_HEARTBEAT_INTERVAL": str(_INTERVAL_S),
+            "PIPELINE_COMPARE_INTERVAL": str(_INTERVAL_S),
+            "DAGSTER_HOME": str(Path(folder) / "dagster_home"),
+            # What Dagster's processes leave behind when they are interrupted is gone with the sandbox.
+            "TMPDIR": folder,
+        }
+        settings = load_settings(environ, Path(folder))
+        _run_history(settings, seed)
+        if ui:
+            write_instance(Path(environ["DAGSTER_HOME"]))
+            _run_live(settings, environ, seconds, port, seed)
+
+
+def _run_history(settings: Settings, seed: int) -> None:
+    click.echo(f"sandbox {settings.home}")
+    write_configuration(settings)
+    now = clock()
+    executor = SimulatedExecutor(seed=seed, start_ts=now - _HISTORY_S, attempts_per_s=_ATTEMPTS_PER_S)
+    count = write_feed(settings, executor.run(now))
+    click.echo(f"{count} lines logged by a simulated executor in {_HISTORY_S / 3600:g} hours")
+    limits = configuration_of(settings).limits
+    shadow = run_shadow(settings, limits, clock)
+    click.echo(f"{shadow.decided} attempts decided: {shadow.allowed} allowed, {shadow.denied} denied")
+    refresh_head(settings, clock())
+    summary = run_compare(settings, limits, clock).summary
+    click.echo(f"status {summary['status']}, verdict {summary['verdict']}: {'; '.join(summary['verdict_reasons'])}")
+
+
+def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port: int, seed: int) -> None:
+    start = clock()
+    executor = SimulatedExecutor(
+        seed=seed + 1, start_ts=start, attempts_per_s=_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE
+    )
+    click.echo(f"http://127.0.0.1:{port} in half a minute; look at the checks of compare_summary. Ctrl-C ends it.")
+    shown = ""
+    with _dagster(environ, port) as server:
+        while clock() - start < seconds:
+            if server.poll() is not None:
+                raise click.ClickException(
+                    f"dagster dev ended with exit code {server.returncode}; if port {port} is taken, give another"
+                )
+            write_feed(settings, executor.run(clock()))
+            shown = _show_news(settings, shown)
+            time.sleep(_FEED_EVERY_S)
+
+
+def _show_news(settings: Settings, shown: str) -> str:
+    """Say what `status` would say, where it is not what was said last."""
+    report = read_status(settings, clock())
+    news = f"status {report.status}, verdict {report.verdict}: {'; '.join((*report.reasons, *report.stale))}"
+    if news != shown:
+        click.echo(f"{utc(clock())}  {news}")
+    return news
+
+
+@contextmanager
+def _dagster(environ: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`dagster dev` in a process group of its own, all of which is gone at the end."""
+    arguments = ["-m", "pipeline_v6_dagster.definitions", "-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    server = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
+        [sys.executable, "-m", "dagster", "dev", *arguments],
+        env=environ,
+        cwd=environ["DAGSTER_HOME"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield server
+    finally:
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """Ask the whole group to end, ever more firmly, and wait for each of its processes: one may still write."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + _GRACE_S
+        try:
+            os.killpg(server.pid, number)
+            while time.monotonic() < deadline:
+                server.poll()
+                os.killpg(server.pid, 0)
+                time.sleep(_LOOK_EVERY_S)
+        except ProcessLookupError:
+            return
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

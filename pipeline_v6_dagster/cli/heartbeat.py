@@ -1,0 +1,22 @@
+"""`pipeline-v6 heartbeat`."""
+
+import click
+import msgspec
+
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.stages.heartbeat import refresh_head
+
+
+@click.command("heartbeat")
+@json_option
+def command(as_json: bool) -> None:
+    """Refresh the head of the shadow log."""
+    settings = settings_of_environment()
+    head = refresh_head(settings, clock())
+    lines = [
+        f"{head.total} newest decisions: {head.allowed} allowed, {head.vetoed} denied",
+        f"from {utc(head.window.first_ts)} to {utc(head.window.last_ts)}",
+    ]
+    if not head.total:
+        lines = [f"{settings.shadow_log}: no decisions yet; run pipeline-v6 shadow"]
+    answer(as_json, msgspec.to_builtins(head), lines)

@@ -1,0 +1,89 @@
+"""The entry point: finds a command, turns errors into one line and an exit code."""
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from pipeline_v6_dagster import __version__
+from pipeline_v6_dagster.domain.errors import PipelineError
+
+EXIT_USAGE = 64
+EXIT_FAULT = 70
+EXIT_IO = 74
+EXIT_INTERRUPTED = 130
+
+_COMMANDS = {
+    "shadow": "Decide every new attempt, append to the shadow log.",
+    "heartbeat": "Refresh the head of the shadow log.",
+    "compare": "Settle, pair, append diffs, refresh the summary.",
+    "status": "The verdict for a launch gate, as text and as an exit code.",
+    "doctor": "What is configured, found and understood; what is wrong and how to mend it.",
+    "demo": "All of it in a sandbox: simulated executor, stages, Dagster UI.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command when it is called: `status` need not wait for what `demo` imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"pipeline_v6_dagster.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 -- narrows what a module attribute may be
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pipeline-v6")
+def cli() -> None:
+    """Shadow parity for a live crypto-futures executor.
+
+    Reads the executor's logs below PIPELINE_V6_HOME (default: the current folder) and says whether v6 may go
+    live. Exit codes: 64 bad usage, 65 bad data or configuration, 70 a fault of this
+    program, 74 I/O, 75 the log is busy.
+    """
+
+
+def main() -> None:
+    """Run `pipeline-v6`. The one place where errors become messages for the user."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        outcome = cli.main(arguments, prog_name="pipeline-v6", standalone_mode=False)
+    except click.UsageError as error:
+        return _fail(f"{error.format_message()} (see pipeline-v6 --help)", EXIT_USAGE)
+    except click.ClickException as error:
+        return _fail(error.format_message(), EXIT_IO)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except PipelineError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        return _fail(f"{error.filename or 'I/O'}: {error.strerror or error}", EXIT_IO)
+    except Exception:  # noqa: BLE001 -- the boundary: a fault of ours must not exit with 1, which means red
+        traceback.print_exc()
+        return EXIT_FAULT
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _fail(message: str, exit_code: int) -> int:
+    click.echo(f"pipeline-v6: {' '.join(message.split())}", err=True)
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The compare log: its lines, its cursor, and what can be asked of it.
+
+A run appends one block: its diffs, then one line with the summary and the cursor. The cursor holds all that the
+next run needs: how far each input was read, and by value what is not settled yet.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from pipeline_v6_dagster.compare.open_state import OpenState
+from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.storage.follow import Position
+from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+
+
+@dataclass(slots=True)
+class InputCounts:
+    """Lines of one input read so far, and those of them that were not used, by kind."""
+
+    lines: int = 0
+    unusable: dict[str, int] = field(default_factory=dict)
+    is_position_lost: bool = False
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts over the whole life of the compare log."""
+
+    decisions: int = 0
+    live_only: int = 0
+    revisions: int = 0
+    upsizes: int = 0
+    mismatch_kinds: dict[str, int] = field(default_factory=dict)
+
+    def add(self, diff: Diff) -> None:
+        """Count one new line. A revision counts as such, not as another decision."""
+        if diff.revision_of is not None:
+            self.revisions += 1
+            return
+        if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
+            self.live_only += 1
+        else:
+            self.decisions += 1
+        self.upsizes += diff.is_upsize is True
+        self.mismatch_kinds[diff.mismatch_kind] = self.mismatch_kinds.get(diff.mismatch_kind, 0) + 1
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where a run left off. The two times are those of the newest rows, in the order in which they were logged."""
+
+    read: dict[str, Position] = field(default_factory=dict)
+    open: OpenState = field(default_factory=OpenState)
+    counts: dict[str, InputCounts] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+    newest_decision_ts: float | None = None
+    newest_live_ts: float | None = None
+
+
+@dataclass(slots=True)
+class BlockEnd:
+    """The last line of a block."""
+
+    ts: float
+    diff_count: int
+    heartbeat: bool
+    summary: dict[str, Any]
+    cursor: Cursor
+
+
+class _Shape(msgspec.Struct):
+    cursor: msgspec.Raw = msgspec.Raw()
+    mismatch_kind: str | None = None
+
+
+_shape_decoder = msgspec.json.Decoder(_Shape)
+_diff_decoder = msgspec.json.Decoder(Diff)
+_end_decoder = msgspec.json.Decoder(BlockEnd)
+
+
+def kind_of(line: bytes) -> LineKind:
+    """What a line of the compare log is to its block."""
+    try:
+        shape = _shape_decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return LineKind.FOREIGN
+    if bytes(shape.cursor):
+        return LineKind.BLOCK_END
+    return LineKind.FOREIGN if shape.mismatch_kind is None else LineKind.INNER
+
+
+def read_cursor(log: JsonlLog) -> Cursor | None:
+    """The newest cursor; None where the log has none yet.
+
+    Raises:
+        DataError: the newest cursor is not one that this version understands.
+    """
+    end = next(_ends_backward(log), None)
+    return end.cursor if end is not None else None
+
+
+def read_positions_backward(log: JsonlLog, name: str) -> Iterator[Position]:
+    """How far an input was read, block by block, newest first."""
+    for end in _ends_backward(log):
+        if name in end.cursor.read:
+            yield end.cursor.read[name]
+
+
+def newest_summary(log: JsonlLog) -> dict[str, Any] | None:
+    """The summary of the newest block; None where the log has none yet.
+
+    Raises:
+        DataError: the newest block is not one that this version understands.
+    """
+    end = next(_ends_backward(log), None)
+    return end.summary if end is not None else None
+
+
+def _ends_backward(log: JsonlLog) -> Iterator[BlockEnd]:
+    for line in log.backward():
+        if kind_of(line) is LineKind.BLOCK_END:
+            try:
+                yield _end_decoder.decode(line)
+            except msgspec.DecodeError as error:
+                raise _not_understood(log, error) from None
+
+
+def _not_understood(log: JsonlLog, error: msgspec.DecodeError) -> DataError:
+    return DataError(f"{log.path}: a line is not understood ({error}); run pipeline-v6 compare --rebuild")
+
+
+def read_diffs_backward(log: JsonlLog) -> Iterator[Diff]:
+    """Every diff, newest first.
+
+    Raises:
+        DataError: a line is not one that this version understands.
+    """
+    for line in log.backward():
+        kind = kind_of(line)
+        if kind is LineKind.BLOCK_END:
+            continue
+        try:
+            yield _diff_decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise _not_understood(log, error) from None
+
+
+def encode_block(diffs: list[Diff], end: BlockEnd) -> list[bytes]:
+    """The lines of one block."""
+    encode = msgspec.json.Encoder().encode
+    return [*(encode(diff) for diff in diffs), encode(end)]

@@ -1,0 +1,128 @@
+"""What is configured, found and understood; what is wrong and how to mend it. Changes nothing."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration
+from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.domain.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """One file that the project reads or writes."""
+
+    role: str
+    path: Path
+    size_bytes: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that `doctor` found. `problems` stop a run, `notes` do not."""
+
+    settings: Settings | None
+    files: tuple[FoundFile, ...]
+    configuration: Configuration | None
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def examine(environ: Mapping[str, str], cwd: Path) -> Findings:
+    """Look at everything, also past the first problem."""
+    try:
+        settings = load_settings(environ, cwd)
+    except ConfigError as error:
+        return Findings(None, (), None, tuple(map(str, error.problems)), ())
+    problems: list[str] = []
+    notes: list[str] = []
+    files = (*_inputs(settings), *_outputs(settings))
+    for file in files:
+        if file.problem is not None:
+            problems.append(f"{file.path}: {file.problem}")
+        elif file.size_bytes is None:
+            notes.append(f"{file.path}: not there yet")
+    if settings.compare_limit < settings.min_sample:
+        notes.append(
+            f"PIPELINE_COMPARE_SHADOW_LIMIT = {settings.compare_limit} is below PIPELINE_COMPARE_MIN_SAMPLE"
+            f" = {settings.min_sample}: the summary never leaves its warmup"
+        )
+    configuration = None
+    try:
+        configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
+    except ConfigError as error:
+        problems += map(str, error.problems)
+    else:
+        notes += map(_unknown, configuration.unknown_keys)
+    return Findings(settings, files, configuration, tuple(problems), tuple(notes))
+
+
+def shown_settings(settings: Settings) -> dict[str, Any]:
+    """The settings by their variables. Of an alert URL only the scheme: the rest may hold a token."""
+    shown = settings.model_dump(mode="json", by_alias=True)
+    shown["PIPELINE_V6_ALERT_URLS"] = [f"{url.partition(':')[0]}://..." for url in settings.alert_urls]
+    return shown
+
+
+def understood_limits(configuration: Configuration) -> dict[str, Any]:
+    """The limits as they are held inside: ratios of NAV, USD, seconds."""
+    limits = asdict(configuration.limits)
+    del limits["fallback"]
+    return limits
+
+
+def _unknown(key: UnknownKey) -> str:
+    hint = f"; the nearest known key is {key.nearest}" if key.nearest else ""
+    return f"{key.file}: {key.key}: no rule reads this key{hint}"
+
+
+def _inputs(settings: Settings) -> list[FoundFile]:
+    paths = {
+        "order_attempts": settings.order_attempts,
+        "orders_executed": settings.orders_executed,
+        "order_metrics": settings.order_metrics,
+        "risk_vetoes": settings.risk_vetoes,
+        "position_state": settings.position_state,
+    }
+    return [_found(role, path, os.R_OK) for role, path in paths.items()]
+
+
+def _outputs(settings: Settings) -> list[FoundFile]:
+    paths = {
+        "shadow_log": settings.shadow_log,
+        "shadow_head": settings.shadow_head,
+        "compare_diffs": settings.compare_diffs,
+        "compare_summary": settings.compare_summary,
+    }
+    return [_found(role, path, os.R_OK | os.W_OK) for role, path in paths.items()]
+
+
+def _found(role: str, path: Path, access: int) -> FoundFile:
+    try:
+        size_bytes = path.stat().st_size
+    except FileNotFoundError:
+        return FoundFile(role, path, None, _folder_problem(path) if access & os.W_OK else None)
+    except OSError as error:
+        return FoundFile(role, path, None, f"cannot be looked at: {error.strerror}")
+    if not path.is_file():
+        return FoundFile(role, path, size_bytes, "is not a regular file; move it away")
+    if not os.access(path, access):
+        needed = "read and written" if access & os.W_OK else "read"
+        return FoundFile(role, path, size_bytes, f"cannot be {needed} by this user; check its owner and mode")
+    return FoundFile(role, path, size_bytes, None)
+
+
+def _folder_problem(path: Path) -> str | None:
+    """Why a file that is not there could not be made."""
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"cannot be made: {folder} is not a folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"cannot be made: {folder} is not writable by this user; check its owner and mode"
+    return None

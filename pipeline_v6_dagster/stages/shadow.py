@@ -1,0 +1,130 @@
+"""The shadow stage: decide every new attempt, append the decisions to the shadow log."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.domain.attempt import Attempt
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
+from pipeline_v6_dagster.sources.attempts import parse_attempt
+from pipeline_v6_dagster.sources.shadow_log import Source, encode_decision, source_of
+from pipeline_v6_dagster.stages.engines import load_engines
+from pipeline_v6_dagster.storage.follow import Follower, Position
+from pipeline_v6_dagster.storage.generations import line_digest
+from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+from pipeline_v6_dagster.storage.lock import locked
+
+# Decisions per write and fsync: enough that the disk is not what one waits for, few enough to hold.
+BLOCK_ROWS = 2000
+
+
+@dataclass(slots=True)
+class ShadowRun:
+    """What one run did. `rejected` counts unusable lines by kind; `cut_bytes` is a torn end that was removed."""
+
+    decided: int = 0
+    allowed: int = 0
+    denied: int = 0
+    deny_reasons: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    is_log_missing: bool = False
+    is_position_lost: bool = False
+    cut_bytes: int = 0
+
+
+def open_shadow_log(settings: Settings) -> JsonlLog:
+    """The shadow log. Each row is complete by itself, so each ends a block."""
+    return JsonlLog(settings.shadow_log, _kind_of)
+
+
+def _kind_of(line: bytes) -> LineKind:
+    return LineKind.BLOCK_END if source_of(line) is not None else LineKind.FOREIGN
+
+
+def last_position(log: JsonlLog) -> Position | None:
+    """Where the attempts log was left off, as the newest row of the shadow log says."""
+    return next(_positions_backward(log), None)
+
+
+def _positions_backward(log: JsonlLog) -> Iterator[Position]:
+    for line in log.backward():
+        found = source_of(line)
+        if found is not None:
+            decision_id, source = found
+            yield Position(source.head, source.start, source.end, decision_id)
+
+
+def follow_attempts(settings: Settings, log: JsonlLog) -> Follower:
+    """The attempts that the shadow log has not decided."""
+    return Follower(settings.order_attempts, last_position(log), earlier=_positions_backward(log))
+
+
+def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -> ShadowRun:
+    """Decide every attempt that has no decision yet. Run again at once it does nothing.
+
+    Raises:
+        BusyError, StorageError: the shadow log cannot be written.
+        ConfigError: an engine of the desk's own cannot be loaded.
+        DataError: the shadow log is written by the executor, or holds what is not ours.
+    """
+    if settings.shadow_source is ShadowSource.EXTERNAL:
+        raise DataError(
+            f"{settings.shadow_log}: written by the executor, as PIPELINE_V6_SHADOW_SOURCE=external says;"
+            " unset it to let this project decide"
+        )
+    run = ShadowRun()
+    engines = load_engines(settings, limits)
+    with locked(settings.shadow_log, settings.lock_timeout_s):
+        log = open_shadow_log(settings)
+        run.cut_bytes = log.recover()
+        with follow_attempts(settings, log) as follower:
+            run.is_log_missing = follower.is_missing
+            block: list[bytes] = []
+            for row in _decide(follower, limits, engines, run, clock):
+                block.append(row)
+                if len(block) == BLOCK_ROWS:
+                    log.append(block)
+                    block = []
+            log.append(block)
+            run.rejected.update(follower.rejected)
+            run.is_position_lost = follower.is_position_lost
+    return run
+
+
+def _decide(
+    follower: Follower, limits: Limits, engines: Engines, run: ShadowRun, clock: Callable[[], float]
+) -> Iterator[bytes]:
+    log_name = follower.path.name
+    logged_ts = clock()
+    skipped: Counter[str] = Counter()
+    for line in follower.lines():
+        attempt = parse_attempt(line.raw)
+        if not isinstance(attempt, Attempt):
+            skipped[attempt.kind] += 1
+            run.rejected[attempt.kind] += 1
+            continue
+        if follower.rejected:
+            skipped += follower.rejected
+            run.rejected += follower.rejected
+            follower.rejected.clear()
+        decision = run_pipeline_v6_shadow(attempt, limits, engines)
+        risk = decision.risk_decision
+        run.decided += 1
+        if risk.allowed:
+            run.allowed += 1
+        else:
+            run.denied += 1
+            run.deny_reasons.update(risk.reasons)
+        yield encode_decision(
+            decision,
+            decision_id=line_digest(line.head, line.start, line.raw),
+            source=Source(log_name, line.head, line.start, line.end, skipped),
+            config_hash=limits.config_hash,
+            engine_version=engines.version,
+            logged_ts=logged_ts,
+        )
+        if skipped:
+            skipped = Counter()

@@ -1,0 +1,266 @@
+"""The commands as a user types them: what they print, what they leave, how they exit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+
+COMMANDS = ("shadow", "heartbeat", "compare", "status", "doctor")
+
+
+def all_stages(home: Path, **environ: str) -> None:
+    for command in ("shadow", "heartbeat", "compare"):
+        outcome = pipeline_v6(home, command, **environ)
+        assert (outcome.exit_code, outcome.stderr) == (0, "")
+
+
+def test_from_attempts_to_a_green_verdict(tmp_path: Path) -> None:
+    simulated_home(tmp_path)
+    all_stages(tmp_path)
+    outcome = pipeline_v6(tmp_path, "status")
+    assert outcome.exit_code == 0
+    assert "status green, verdict PASS" in outcome.stdout
+
+
+def test_status_names_the_orders_that_were_upsized_and_exits_with_1(tmp_path: Path) -> None:
+    _, executor = simulated_home(tmp_path, upsize_share=0.05)
+    all_stages(tmp_path)
+    outcome = pipeline_v6(tmp_path, "status")
+    assert outcome.exit_code == 1
+    for intent_id in executor.upsized_intent_ids[-20:]:
+        assert intent_id in outcome.stdout
+
+
+def test_a_second_run_adds_only_the_heartbeat_line(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path)
+    all_stages(tmp_path)
+    decisions, diffs = settings.shadow_log.read_text(), settings.compare_diffs.read_text()
+    all_stages(tmp_path)
+    assert settings.shadow_log.read_text() == decisions
+    again = settings.compare_diffs.read_text()
+    assert again.startswith(diffs)
+    (line,) = again[len(diffs) :].splitlines()
+    assert json.loads(line)["heartbeat"] is True
+
+
+def test_status_exits_with_2_during_warmup(tmp_path: Path) -> None:
+    simulated_home(tmp_path, seconds=600)
+    all_stages(tmp_path)
+    outcome = pipeline_v6(tmp_path, "status")
+    assert outcome.exit_code == 2
+    assert "warmup" in outcome.stdout
+
+
+def test_status_exits_with_3_before_there_is_anything(tmp_path: Path) -> None:
+    assert pipeline_v6(tmp_path, "status").exit_code == 3
+
+
+def test_without_any_log_every_command_runs_and_says_so(tmp_path: Path) -> None:
+    simulated_home(tmp_path, seconds=0)
+    shadow = pipeline_v6(tmp_path, "shadow")
+    assert (shadow.exit_code, shadow.stderr) == (0, "")
+    assert "orders_attempted.jsonl: not there yet" in shadow.stdout
+    heartbeat = pipeline_v6(tmp_path, "heartbeat")
+    assert heartbeat.exit_code == 0
+    assert "no decisions yet" in heartbeat.stdout
+    compare = pipeline_v6(tmp_path, "compare")
+    assert compare.exit_code == 0
+    assert "orders_executed.jsonl: not there yet" in compare.stdout
+    assert pipeline_v6(tmp_path, "status").exit_code == 3
+
+
+def test_a_log_of_nothing_but_garbage_is_counted_and_decided_is_nothing(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=0)
+    settings.order_attempts.parent.mkdir(parents=True)
+    settings.order_attempts.write_bytes(b'not json\n[1]\n{"qty": "a"}\n\xff\xfe\n\n{"unfinished": ')
+    outcome = pipeline_v6(tmp_path, "shadow", "--json")
+    assert outcome.exit_code == 0
+    run = json.loads(outcome.stdout)
+    assert run["decided"] == 0
+    assert run["rejected"] == {"not_json": 1, "not_object": 1, "bad_field": 1, "not_utf8": 1, "blank": 1}
+    assert not settings.shadow_log.exists()
+
+
+@pytest.mark.parametrize("command", ["shadow", "compare"])
+def test_a_bad_configuration_is_one_line_that_names_every_problem(tmp_path: Path, command: str) -> None:
+    settings, _ = simulated_home(tmp_path)
+    settings.risk_limits.write_text('{"max_leverage": "three", "nav_freshness_seconds": -1}')
+    settings.pairs_universe.unlink()
+    outcome = pipeline_v6(tmp_path, command)
+    assert (outcome.exit_code, outcome.stdout) == (65, "")
+    assert outcome.stderr.count("\n") == 1
+    for part in ("max_leverage = 'three'", "nav_freshness_seconds = -1", "pairs_universe.json: is missing"):
+        assert part in outcome.stderr
+    assert not settings.shadow_log.exists()
+    assert not settings.compare_diffs.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_bad_settings_are_named_all_at_once(tmp_path: Path, command: str) -> None:
+    outcome = pipeline_v6(tmp_path, command, PIPELINE_COMPARE_INTERVAL="soon", PIPELINE_COMPARE_MIN_SAMPLE="-1")
+    assert outcome.exit_code == 65
+    shown = outcome.stdout + outcome.stderr
+    assert "PIPELINE_COMPARE_INTERVAL = 'soon'" in shown
+    assert "PIPELINE_COMPARE_MIN_SAMPLE = '-1'" in shown
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["shadow", "--nonsense"], ["compare", "extra"]])
+def test_bad_usage_exits_with_64_and_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    outcome = pipeline_v6(tmp_path, *arguments)
+    assert outcome.exit_code == 64
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_a_home_that_cannot_be_written_exits_with_74(tmp_path: Path) -> None:
+    simulated_home(tmp_path)
+    (tmp_path / "logs" / "state").write_text("a file where the folder should be")
+    assert pipeline_v6(tmp_path, "shadow").exit_code == 0
+    outcome = pipeline_v6(tmp_path, "heartbeat")
+    assert outcome.exit_code == 74
+    assert outcome.stderr.count("\n") == 1
+    assert str(tmp_path / "logs" / "state") in outcome.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_is_one_object(tmp_path: Path, command: str) -> None:
+    simulated_home(tmp_path)
+    all_stages(tmp_path)
+    outcome = pipeline_v6(tmp_path, command, "--json")
+    assert isinstance(json.loads(outcome.stdout), dict)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "demo"])
+def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
+    outcome = pipeline_v6(tmp_path, command, "--help")
+    assert outcome.exit_code == 0
+    assert "Usage: pipeline-v6" in outcome.stdout
+
+
+def test_doctor_shows_what_was_understood(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path)
+    limits = json.loads(settings.risk_limits.read_text())
+    limits["max_gross_expsure_pct"] = 150
+    settings.risk_limits.write_text(json.dumps(limits))
+    outcome = pipeline_v6(tmp_path, "doctor")
+    assert outcome.exit_code == 0
+    assert (
+        "max_gross_expsure_pct: no rule reads this key; the nearest known key is max_gross_exposure_pct"
+        in outcome.stdout
+    )
+
+
+def test_rebuild_writes_the_same_diffs(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, upsize_share=0.05)
+    all_stages(tmp_path)
+    diffs = settings.compare_diffs.read_text().splitlines()[:-1]
+    assert pipeline_v6(tmp_path, "compare", "--rebuild").exit_code == 0
+    assert settings.compare_diffs.read_text().splitlines()[:-1] == diffs
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_starts_without_dagster_and_pandas(tmp_path: Path, command: str) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=60)
+    program = (
+        "import sys\n"
+        "from pipeline_v6_dagster.cli.main import run\n"
+        f"run([{command!r}])\n"
+        "print(sorted({'dagster', 'pandas', 'numpy'} & {name.split('.')[0] for name in sys.modules}))\n"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PIPELINE_V6_HOME": str(settings.home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert outcome.stdout.splitlines()[-1] == "[]"
+
+
+def test_two_writers_of_one_log_do_not_mix(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=7200, attempts_per_s=0.5)
+    program = "from pipeline_v6_dagster.cli.main import run; raise SystemExit(run(['shadow']))"
+    environ = {**os.environ, "PIPELINE_V6_HOME": str(settings.home)}
+    writers = [subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE) for _ in range(3)]
+    assert [writer.communicate() and writer.returncode for writer in writers] == [0, 0, 0]
+    decided = [json.loads(line)["decision_id"] for line in settings.shadow_log.read_text().splitlines()]
+    assert len(decided) == len(set(decided)) == len(settings.order_attempts.read_text().splitlines())
+
+
+def test_a_writer_that_waits_too_long_leaves_with_75(tmp_path: Path) -> None:
+    from pipeline_v6_dagster.storage.lock import locked
+
+    settings, _ = simulated_home(tmp_path, seconds=60)
+    with locked(settings.shadow_log, 1.0):
+        program = "from pipeline_v6_dagster.cli.main import run; raise SystemExit(run(['shadow']))"
+        environ = {**os.environ, "PIPELINE_V6_HOME": str(settings.home), "PIPELINE_V6_LOCK_TIMEOUT": "0.2"}
+        outcome = subprocess.run(
+            [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False
+        )
+    assert outcome.returncode == 75
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_settings_reach_the_summary(tmp_path: Path) -> None:
+    simulated_home(tmp_path)
+    all_stages(tmp_path, PIPELINE_COMPARE_SHADOW_LIMIT="50", PIPELINE_COMPARE_MIN_SAMPLE="10")
+    summary = json.loads(settings_of(tmp_path).compare_summary.read_text())
+    assert (summary["sample_size"], summary["min_sample_size"], summary["is_warmup"]) == (50, 10, False)
+
+
+def test_a_shadow_log_that_was_made_anew_is_not_compared_a_second_time(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path)
+    all_stages(tmp_path)
+    before = settings.compare_diffs.read_bytes()
+    settings.shadow_log.unlink()
+    assert pipeline_v6(tmp_path, "shadow").exit_code == 0
+    refused = pipeline_v6(tmp_path, "compare")
+    assert refused.exit_code == 65
+    assert "compare --rebuild" in refused.stderr
+    assert settings.compare_diffs.read_bytes() == before
+    assert pipeline_v6(tmp_path, "compare", "--rebuild").exit_code == 0
+    assert pipeline_v6(tmp_path, "status").exit_code == 0
+
+
+def test_rebuild_does_not_replace_a_file_of_another_program(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path)
+    assert pipeline_v6(tmp_path, "shadow").exit_code == 0
+    settings.compare_diffs.write_text('{"somebody": "else"}\n')
+    assert pipeline_v6(tmp_path, "compare", "--rebuild").exit_code == 65
+    assert settings.compare_diffs.read_text() == '{"somebody": "else"}\n'
+
+
+def test_the_exit_code_holds_when_nobody_reads_the_answer(tmp_path: Path) -> None:
+    simulated_home(tmp_path, upsize_share=0.05)
+    all_stages(tmp_path)
+    program = "from pipeline_v6_dagster.cli.main import main; import sys; sys.argv = ['pipeline-v6', 'status']; main()"
+    reading, writing = os.pipe()
+    os.close(reading)
+    environ = {**os.environ, "PIPELINE_V6_HOME": str(tmp_path)}
+    status = subprocess.run(
+        [sys.executable, "-c", program], env=environ, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (status.returncode, status.stderr) == (1, "")
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline_v6_dagster.cli import surroundings
+
+    monkeypatch.setattr(surroundings, "load_settings", lambda environ, cwd: 1 / 0)
+    outcome = pipeline_v6(tmp_path, "status")
+    assert outcome.exit_code == 70
+    assert "ZeroDivisionError" in outcome.stderr
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_doctor_shows_no_secret_of_an_alert_url(tmp_path: Path, form: list[str]) -> None:
+    simulated_home(tmp_path, seconds=0)
+    outcome = pipeline_v6(tmp_path, "doctor", *form, PIPELINE_V6_ALERT_URLS="slack://tokenA/tokenB, json://me:pw@host")
+    assert "slack://..." in outcome.stdout
+    assert not {"tokenA", "tokenB", "pw", "me:"} & set(outcome.stdout.replace("/", " ").replace("@", " ").split())
