@@ -1,0 +1,1 @@
+"""All that knows Dagster. Thin: an asset calls one stage and reports what it did."""

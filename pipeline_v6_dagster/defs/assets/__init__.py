@@ -1,0 +1,1 @@
+"""One file per stage; a group of the same name in the UI."""

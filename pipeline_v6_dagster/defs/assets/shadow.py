@@ -1,0 +1,94 @@
+"""The shadow log and its head."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.defs.keys import OWNERS
+from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.stages.heartbeat import refresh_head
+from pipeline_v6_dagster.stages.shadow import last_position, open_shadow_log, run_shadow
+
+GROUP = "shadow"
+
+_LOG_DESCRIPTION = (
+    "What v6 would have done with every order attempt: risk check, size, route. One line a decision, each once."
+)
+
+
+@dg.asset(
+    deps=["order_attempts", "risk_limits", "pairs_universe"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "jsonl"},
+    tags={"written_by": "pipeline_v6"},
+    description=_LOG_DESCRIPTION,
+)
+def shadow_log(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+    """Decide every new attempt."""
+    settings = pipeline.settings
+    run = run_shadow(settings, pipeline.limits(), pipeline.clock)
+    position = last_position(open_shadow_log(settings))
+    reasons = [
+        dg.TableRecord({"reason": str(reason), "denials": count}) for reason, count in run.deny_reasons.most_common()
+    ]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(position.digest if position is not None else "empty"),
+        metadata={
+            "path": dg.MetadataValue.path(settings.shadow_log),
+            "dagster/row_count": run.decided,
+            "decided": run.decided,
+            "allowed": run.allowed,
+            "denied": run.denied,
+            "unusable_lines": run.rejected.total(),
+            "cut_bytes": run.cut_bytes,
+            "is_input_missing": run.is_log_missing,
+            "is_position_lost": run.is_position_lost,
+            "deny_reasons": dg.MetadataValue.table(
+                reasons,
+                schema=dg.TableSchema([dg.TableColumn("reason", "string"), dg.TableColumn("denials", "int")]),
+            ),
+        },
+    )
+
+
+@dg.asset(
+    deps=["shadow_log"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "json"},
+    tags={"written_by": "pipeline_v6"},
+    description="The newest decisions in numbers. Refreshed at every heartbeat, also while the executor is silent.",
+)
+def shadow_head(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+    """Refresh the head."""
+    settings = pipeline.settings
+    head = refresh_head(settings, pipeline.clock())
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(str(head.log["decision_id"])),
+        metadata={
+            "path": dg.MetadataValue.path(settings.shadow_head),
+            "total": head.total,
+            "allowed": head.allowed,
+            "vetoed": head.vetoed,
+            "veto_reasons": dg.MetadataValue.json(head.veto_reasons),
+            **({"newest_decision": dg.MetadataValue.timestamp(head.window.last_ts)} if head.window.last_ts else {}),
+        },
+    )
+
+
+def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets of this group; the log is only observed where the executor writes it itself."""
+    if settings.shadow_source is ShadowSource.EXTERNAL:
+        observed = dg.AssetSpec(
+            "shadow_log",
+            description=f"{_LOG_DESCRIPTION} Written by the executor.",
+            group_name=GROUP,
+            owners=OWNERS,
+            kinds={"jsonl"},
+            tags={"written_by": "executor"},
+            metadata={"path": dg.MetadataValue.path(settings.shadow_log)},
+        )
+        return [observed, shadow_head]
+    return [shadow_log, shadow_head]

@@ -1,0 +1,29 @@
+"""The two jobs, in the place of the heartbeat and the compare daemon."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.defs.keys import COMPARE_JOB, SHADOW_JOB
+
+if TYPE_CHECKING:
+    # Dagster returns this type and does not export it.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition]":
+    """`shadow_job` decides and refreshes the head, `compare_job` compares and summarises, with their checks."""
+    is_made_here = settings.shadow_source is ShadowSource.INTERNAL
+    shadow = ("shadow_log", "shadow_head") if is_made_here else ("shadow_head",)
+    yield dg.define_asset_job(
+        SHADOW_JOB,
+        selection=dg.AssetSelection.assets(*shadow),
+        description="Decide every new attempt and refresh the head: the heartbeat.",
+    )
+    yield dg.define_asset_job(
+        COMPARE_JOB,
+        selection=dg.AssetSelection.assets("compare_diffs", "compare_summary"),
+        description="Compare what is settled, summarise, check the warmup and upsize rules.",
+    )

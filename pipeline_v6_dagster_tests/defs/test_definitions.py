@@ -1,0 +1,105 @@
+"""The graph as a contract: what other tools and the docs name must not change unnoticed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipeline_v6_dagster.definitions import build_defs
+from pipeline_v6_dagster_tests.homes import settings_of
+
+REPO = Path(__file__).parents[2]
+
+LINEAGE = {
+    "order_attempts": ("sources", set()),
+    "orders_executed": ("sources", set()),
+    "order_metrics": ("sources", set()),
+    "risk_vetoes": ("sources", set()),
+    "position_state": ("sources", set()),
+    "risk_limits": ("sources", set()),
+    "pairs_universe": ("sources", set()),
+    "shadow_log": ("shadow", {"order_attempts", "risk_limits", "pairs_universe"}),
+    "shadow_head": ("shadow", {"shadow_log"}),
+    "compare_diffs": ("compare", {"shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"}),
+    "compare_summary": ("compare", {"compare_diffs"}),
+}
+
+
+@pytest.fixture
+def defs(tmp_path: Path) -> dg.Definitions:
+    return build_defs(settings_of(tmp_path))
+
+
+def test_the_lineage_is_the_contract(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    lineage = {
+        key.to_user_string(): (
+            graph.get(key).group_name,
+            {parent.to_user_string() for parent in graph.get(key).parent_keys},
+        )
+        for key in graph.get_all_asset_keys()
+    }
+    assert lineage == LINEAGE
+
+
+def test_every_asset_tells_an_operator_what_it_is(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners == ["team:trading-ops"], key
+        assert node.kinds & {"json", "jsonl"}, key
+        assert node.tags.get("written_by") in {"executor", "ops", "pipeline_v6"}, key
+
+
+def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    assert {job for job in repository.job_names if not job.startswith("__")} == {"shadow_job", "compare_job"}
+    sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
+    assert set(sensors) == {"shadow_heartbeat_sensor", "compare_sensor"}
+    assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
+    schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
+    assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
+        "shadow_heartbeat_schedule": "*/10 * * * *",
+        "compare_schedule": "*/15 * * * *",
+    }
+    assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in schedules.values())
+    assert all(schedule.execution_timezone == "UTC" for schedule in schedules.values())
+    checks = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
+    assert checks == {("compare_summary", "warmup"), ("compare_summary", "no_upsizes")}
+
+
+def test_a_shadow_log_of_another_program_is_observed_not_made(tmp_path: Path) -> None:
+    defs = build_defs(settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external"))
+    graph = defs.resolve_asset_graph()
+    assert not graph.get(dg.AssetKey("shadow_log")).is_materializable
+    shadow_job = defs.resolve_job_def("shadow_job")
+    assert shadow_job.asset_layer.executable_asset_keys == {dg.AssetKey("shadow_head")}
+
+
+def test_an_interval_that_cron_cannot_say_has_its_sensor_alone(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, PIPELINE_SHADOW_HEARTBEAT_INTERVAL="20", PIPELINE_COMPARE_INTERVAL="90")
+    repository = build_defs(settings).get_repository_def()
+    assert not repository.schedule_defs
+    polls = {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs}
+    assert polls == {"shadow_heartbeat_sensor": 5, "compare_sensor": 22}
+
+
+def test_definitions_load_without_a_warning_and_without_a_home(tmp_path: Path) -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            "import pipeline_v6_dagster.definitions as d; d.defs.get_repository_def()",
+        ],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (loaded.returncode, loaded.stderr) == (0, "")

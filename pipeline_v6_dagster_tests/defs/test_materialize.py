@@ -1,0 +1,142 @@
+"""All of it materialized on data that the project makes."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.definitions import build_defs
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+
+
+def run_job(settings: Settings, name: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return build_defs(settings).resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False)
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, key: str) -> dict[str, object]:
+    (materialization,) = result.asset_materializations_for_node(key)
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def without(line: dict[str, object], *names: str) -> dict[str, object]:
+    return {name: value for name, value in line.items() if name not in names}
+
+
+def lines_of(path: Path, *volatile: str) -> list[dict[str, object]]:
+    return [without(json.loads(line), *volatile) for line in path.read_text().splitlines()]
+
+
+def test_a_clean_executor_is_green(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    assert run_job(settings, "shadow_job", instance).success
+    result = run_job(settings, "compare_job", instance)
+    assert result.success
+    checks = checks_of(result)
+    assert checks["warmup"].passed
+    assert checks["no_upsizes"].passed
+    assert metadata_of(result, "compare_summary")["status"] == "green"
+
+
+def test_an_upsize_fails_its_check_with_the_offender_and_leaves_the_run_green(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings, executor = simulated_home(tmp_path, upsize_share=0.05)
+    assert executor.upsized_intent_ids
+    assert run_job(settings, "shadow_job", instance).success
+    result = run_job(settings, "compare_job", instance)
+    assert result.success
+    check = checks_of(result)["no_upsizes"]
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+    assert check.metadata["upsize_count"].value == len(executor.upsized_intent_ids)
+    assert executor.upsized_intent_ids[-1] in str(check.description)
+    metadata = metadata_of(result, "compare_summary")
+    assert metadata["status"] == "red"
+    assert metadata["upsize_count"] == len(executor.upsized_intent_ids)
+
+
+def test_an_upsize_during_warmup_is_a_warning(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600, upsize_share=0.5)
+    run_job(settings, "shadow_job", instance)
+    checks = checks_of(run_job(settings, "compare_job", instance))
+    assert not checks["warmup"].passed
+    assert checks["warmup"].severity is dg.AssetCheckSeverity.WARN
+    assert not checks["no_upsizes"].passed
+    assert checks["no_upsizes"].severity is dg.AssetCheckSeverity.WARN
+
+
+def test_the_jobs_write_what_the_commands_write(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    by_jobs, _ = simulated_home(tmp_path / "jobs", upsize_share=0.05)
+    by_commands, _ = simulated_home(tmp_path / "commands", upsize_share=0.05)
+    assert run_job(by_jobs, "shadow_job", instance).success
+    assert run_job(by_jobs, "compare_job", instance).success
+    for command in ("shadow", "heartbeat", "compare"):
+        assert pipeline_v6(by_commands.home, command).exit_code == 0
+    assert lines_of(by_jobs.shadow_log, "logged_ts") == lines_of(by_commands.shadow_log, "logged_ts")
+    *diffs, end = lines_of(by_jobs.compare_diffs, "ts")
+    *other_diffs, other_end = lines_of(by_commands.compare_diffs, "ts")
+    assert diffs == other_diffs
+    assert end["diff_count"] == other_end["diff_count"] == len(diffs) > 0
+    head, other_head = (json.loads(settings.shadow_head.read_text()) for settings in (by_jobs, by_commands))
+    assert without(head, "generated_ts", "last_decision") == without(other_head, "generated_ts", "last_decision")
+    summary, other_summary = (json.loads(settings.compare_summary.read_text()) for settings in (by_jobs, by_commands))
+    assert without(summary, "generated_ts") == without(other_summary, "generated_ts")
+
+
+def test_a_second_run_adds_nothing_and_keeps_its_data_version(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    versions = []
+    for _ in range(2):
+        shadow = run_job(settings, "shadow_job", instance)
+        compare = run_job(settings, "compare_job", instance)
+        versions.append(
+            {
+                event.asset_key.to_user_string(): event.materialization.tags["dagster/data_version"]
+                for result in (shadow, compare)
+                for event in result.get_asset_materialization_events()
+                if event.asset_key is not None
+            }
+        )
+    assert versions[0] == versions[1]
+    assert set(versions[0]) == {"shadow_log", "shadow_head", "compare_diffs", "compare_summary"}
+    assert metadata_of(shadow, "shadow_log")["decided"] == 0
+    assert metadata_of(compare, "compare_diffs")["new_diffs"] == 0
+
+
+def test_before_the_executor_has_logged_anything_both_jobs_run_and_say_so(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=0)
+    shadow = run_job(settings, "shadow_job", instance)
+    compare = run_job(settings, "compare_job", instance)
+    assert shadow.success and compare.success
+    assert metadata_of(shadow, "shadow_log")["is_input_missing"] is True
+    assert len(metadata_of(compare, "compare_diffs")["missing_inputs"]) > 0  # type: ignore[arg-type]
+    assert metadata_of(compare, "compare_summary")["status"] == "no_data"
+
+
+def test_a_bad_configuration_fails_the_run_and_writes_nothing(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    settings.risk_limits.write_text('{"max_leverage": "three"}')
+    result = run_job(settings, "shadow_job", instance)
+    assert not result.success
+    failure = result.failure_data_for_node("shadow_log")
+    assert failure is not None and failure.error is not None and failure.error.cause is not None
+    assert "max_leverage = 'three'" in failure.error.cause.message
+    assert not settings.shadow_log.exists()
+
+
+def test_an_external_shadow_log_is_compared_as_it_is(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    made, _ = simulated_home(tmp_path)
+    assert pipeline_v6(made.home, "shadow").exit_code == 0
+    external = settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external")
+    before = external.shadow_log.read_bytes()
+    assert run_job(external, "shadow_job", instance).success
+    assert run_job(external, "compare_job", instance).success
+    assert external.shadow_log.read_bytes() == before
