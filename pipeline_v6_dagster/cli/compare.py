@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import (
     answer,
     clock,
@@ -20,7 +21,8 @@ from pipeline_v6_dagster.stages.compare import CompareRun, run_compare
 def command(as_json: bool, rebuild: bool) -> None:
     """Settle, pair, append diffs, refresh the summary."""
     settings = settings_of_environment()
-    run = run_compare(settings, configuration_of(settings).limits, clock, rebuild=rebuild)
+    with working("comparing"):
+        run = run_compare(settings, configuration_of(settings).limits, clock, rebuild=rebuild)
     answer(as_json, msgspec.to_builtins(run, enc_hook=str), _lines(settings, run))
 
 

@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import (
     answer,
     clock,
@@ -19,7 +20,8 @@ from pipeline_v6_dagster.stages.shadow import ShadowRun, run_shadow
 def command(as_json: bool) -> None:
     """Decide every new attempt, append to the shadow log."""
     settings = settings_of_environment()
-    run = run_shadow(settings, configuration_of(settings).limits, clock)
+    with working("deciding"):
+        run = run_shadow(settings, configuration_of(settings).limits, clock)
     answer(as_json, msgspec.to_builtins(run), _lines(settings, run))
 
 

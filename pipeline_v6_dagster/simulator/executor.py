@@ -8,7 +8,8 @@ and positions are `simulator.market`, limits `simulator.configuration`. Writing 
 import random
 from collections.abc import Generator, Iterator
 from heapq import heappop, heappush
-from math import exp, log
+from math import exp, inf, log
+from types import MappingProxyType
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.live import OrderStatus
@@ -19,6 +20,7 @@ from pipeline_v6_dagster.simulator.configuration import (
     TAKER_FEE_BPS,
     Instrument,
 )
+from pipeline_v6_dagster.simulator.faults import Fault, Injected, Shares
 from pipeline_v6_dagster.simulator.journal import CLIENT_ID_CHARS, OPPOSITE, Journal
 from pipeline_v6_dagster.simulator.market import BPS, Account, Market
 from pipeline_v6_dagster.simulator.orders import Intent, LogLine, Order, Row
@@ -30,6 +32,9 @@ MAX_ORDER_NAV_RATIO = 0.08
 MIN_LOTS = 3
 CLOSE_WHOLE_SHARE, SAME_SIDE_SHARE = 0.7, 0.75
 MAKER_SHARE, MAKER_CANCEL_SHARE, ERROR_RETRY_SHARE, REPEATED_POLL_SHARE, EARLY_METRICS_SHARE = 0.3, 0.4, 0.5, 0.3, 0.05
+
+# How long the executor is away when its supervisor restarts it, and how often that happens.
+RESTART_S, MEAN_UPTIME_S = 20.0, 6 * 3600.0
 
 Process = Generator[float, None, None]
 
@@ -47,6 +52,10 @@ class SimulatedExecutor:
         error_share: share of the others that the exchange refuses; half of them are sent again and succeed.
         idless_share: share of vetoes and final errors logged in the older shape, without ids.
         nav_usd: equity at the start; topped up to it when half is lost, so that a long history does not run dry.
+        faults: shares of what it does wrong; `upsize` comes on top of `upsize_share`. What its logs have wrong is
+            the injector's.
+        late_s: how long after its attempt a `late` order is placed.
+        ask_until: when strategies stop asking (epoch s), so that what is in flight can end.
     """
 
     def __init__(
@@ -60,15 +69,23 @@ class SimulatedExecutor:
         error_share: float = 0.004,
         idless_share: float = 0.25,
         nav_usd: float = 1_000_000.0,
+        faults: Shares = MappingProxyType({}),
+        late_s: float = 2_000.0,
+        ask_until: float = inf,
     ) -> None:
         if not attempts_per_s > 0:
             raise ValueError(f"attempts_per_s must be above 0, not {attempts_per_s}")
+        self.injected: list[Injected] = []
         self._upsized: dict[str, None] = {}
         self._attempts_per_s = attempts_per_s
-        self._upsize_share, self._veto_share = upsize_share, veto_share
+        self._upsize_share, self._veto_share = upsize_share + faults.get(Fault.UPSIZE, 0.0), veto_share
+        self._faults, self._late_s, self._ask_until = faults, late_s, ask_until
         self._error_share, self._idless_share = error_share, idless_share
         self._start_nav_usd = nav_usd
         self._rng = random.Random(f"executor {seed}")  # noqa: S311 -- repeatable, not secret
+        # Draws of their own, so that without faults and restarts nothing else changes.
+        self._fault_rng = random.Random(f"faults {seed}")  # noqa: S311 -- repeatable, not secret
+        self._restart_ts = start_ts + self._fault_rng.expovariate(1 / MEAN_UPTIME_S)
         self._market = Market(seed, start_ts)
         self._account = Account(self._market, nav_usd)
         self._in_flight_usd = dict.fromkeys(INSTRUMENTS, 0.0)
@@ -90,7 +107,7 @@ class SimulatedExecutor:
         while True:
             while lines and lines[0].ts <= until:
                 yield lines.popleft()
-            if lines or self._due[0][0] > until:
+            if lines or not self._due or self._due[0][0] > until:
                 return
             self._now, number, process = heappop(self._due)
             self._journal.now = self._now
@@ -111,6 +128,12 @@ class SimulatedExecutor:
     def _strategies(self) -> Process:
         while True:
             yield self._rng.expovariate(self._attempts_per_s)
+            if self._now >= self._ask_until:
+                return
+            if self._now >= self._restart_ts:
+                self._restart_ts = self._now + self._fault_rng.expovariate(1 / MEAN_UPTIME_S)
+                self._journal.restart()
+                yield RESTART_S
             if self._account.nav_usd(self._now) < self._start_nav_usd / 2:
                 self._account.cash_usd += self._start_nav_usd - self._account.nav_usd(self._now)
             if self._rng.random() < self._veto_share:
@@ -120,6 +143,8 @@ class SimulatedExecutor:
             intent = next(filter(None, map(self._close_or_open, instruments)), None)
             if intent is not None:
                 self._attempt(intent)
+            if self._draws(Fault.ROGUE):
+                self._send_rogue()
 
     def _close_or_open(self, instrument: Instrument) -> Intent | None:
         """An intent that the limits allow; None where orders in flight leave neither lots nor room for one.
@@ -173,9 +198,35 @@ class SimulatedExecutor:
         if breach is not None and not intent.is_reduce_only:
             self._start(self._veto(intent, *breach, nav))
             return
+        if self._draws(Fault.MISSED):
+            self._note(Fault.MISSED, intent, "orders_attempted")
+            return
         intent.is_upsized = not intent.is_reduce_only and self._rng.random() < self._upsize_share
         self._reserve(intent, 1)
-        self._start(self._work(intent))
+        is_late = not intent.is_upsized and self._draws(Fault.LATE)
+        self._start(self._work_late(intent) if is_late else self._work(intent))
+
+    def _send_rogue(self) -> None:
+        """An order for which there was no attempt."""
+        for instrument in self._fault_rng.sample(list(INSTRUMENTS.values()), len(INSTRUMENTS)):
+            intent = self._close_or_open(instrument)
+            if intent is not None:
+                self._note(Fault.ROGUE, intent, "orders_executed")
+                self._reserve(intent, 1)
+                self._start(self._work(intent, can_fail=False))
+                return
+
+    def _work_late(self, intent: Intent) -> Process:
+        self._note(Fault.LATE, intent, "orders_executed")
+        yield self._late_s
+        yield from self._work(intent, can_fail=False)
+
+    def _draws(self, fault: Fault) -> bool:
+        share = self._faults.get(fault, 0.0)
+        return share > 0 and self._fault_rng.random() < share
+
+    def _note(self, fault: Fault, intent: Intent, log_name: str) -> None:
+        self.injected.append(Injected(fault, self._now, log_name, intent.instrument.symbol, intent.intent_id))
 
     def _reserve(self, intent: Intent, sign: int) -> None:
         """Hold (1) or give back (-1) the room that an opening and the lots that a close or flip will take."""
@@ -188,9 +239,9 @@ class SimulatedExecutor:
         yield self._rng.uniform(0.002, 0.02)
         self._journal.veto(intent, reason, limit_usd, nav, has_ids=self._rng.random() >= self._idless_share)
 
-    def _work(self, intent: Intent) -> Process:
+    def _work(self, intent: Intent, *, can_fail: bool = True) -> Process:
         """From a passed attempt to its last fill: a flip's reduce leg; a maker order; what that leaves, as taker."""
-        if self._rng.random() < self._error_share:
+        if can_fail and self._rng.random() < self._error_share:
             is_retried = self._rng.random() < ERROR_RETRY_SHARE
             yield self._latency_s(0.4)
             self._journal.error(intent, has_ids=is_retried or self._rng.random() >= self._idless_share)
@@ -239,7 +290,8 @@ class SimulatedExecutor:
         self._order_id += self._rng.randrange(1, 500)
         client_id = "".join(self._rng.choices(CLIENT_ID_CHARS, k=22))
         order = Order(intent, held_side, is_maker, lots, self._order_id, client_id, self._now, latency_ms)
-        if intent.is_upsized and not order.is_reduce_only:
+        if intent.is_upsized and not order.is_reduce_only and intent.intent_id not in self._upsized:
+            self._note(Fault.UPSIZE, intent, "orders_executed")
             self._upsized[intent.intent_id] = None
         self._journal.ack(order)
         return order

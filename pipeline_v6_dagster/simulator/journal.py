@@ -3,7 +3,6 @@
 import random
 import uuid
 from collections import deque
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pipeline_v6_dagster.domain.attempt import Side
@@ -12,7 +11,8 @@ from pipeline_v6_dagster.simulator.configuration import INSTRUMENTS
 from pipeline_v6_dagster.simulator.market import BPS, Account
 from pipeline_v6_dagster.simulator.orders import Intent, LogLine, Order, Row
 
-HOST: Mapping[str, object] = {"pid": 4242, "hostname": "executor-sim"}
+HOSTNAME = "executor-sim"
+FIRST_PID = 4242
 STRATEGIES = ("momentum", "mean_reversion", "carry")
 CLIENT_ID_CHARS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
@@ -27,10 +27,16 @@ class Journal:
         self.lines: deque[LogLine] = deque()
         self._account = account
         self._rng = rng
+        self._pid = FIRST_PID
         self._run_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
+    def restart(self) -> None:
+        """Rows from now on are another process's."""
+        self._pid += 1
+        self._run_id = str(uuid.uuid5(uuid.UUID(self._run_id), str(self._pid)))
+
     def _log(self, log_name: str, event_type: str, row: Row) -> None:
-        row |= {"ts": _iso(self.now), "event_type": event_type, **HOST}
+        row |= {"ts": _iso(self.now), "event_type": event_type, "pid": self._pid, "hostname": HOSTNAME}
         self.lines.append(LogLine(log_name, self.now, row))
 
     def attempt(self, intent: Intent) -> Row:

@@ -7,8 +7,8 @@ import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.simulator.configuration import pairs_universe, risk_limits
-from pipeline_v6_dagster.simulator.orders import LogLine
-from pipeline_v6_dagster.storage.feed import append_lines
+from pipeline_v6_dagster.simulator.injector import RawLine, Rotation, Write
+from pipeline_v6_dagster.storage.feed import append_lines, rotate
 from pipeline_v6_dagster.storage.files import replace_file
 
 # Lines held before they are written: a long feed must not need memory for all of it.
@@ -26,8 +26,8 @@ def write_instance(dagster_home: Path) -> None:
     replace_file(dagster_home / "dagster.yaml", b"telemetry: {enabled: false}\nnux: {enabled: false}\n")
 
 
-def write_feed(settings: Settings, lines: Iterable[LogLine]) -> int:
-    """Append what the simulated executor logged; returns the number of lines."""
+def write_feed(settings: Settings, writes: Iterable[Write]) -> int:
+    """Put on disk what the simulated executor logged; returns the number of lines."""
     paths = {
         "orders_attempted": settings.order_attempts,
         "orders_executed": settings.orders_executed,
@@ -37,8 +37,13 @@ def write_feed(settings: Settings, lines: Iterable[LogLine]) -> int:
     }
     rows: dict[Path, list[bytes]] = {}
     count = 0
-    for line in lines:
-        rows.setdefault(paths[line.log], []).append(msgspec.json.encode(line.row))
+    for write in writes:
+        path = paths[write.log]
+        if isinstance(write, Rotation):
+            append_lines({path: rows.pop(path, [])})
+            rotate(path)
+            continue
+        rows.setdefault(path, []).append(write.raw if isinstance(write, RawLine) else msgspec.json.encode(write.row))
         count += 1
         if count % _FLUSH_EVERY == 0:
             append_lines(rows)

@@ -135,7 +135,7 @@ def test_json_is_one_object(tmp_path: Path, command: str) -> None:
     assert isinstance(json.loads(outcome.stdout), dict)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "demo"])
+@pytest.mark.parametrize("command", [*COMMANDS, "simulate", "demo"])
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     outcome = pipeline_v6(tmp_path, command, "--help")
     assert outcome.exit_code == 0
