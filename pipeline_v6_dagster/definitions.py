@@ -11,7 +11,8 @@ from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.defs.assets.compare import compare_diffs, compare_summary
 from pipeline_v6_dagster.defs.assets.shadow import shadow_assets
 from pipeline_v6_dagster.defs.assets.sources import source_assets
-from pipeline_v6_dagster.defs.checks import no_upsizes, warmup
+from pipeline_v6_dagster.defs.checks import checks
+from pipeline_v6_dagster.defs.freshness import fresh
 from pipeline_v6_dagster.defs.jobs import jobs
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.schedules import schedules
@@ -21,8 +22,13 @@ from pipeline_v6_dagster.defs.sensors import sensors
 def build_defs(settings: Settings, clock: Callable[[], float] = time.time) -> dg.Definitions:
     """Fresh definitions for `settings`, so that a test can have its own, with a clock of its own."""
     return dg.Definitions(
-        assets=[*source_assets(settings), *shadow_assets(settings), compare_diffs, compare_summary],
-        asset_checks=[warmup, no_upsizes],
+        assets=[
+            *source_assets(settings),
+            *shadow_assets(settings),
+            compare_diffs,
+            fresh(compare_summary, settings.compare_interval_s),
+        ],
+        asset_checks=list(checks(settings)),
         jobs=list(jobs(settings)),
         sensors=list(sensors(settings, clock)),
         schedules=list(schedules(settings)),

@@ -1,6 +1,8 @@
 """Settings from the environment: where things are, how often, how strict. Validated once, all at once."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -14,6 +16,10 @@ INTERVAL_FLOOR_S = 5.0
 
 AttributePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveDays = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# An alert URL may hold commas of its own: one parts two URLs only where the next begins.
+_URL_PART = re.compile(r"\s+|,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+")
 
 
 class ShadowSource(StrEnum):
@@ -41,6 +47,21 @@ class Settings(BaseModel):
     compare_interval_s: PositiveSeconds = Field(
         default=900.0, alias="PIPELINE_COMPARE_INTERVAL", description="seconds between compares; below 5 it is 5"
     )
+    min_run_spacing_s: PositiveSeconds = Field(
+        default=60.0,
+        alias="PIPELINE_V6_MIN_RUN_SPACING",
+        description="seconds between runs of a job when new rows let it run before its interval ends; below 5 it is 5",
+    )
+    run_timeout_s: PositiveSeconds = Field(
+        default=600.0,
+        alias="PIPELINE_V6_RUN_TIMEOUT",
+        description="seconds after which a run that has not ended counts as dead and its job runs again",
+    )
+    retention_days: PositiveDays = Field(
+        default=14.0,
+        alias="PIPELINE_V6_RETENTION_DAYS",
+        description="days after which runs, their events, observations and ticks are pruned from Dagster's storage",
+    )
     compare_limit: Annotated[int, Field(ge=1)] = Field(
         default=500, alias="PIPELINE_COMPARE_SHADOW_LIMIT", description="how many newest diffs the summary covers"
     )
@@ -63,7 +84,28 @@ class Settings(BaseModel):
     alert_urls: tuple[str, ...] = Field(
         default=(),
         alias="PIPELINE_V6_ALERT_URLS",
-        description="where alerts go, besides the alert log; this version sends none",
+        repr=False,  # They hold tokens and passwords.
+        description="where alerts go, besides the alert log: [Apprise](https://appriseit.com) URLs, parted by spaces",
+    )
+    alert_repeat_s: PositiveSeconds = Field(
+        default=14_400.0,
+        alias="PIPELINE_V6_ALERT_REPEAT",
+        description="seconds after which a state that lasts is told again",
+    )
+    alert_group_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=300.0,
+        alias="PIPELINE_V6_ALERT_GROUP",
+        description="seconds for which further upsizes are gathered into one message",
+    )
+    runbook_url: str | None = Field(
+        default=None,
+        alias="PIPELINE_V6_RUNBOOK_URL",
+        description="where checks and alerts link to; else the file `docs/runbook.md` of this checkout",
+    )
+    executor_silence_s: PositiveSeconds = Field(
+        default=3600.0,
+        alias="PIPELINE_V6_EXECUTOR_SILENCE",
+        description="seconds without an attempt after which the executor counts as silent",
     )
     shadow_source: ShadowSource = Field(
         default=ShadowSource.INTERNAL,
@@ -93,7 +135,7 @@ class Settings(BaseModel):
         except RuntimeError:
             raise ValueError("names the folder of a user that does not exist") from None
 
-    @field_validator("heartbeat_interval_s", "compare_interval_s")
+    @field_validator("heartbeat_interval_s", "compare_interval_s", "min_run_spacing_s")
     @classmethod
     def _floor(cls, seconds: float) -> float:
         return max(seconds, INTERVAL_FLOOR_S)
@@ -101,7 +143,15 @@ class Settings(BaseModel):
     @field_validator("alert_urls", mode="before")
     @classmethod
     def _split(cls, urls: object) -> object:
-        return tuple(urls.replace(",", " ").split()) if isinstance(urls, str) else urls
+        return tuple(url for url in _URL_PART.split(urls) if url) if isinstance(urls, str) else urls
+
+    @field_validator("alert_urls")
+    @classmethod
+    def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [number for number, url in enumerate(urls, 1) if not _URL.fullmatch(url)]
+        if wrong:
+            raise ValueError(f"URL {wrong[0]} of {len(urls)} has no scheme, such as json:// or mailtos://")
+        return urls
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:
@@ -160,6 +210,10 @@ class Settings(BaseModel):
     def compare_summary(self) -> Path:
         return self.logs_dir / "state" / "pipeline_v6_compare_summary.json"
 
+    @property
+    def alert_outbox(self) -> Path:
+        return self.logs_dir / "pipeline_v6_alerts.jsonl"
+
 
 def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:
     """Settings from `environ`; `cwd` is the home where none is named. An empty variable counts as not set.
@@ -175,4 +229,6 @@ def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise ConfigError(problems_of(error, "environment")) from None
+        secret = Settings.model_fields["alert_urls"].alias
+        problems = problems_of(error, "environment")
+        raise ConfigError([replace(each, value="") if each.key == secret else each for each in problems]) from None

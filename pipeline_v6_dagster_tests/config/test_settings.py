@@ -17,12 +17,19 @@ DEFAULTS = {
     "config_dir": CWD / "config",
     "heartbeat_interval_s": 600.0,
     "compare_interval_s": 900.0,
+    "min_run_spacing_s": 60.0,
+    "run_timeout_s": 600.0,
+    "retention_days": 14.0,
     "compare_limit": 500,
     "head_limit": 100,
     "min_sample": 200,
     "match_tolerance_s": 900.0,
     "upsize_tolerance_ratio": 0.001,
     "alert_urls": (),
+    "alert_repeat_s": 14_400.0,
+    "alert_group_s": 300.0,
+    "runbook_url": None,
+    "executor_silence_s": 3600.0,
     "shadow_source": ShadowSource.INTERNAL,
     "risk_engine": None,
     "sizer": None,
@@ -33,6 +40,9 @@ DEFAULTS = {
 GIVEN = [
     ("PIPELINE_SHADOW_HEARTBEAT_INTERVAL", "60", "heartbeat_interval_s", 60.0),
     ("PIPELINE_COMPARE_INTERVAL", " 7.5 ", "compare_interval_s", 7.5),
+    ("PIPELINE_V6_MIN_RUN_SPACING", "30", "min_run_spacing_s", 30.0),
+    ("PIPELINE_V6_RUN_TIMEOUT", "45", "run_timeout_s", 45.0),
+    ("PIPELINE_V6_RETENTION_DAYS", "0.5", "retention_days", 0.5),
     ("PIPELINE_COMPARE_SHADOW_LIMIT", "1", "compare_limit", 1),
     ("PIPELINE_SHADOW_HEAD_LIMIT", "7", "head_limit", 7),
     ("PIPELINE_COMPARE_MIN_SAMPLE", "25", "min_sample", 25),
@@ -44,6 +54,10 @@ GIVEN = [
         "alert_urls",
         ("slack://a", "json://b", "mailto://c"),
     ),
+    ("PIPELINE_V6_ALERT_REPEAT", "60", "alert_repeat_s", 60.0),
+    ("PIPELINE_V6_ALERT_GROUP", "0", "alert_group_s", 0.0),
+    ("PIPELINE_V6_RUNBOOK_URL", "https://desk/runbook", "runbook_url", "https://desk/runbook"),
+    ("PIPELINE_V6_EXECUTOR_SILENCE", "900", "executor_silence_s", 900.0),
     ("PIPELINE_V6_SHADOW_SOURCE", "external", "shadow_source", ShadowSource.EXTERNAL),
     ("PIPELINE_V6_RISK_ENGINE", "desk.risk:Engine", "risk_engine", "desk.risk:Engine"),
     ("PIPELINE_V6_SIZER", "desk:make.sizer", "sizer", "desk:make.sizer"),
@@ -61,6 +75,11 @@ BAD = [
             "PIPELINE_SHADOW_HEARTBEAT_INTERVAL",
             "PIPELINE_COMPARE_INTERVAL",
             "PIPELINE_COMPARE_MATCH_TOLERANCE",
+            "PIPELINE_V6_MIN_RUN_SPACING",
+            "PIPELINE_V6_RUN_TIMEOUT",
+            "PIPELINE_V6_RETENTION_DAYS",
+            "PIPELINE_V6_ALERT_REPEAT",
+            "PIPELINE_V6_EXECUTOR_SILENCE",
         )
         for value in ("0", "-1", "-0.0", "nan", "inf", "1e999", "soon", "5 s", "True")
     ),
@@ -72,6 +91,8 @@ BAD = [
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "-0.001"),
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "nan"),
     ("PIPELINE_V6_LOCK_TIMEOUT", "-1"),
+    ("PIPELINE_V6_ALERT_GROUP", "-1"),
+    ("PIPELINE_V6_ALERT_GROUP", "inf"),
     ("PIPELINE_V6_LOCK_TIMEOUT", "inf"),
     ("PIPELINE_V6_SHADOW_SOURCE", "both"),
     ("PIPELINE_V6_HOME", "~nobody-has-this-name/x"),
@@ -138,6 +159,22 @@ def test_a_bad_value_is_named_with_its_key_and_what_is_allowed(name: str, value:
     assert problem.allowed.startswith(("must be ", "names "))
 
 
+@pytest.mark.parametrize("urls", ["hunter2", "json://host slack:/tokenA/tokenB", "://x"])
+def test_an_alert_url_that_is_none_is_refused_without_showing_it(urls: str) -> None:
+    error = refusal(PIPELINE_V6_ALERT_URLS=urls)
+    assert "has no scheme" in str(error)
+    assert not any(secret in str(error) for secret in ("hunter2", "tokenA", "host", "//x"))
+
+
+def test_a_comma_within_an_alert_url_belongs_to_it() -> None:
+    urls = "mailtos://me:pw@host?to=a@x.io,b@x.io,json://host/hook"
+    assert load(PIPELINE_V6_ALERT_URLS=urls).alert_urls == ("mailtos://me:pw@host?to=a@x.io,b@x.io", "json://host/hook")
+
+
+def test_settings_do_not_show_the_alert_urls() -> None:
+    assert "hunter2" not in repr(load(PIPELINE_V6_ALERT_URLS="json://me:hunter2@host"))
+
+
 def test_all_bad_values_stand_in_one_error_of_one_line() -> None:
     bad = {
         "PIPELINE_COMPARE_INTERVAL": "-3",
@@ -195,6 +232,7 @@ def test_files_have_the_names_of_the_contract() -> None:
         "shadow_head": "logs/state/pipeline_v6_shadow_head.json",
         "compare_diffs": "logs/pipeline_v6_compare.jsonl",
         "compare_summary": "logs/state/pipeline_v6_compare_summary.json",
+        "alert_outbox": "logs/pipeline_v6_alerts.jsonl",
     }
     assert {role: getattr(settings, role) for role in names} == {role: CWD / name for role, name in names.items()}
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -24,6 +25,18 @@ LINEAGE = {
     "shadow_head": ("shadow", {"shadow_log"}),
     "compare_diffs": ("compare", {"shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"}),
     "compare_summary": ("compare", {"compare_diffs"}),
+}
+
+
+CHECKS = {
+    ("shadow_head", "executor_alive"),
+    ("compare_diffs", "input_quality"),
+    ("compare_diffs", "coverage"),
+    ("compare_summary", "warmup"),
+    ("compare_summary", "no_upsizes"),
+    ("compare_summary", "veto_mismatch"),
+    ("compare_summary", "sizing_p95"),
+    ("compare_summary", "verdict"),
 }
 
 
@@ -68,7 +81,30 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
     assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in schedules.values())
     assert all(schedule.execution_timezone == "UTC" for schedule in schedules.values())
     checks = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
-    assert checks == {("compare_summary", "warmup"), ("compare_summary", "no_upsizes")}
+    assert checks == CHECKS
+
+
+def test_every_check_tells_what_holds_and_what_to_do(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.asset_check_keys:
+        description = graph.get_check_spec(key).description
+        assert description is not None and " If not: " in description, key
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warn_s", "fail_s"), [(600, 1200, 1800), (30, 60, 90), (25, None, 75), (5, None, 60)]
+)
+def test_head_and_summary_are_fresh_for_three_intervals_and_at_least_a_minute(
+    tmp_path: Path, seconds: int, warn_s: int | None, fail_s: int
+) -> None:
+    settings = settings_of(
+        tmp_path, PIPELINE_SHADOW_HEARTBEAT_INTERVAL=str(seconds), PIPELINE_COMPARE_INTERVAL=str(seconds)
+    )
+    graph = build_defs(settings).resolve_asset_graph()
+    for name in ("shadow_head", "compare_summary"):
+        policy = graph.get(dg.AssetKey(name)).freshness_policy
+        warn = timedelta(seconds=warn_s) if warn_s is not None else None
+        assert policy == dg.FreshnessPolicy.time_window(timedelta(seconds=fail_s), warn)
 
 
 def test_a_shadow_log_of_another_program_is_observed_not_made(tmp_path: Path) -> None:

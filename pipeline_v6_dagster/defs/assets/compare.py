@@ -1,13 +1,26 @@
 """The compare diffs and their summary."""
 
-from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
+from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.tables import (
+    DIFF_COLUMNS,
+    MAX_ROWS,
+    SLICE_COLUMNS,
+    UPSIZE_COLUMNS,
+    diff_row,
+    slice_rows,
+    table,
+    upsize_rows,
+)
+from pipeline_v6_dagster.domain.comparison import MismatchKind
 from pipeline_v6_dagster.stages.compare import open_compare_log, run_compare
+from pipeline_v6_dagster.stages.evidence import read_window
 from pipeline_v6_dagster.stages.summary_file import write_summary
 
 GROUP = "compare"
@@ -63,30 +76,19 @@ def compare_summary(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResul
             "status": summary["status"],
             "verdict": summary["verdict"],
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary["verdict_reasons"])),
-            "upsizes": upsize_table(summary),
+            "upsizes": table(UPSIZE_COLUMNS, upsize_rows(summary)),
+            "mismatches": table(DIFF_COLUMNS, _mismatches(settings)),
+            "slices": table(SLICE_COLUMNS, slice_rows(summary)),
+            "dagster/row_count": summary["sample_size"],
             **_figures(summary),
         },
     )
 
 
-def upsize_table(summary: dict[str, Any]) -> dg.TableMetadataValue:
-    """The newest orders that were placed larger than asked for, as a table."""
-    columns = {
-        "intent_id": "string",
-        "symbol": "string",
-        "side": "string",
-        "as_of": "string",
-        "ratio": "float",
-        "excess_usd": "float",
-    }
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord({name: as_of if name == "as_of" else upsize[name] for name in columns})
-            for upsize in summary["upsizes"]
-            for as_of in [datetime.fromtimestamp(upsize["ts"], UTC).isoformat(sep=" ", timespec="seconds")]
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
-    )
+def _mismatches(settings: Settings) -> list[dict[str, Any]]:
+    agreed = (MismatchKind.MATCH, MismatchKind.MATCH_VETO)
+    found = (diff for diff in read_window(settings) if diff.mismatch_kind not in agreed)
+    return [diff_row(diff) for diff in islice(found, MAX_ROWS)]
 
 
 def _figures(summary: dict[str, Any]) -> dict[str, float | int]:

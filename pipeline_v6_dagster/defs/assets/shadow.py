@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.defs.freshness import fresh
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.stages.heartbeat import refresh_head
@@ -69,6 +70,7 @@ def shadow_head(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
         data_version=dg.DataVersion(str(head.log["decision_id"])),
         metadata={
             "path": dg.MetadataValue.path(settings.shadow_head),
+            "dagster/row_count": head.total,
             "total": head.total,
             "allowed": head.allowed,
             "vetoed": head.vetoed,
@@ -80,6 +82,7 @@ def shadow_head(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
 
 def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets of this group; the log is only observed where the executor writes it itself."""
+    head = fresh(shadow_head, settings.heartbeat_interval_s)
     if settings.shadow_source is ShadowSource.EXTERNAL:
         observed = dg.AssetSpec(
             "shadow_log",
@@ -90,5 +93,5 @@ def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.Asset
             tags={"written_by": "executor"},
             metadata={"path": dg.MetadataValue.path(settings.shadow_log)},
         )
-        return [observed, shadow_head]
-    return [shadow_log, shadow_head]
+        return [observed, head]
+    return [shadow_log, head]

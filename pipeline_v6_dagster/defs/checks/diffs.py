@@ -1,0 +1,102 @@
+"""The checks on `compare_diffs`: whether the evidence that went in can be trusted."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pipeline_v6_dagster.defs.checks.finding import Finding, check
+from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.tables import DIFF_COLUMNS, diff_row
+from pipeline_v6_dagster.domain.comparison import LiveOutcome, MismatchKind
+from pipeline_v6_dagster.stages.evidence import read_summary, read_window
+from pipeline_v6_dagster.verdict.status import MAX_LIVE_ONLY_RATIO, MAX_UNRESOLVED_RATIO
+
+# One line in a hundred that cannot be read is a writer that is broken, not a crash now and then.
+MAX_MALFORMED_RATIO = 0.01
+
+_INPUT_COLUMNS = {
+    "input": "string",
+    "lines": "int",
+    "malformed_ratio": "float",
+    "unusable": "string",
+    "is_position_lost": "bool",
+}
+
+
+def diffs_checks() -> Iterator[dg.AssetChecksDefinition]:
+    """`input_quality` and `coverage`."""
+    yield check("input_quality", "compare_diffs", _input_quality)
+    yield check("coverage", "compare_diffs", _coverage)
+
+
+def _input_quality(pipeline: Pipeline) -> Finding:
+    inputs: dict[str, dict[str, Any]] = read_summary(pipeline.settings)["input_quality"]
+    problems = [problem for name, found in inputs.items() if (problem := _problem(name, found)) is not None]
+    ratios = {f"{name}_malformed_ratio": found["malformed_ratio"] for name, found in inputs.items()}
+    lines = sum(found["lines"] for found in inputs.values())
+    return Finding(
+        has_passed=not problems,
+        is_measured=lines > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        text="; ".join(problems) or (_quality(inputs) if lines else "no line was read yet"),
+        count=sum(sum(found["unusable"].values()) for found in inputs.values()),
+        columns=_INPUT_COLUMNS,
+        sample=[{**found, "input": name, "unusable": _kinds(found)} for name, found in inputs.items()],
+        figures={**ratios, "lines": lines},
+    )
+
+
+def _problem(name: str, found: dict[str, Any]) -> str | None:
+    ratio = found["malformed_ratio"]
+    if found["is_position_lost"]:
+        return f"{name}: the place read up to is gone, so lines may be missing"
+    if ratio is not None and ratio > MAX_MALFORMED_RATIO:
+        return f"{name}: {ratio:.1%} of {found['lines']} lines are malformed, {MAX_MALFORMED_RATIO:.0%} at most"
+    return None
+
+
+def _quality(inputs: dict[str, dict[str, Any]]) -> str:
+    worst = max((found["malformed_ratio"] or 0.0 for found in inputs.values()), default=0.0)
+    return f"{sum(found['lines'] for found in inputs.values())} lines read, at most {worst:.2%} of a log malformed"
+
+
+def _kinds(found: dict[str, Any]) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in found["unusable"].items())
+
+
+def _coverage(pipeline: Pipeline) -> Finding:
+    summary = read_summary(pipeline.settings)
+    coverage, size = summary["coverage"], summary["sample_size"]
+    unresolved, live_only = coverage["unresolved"], coverage["live_only"]
+    unresolved_ratio = unresolved / size if size else None
+    live_only_ratio = live_only / (size + live_only) if size + live_only else None
+    without = [
+        diff
+        for diff in read_window(pipeline.settings)
+        if diff.live_outcome is LiveOutcome.UNRESOLVED or diff.mismatch_kind is MismatchKind.LIVE_ONLY
+    ]
+    has_passed = (
+        unresolved_ratio is not None
+        and unresolved_ratio <= MAX_UNRESOLVED_RATIO
+        and live_only_ratio is not None
+        and live_only_ratio <= MAX_LIVE_ONLY_RATIO
+    )
+    text = (
+        f"{unresolved} of {size} decisions have no live outcome ({MAX_UNRESOLVED_RATIO:.0%} at most),"
+        f" {live_only} live orders have no decision ({MAX_LIVE_ONLY_RATIO:.0%} at most)"
+    )
+    return Finding(
+        has_passed=has_passed,
+        is_measured=size > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        text=text if size else f"no decision was compared; {live_only} live orders have no decision",
+        count=unresolved + live_only,
+        columns=DIFF_COLUMNS,
+        sample=[diff_row(diff) for diff in without],
+        figures={
+            "unresolved_ratio": unresolved_ratio,
+            "live_only_ratio": live_only_ratio,
+            "matched": coverage["matched"],
+        },
+    )

@@ -1,0 +1,32 @@
+"""When a log of the executor was last written to: the newest time near its end.
+
+Any row counts, whatever it says: this is about whether the executor is alive, not about evidence.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from pipeline_v6_dagster.sources.decoding import epoch_s
+
+
+class _Times(msgspec.Struct):
+    local_ts: float | str | None = None
+    ts: float | str | None = None
+    timestamp: float | str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Times)
+
+
+def newest_ts(lines: Iterable[bytes]) -> float | None:
+    """The newest time (epoch s) among the lines: `local_ts`, else `ts`, else `timestamp`; None where none has one."""
+    return max((ts for ts in map(_time_of, lines) if ts is not None), default=None)
+
+
+def _time_of(line: bytes) -> float | None:
+    try:
+        row = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return next((ts for ts in map(epoch_s, (row.local_ts, row.ts, row.timestamp)) if ts is not None), None)
