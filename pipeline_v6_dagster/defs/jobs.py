@@ -1,4 +1,4 @@
-"""The two jobs, in the place of the heartbeat and the compare daemon."""
+"""The jobs: two in the place of the heartbeat and the compare daemon, one that prunes."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,13 +7,14 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, SHADOW_JOB
+from pipeline_v6_dagster.defs.maintenance import maintenance_job
 
 if TYPE_CHECKING:
     # Dagster returns this type and does not export it.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
-def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition]":
+def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition | dg.JobDefinition]":
     """`shadow_job` decides and refreshes the head, `compare_job` compares and summarises, with their checks."""
     is_made_here = settings.shadow_source is ShadowSource.INTERNAL
     shadow = ("shadow_log", "shadow_head") if is_made_here else ("shadow_head",)
@@ -25,5 +26,6 @@ def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition]":
     yield dg.define_asset_job(
         COMPARE_JOB,
         selection=dg.AssetSelection.assets("compare_diffs", "compare_summary"),
-        description="Compare what is settled, summarise, check the warmup and upsize rules.",
+        description="Compare what is settled, summarise, check sizes, decisions and evidence.",
     )
+    yield maintenance_job

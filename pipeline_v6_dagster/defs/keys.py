@@ -4,9 +4,13 @@ OWNERS = ["team:trading-ops"]
 
 SHADOW_JOB = "shadow_job"
 COMPARE_JOB = "compare_job"
+MAINTENANCE_JOB = "maintenance_job"
 
 SHADOW_SCHEDULE = "shadow_heartbeat_schedule"
 COMPARE_SCHEDULE = "compare_schedule"
+MAINTENANCE_SCHEDULE = "maintenance_schedule"
 
 # Which interval a run stands for: its number, counted from the epoch.
 SLOT_TAG = "pipeline_v6/slot"
+# Started before its interval ended, because new rows were there.
+EARLY_TAG = "pipeline_v6/early"

@@ -1,30 +1,64 @@
 """The same runs on a clock instead of a sensor: off by default, sharing the sensors' guard.
 
 Cron speaks of whole minutes within an hour and whole hours within a day. An interval that it cannot say evenly is
-ticked every minute and skipped in between; one that is not whole minutes has no schedule, only its sensor.
+ticked every minute and skipped in between; one that is not whole minutes is refused with a sentence when the
+definitions load: it has no schedule, only its sensor.
 """
 
+import logging
 from collections.abc import Iterator
 
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.guard import request_or_skip
-from pipeline_v6_dagster.defs.keys import COMPARE_JOB, COMPARE_SCHEDULE, SHADOW_JOB, SHADOW_SCHEDULE
+from pipeline_v6_dagster.defs.guard import Pace, request_or_skip
+from pipeline_v6_dagster.defs.keys import (
+    COMPARE_JOB,
+    COMPARE_SCHEDULE,
+    MAINTENANCE_JOB,
+    MAINTENANCE_SCHEDULE,
+    SHADOW_JOB,
+    SHADOW_SCHEDULE,
+)
+
+# Where Dagster's processes show what happens while they load us.
+_logger = logging.getLogger("dagster.pipeline_v6")
 
 _MINUTE_S = 60
 _HOUR_MIN = 60
 _DAY_MIN = 24 * 60
+_NIGHTLY = "17 3 * * *"
 
 
 def schedules(settings: Settings) -> Iterator[dg.ScheduleDefinition]:
-    """`shadow_heartbeat_schedule` and `compare_schedule`, where their interval is whole minutes."""
+    """`shadow_heartbeat_schedule` and `compare_schedule`, where cron can say their interval; `maintenance_schedule`."""
     for name, job_name, interval_s in (
         (SHADOW_SCHEDULE, SHADOW_JOB, settings.heartbeat_interval_s),
         (COMPARE_SCHEDULE, COMPARE_JOB, settings.compare_interval_s),
     ):
-        if interval_s % _MINUTE_S == 0:
-            yield _interval_schedule(name, job_name, interval_s)
+        refusal = why_no_schedule(interval_s)
+        if refusal:
+            _logger.warning("%s is not made. %s", name, refusal)
+        else:
+            yield _interval_schedule(name, Pace(job_name, interval_s, settings.run_timeout_s))
+    yield dg.ScheduleDefinition(
+        name=MAINTENANCE_SCHEDULE,
+        job_name=MAINTENANCE_JOB,
+        cron_schedule=_NIGHTLY,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Every night: prune what is older than {settings.retention_days:g} days.",
+    )
+
+
+def why_no_schedule(interval_s: float) -> str:
+    """Why cron cannot say an interval; empty where it can."""
+    if interval_s % _MINUTE_S == 0:
+        return ""
+    return (
+        f"A schedule cannot say {interval_s:g} s: cron knows whole minutes only. The sensor serves it; for a schedule"
+        " give the interval as a multiple of 60."
+    )
 
 
 def cron_of(minutes: int) -> str | list[str]:
@@ -48,19 +82,21 @@ def _day_crons(minutes: int) -> list[str]:
     return [f"{minute} {','.join(map(str, hours))} * * *" for minute, hours in sorted(hours_of.items())]
 
 
-def _interval_schedule(name: str, job_name: str, interval_s: float) -> dg.ScheduleDefinition:
+def _interval_schedule(name: str, pace: Pace) -> dg.ScheduleDefinition:
+    interval_s = pace.interval_s
+
     @dg.schedule(
         name=name,
-        job_name=job_name,
+        job_name=pace.job_name,
         cron_schedule=cron_of(int(interval_s // _MINUTE_S)),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=f"Starts {job_name} at every multiple of {interval_s:g} s since the epoch (UTC).",
+        description=f"Starts {pace.job_name} at every multiple of {interval_s:g} s since the epoch (UTC).",
     )
     def interval_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         ts = context.scheduled_execution_time.timestamp()
         if ts % interval_s:
-            return dg.SkipReason(f"not a multiple of {interval_s:g} s")
-        return request_or_skip(context.instance, job_name, ts, interval_s)
+            return dg.SkipReason(f"not a multiple of {interval_s:g} s; {pace.due_in(ts)}")
+        return request_or_skip(context.instance, pace, ts)
 
     return interval_schedule

@@ -69,16 +69,22 @@ def test_every_asset_tells_an_operator_what_it_is(defs: dg.Definitions) -> None:
 
 def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
-    assert {job for job in repository.job_names if not job.startswith("__")} == {"shadow_job", "compare_job"}
+    assert {job for job in repository.job_names if not job.startswith("__")} == {
+        "shadow_job",
+        "compare_job",
+        "maintenance_job",
+    }
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert set(sensors) == {"shadow_heartbeat_sensor", "compare_sensor"}
+    assert set(sensors) == {"shadow_heartbeat_sensor", "compare_sensor", "executor_logs_sensor"}
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
         "shadow_heartbeat_schedule": "*/10 * * * *",
         "compare_schedule": "*/15 * * * *",
+        "maintenance_schedule": "17 3 * * *",
     }
-    assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in schedules.values())
+    on = {name for name, each in schedules.items() if each.default_status is dg.DefaultScheduleStatus.RUNNING}
+    assert on == {"maintenance_schedule"}
     assert all(schedule.execution_timezone == "UTC" for schedule in schedules.values())
     checks = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
     assert checks == CHECKS
@@ -115,12 +121,22 @@ def test_a_shadow_log_of_another_program_is_observed_not_made(tmp_path: Path) ->
     assert shadow_job.asset_layer.executable_asset_keys == {dg.AssetKey("shadow_head")}
 
 
-def test_an_interval_that_cron_cannot_say_has_its_sensor_alone(tmp_path: Path) -> None:
+def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its_sensor_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = settings_of(tmp_path, PIPELINE_SHADOW_HEARTBEAT_INTERVAL="20", PIPELINE_COMPARE_INTERVAL="90")
-    repository = build_defs(settings).get_repository_def()
-    assert not repository.schedule_defs
+    with caplog.at_level("WARNING", logger="dagster.pipeline_v6"):
+        repository = build_defs(settings).get_repository_def()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{name}_schedule is not made. A schedule cannot say {seconds} s: cron knows whole minutes only. The sensor"
+        " serves it; for a schedule give the interval as a multiple of 60."
+        for name, seconds in (("shadow_heartbeat", 20), ("compare", 90))
+    ]
+    assert {schedule.name for schedule in repository.schedule_defs} == {"maintenance_schedule"}
     polls = {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs}
-    assert polls == {"shadow_heartbeat_sensor": 5, "compare_sensor": 22}
+    assert polls == {"shadow_heartbeat_sensor": 5, "compare_sensor": 15, "executor_logs_sensor": 5}
+    (compare,) = (sensor for sensor in repository.sensor_defs if sensor.name == "compare_sensor")
+    assert "A schedule cannot say 90 s" in str(compare.description)
 
 
 def test_definitions_load_without_a_warning_and_without_a_home(tmp_path: Path) -> None:

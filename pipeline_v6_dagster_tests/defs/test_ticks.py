@@ -1,7 +1,8 @@
-"""Sensors and schedules: one run per interval, never two in flight, whoever asks."""
+"""Sensors and schedules: one run per interval, never two in flight, whoever asks; earlier where rows are new."""
 
+import json
+import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -13,18 +14,20 @@ from dagster._core.scheduler.instigation import (
     InstigatorType,
     ScheduleInstigatorData,
 )
-from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.guard import IN_FLIGHT, request_or_skip
+from pipeline_v6_dagster.defs.guard import IN_FLIGHT, Pace, request_or_skip
+from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
 from pipeline_v6_dagster.defs.schedules import cron_of, schedules
-from pipeline_v6_dagster.defs.sensors import sensors
-from pipeline_v6_dagster_tests.homes import fixed, settings_of
+from pipeline_v6_dagster.stages.inputs import observed_names
+from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, said
+from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
 
 # A multiple of every interval used here.
 DAY = 86_400.0 * 20_000
+COMPARE, SHADOW = Pace("compare_job", 900.0, 600.0), Pace("shadow_job", 600.0, 600.0)
 
 
 @pytest.fixture
@@ -39,63 +42,60 @@ def settings(tmp_path: Path) -> Settings:
     return settings_of(tmp_path)
 
 
-def tick(settings: Settings, name: str, instance: dg.DagsterInstance, now: float) -> dg.RunRequest | dg.SkipReason:
-    """One tick of a sensor; the run that it asks for is made, as the daemon would."""
-    (sensor,) = (sensor for sensor in sensors(settings, fixed(now)) if sensor.name == name)
-    outcome = sensor(dg.build_sensor_context(instance=instance))
-    assert isinstance(outcome, dg.RunRequest | dg.SkipReason)
-    return made(outcome, sensor.job_name, instance)
-
-
-def schedule_tick(
-    settings: Settings, name: str, instance: dg.DagsterInstance, ts: float
-) -> dg.RunRequest | dg.SkipReason:
-    (schedule,) = (schedule for schedule in schedules(settings) if schedule.name == name)
-    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=datetime.fromtimestamp(ts, UTC))
-    outcome = schedule(context)
-    assert isinstance(outcome, dg.RunRequest | dg.SkipReason)
-    return made(outcome, schedule.job_name, instance)
-
-
-def made(
-    outcome: dg.RunRequest | dg.SkipReason, job_name: str, instance: dg.DagsterInstance
-) -> dg.RunRequest | dg.SkipReason:
-    if isinstance(outcome, dg.RunRequest):
-        create_run_for_test(instance, job_name=job_name, tags=dict(outcome.tags), status=dg.DagsterRunStatus.SUCCESS)
-    return outcome
+@pytest.fixture
+def daemon(settings: Settings, instance: dg.DagsterInstance) -> Daemon:
+    return Daemon(settings, instance)
 
 
 @pytest.mark.parametrize(
     ("name", "interval_s"), [("shadow_heartbeat_sensor", 600), ("compare_sensor", 900)], ids=["heartbeat", "compare"]
 )
-def test_a_sensor_fires_once_per_interval_and_does_not_drift(
-    settings: Settings, instance: dg.DagsterInstance, name: str, interval_s: int
-) -> None:
-    fired = [
-        now
-        for now in (DAY + 7.3 + 31.7 * step for step in range(300))
-        if isinstance(tick(settings, name, instance, now), dg.RunRequest)
-    ]
+def test_a_sensor_fires_once_per_interval_and_does_not_drift(daemon: Daemon, name: str, interval_s: int) -> None:
+    fired = [now for now in (DAY + 7.3 + 31.7 * step for step in range(300)) if is_run(daemon.sensor(name, now))]
     slots = [now // interval_s for now in fired]
     assert slots == [slots[0] + step for step in range(len(slots))]
     assert len(slots) >= 300 * 31.7 // interval_s
 
 
-def test_a_skip_says_why_and_when_the_next_run_is_due(settings: Settings, instance: dg.DagsterInstance) -> None:
-    assert isinstance(tick(settings, "compare_sensor", instance, DAY + 100), dg.RunRequest)
-    skipped = tick(settings, "compare_sensor", instance, DAY + 130)
-    assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "compare_job ran in this interval; next due in 770 s"
+def test_a_skip_says_why_and_when_the_next_run_is_due(daemon: Daemon) -> None:
+    assert is_run(daemon.sensor("compare_sensor", DAY + 100))
+    skipped = daemon.sensor("compare_sensor", DAY + 130)
+    assert said(skipped) == "compare_job ran in this interval; next due in 770 s; no new rows since"
+
+
+def test_the_cursor_holds_the_due_time(daemon: Daemon) -> None:
+    for now in (DAY + 100, DAY + 130):
+        daemon.sensor("compare_sensor", now)
+        assert json.loads(daemon.cursors["compare_sensor"] or "")["next_due_ts"] == DAY + 900
+
+
+@pytest.mark.parametrize("cursor", ["", "no json", "[1]", '{"next_due_ts": "soon"}'])
+def test_a_cursor_that_is_not_understood_stops_nothing(daemon: Daemon, cursor: str) -> None:
+    for name in ("compare_sensor", "shadow_heartbeat_sensor"):
+        daemon.cursors[name] = cursor
+        assert is_run(daemon.sensor(name, DAY))
+    daemon.cursors["executor_logs_sensor"] = cursor
+    assert daemon.result("executor_logs_sensor", DAY).asset_events
 
 
 # A run that is queued needs a code location to be made; that it counts as in flight is asserted below.
 @pytest.mark.parametrize("status", [status for status in IN_FLIGHT if status is not dg.DagsterRunStatus.QUEUED])
 def test_no_run_is_started_while_one_is_in_flight(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
-    run = create_run_for_test(instance, job_name="compare_job", status=status)
-    outcome = request_or_skip(instance, "compare_job", DAY, 900.0)
-    assert isinstance(outcome, dg.SkipReason)
-    assert run.run_id in str(outcome.skip_message)
-    assert isinstance(request_or_skip(instance, "shadow_job", DAY, 600.0), dg.RunRequest)
+    run_id = make_run(instance, "compare_job", DAY - 5, status=status)
+    assert run_id in said(request_or_skip(instance, COMPARE, DAY))
+    assert is_run(request_or_skip(instance, SHADOW, DAY))
+
+
+@pytest.mark.parametrize("status", [status for status in IN_FLIGHT if status is not dg.DagsterRunStatus.QUEUED])
+def test_a_run_that_does_not_end_counts_as_dead_and_holds_up_nothing(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    run_id = make_run(instance, "compare_job", DAY - 601, status=status)
+    assert is_run(request_or_skip(instance, COMPARE, DAY))
+    run = instance.get_run_by_id(run_id)
+    assert run is not None and run.status is dg.DagsterRunStatus.FAILURE
+    (failure,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert "PIPELINE_V6_RUN_TIMEOUT" in failure.message
 
 
 def test_a_run_is_in_flight_until_it_has_ended() -> None:
@@ -104,43 +104,147 @@ def test_a_run_is_in_flight_until_it_has_ended() -> None:
     assert set(IN_FLIGHT) == set(dg.DagsterRunStatus) - ended - unused
 
 
-def test_after_a_pause_one_run_makes_up_for_all_missed(settings: Settings, instance: dg.DagsterInstance) -> None:
-    assert isinstance(tick(settings, "compare_sensor", instance, DAY), dg.RunRequest)
+def test_after_a_pause_one_run_makes_up_for_all_missed(daemon: Daemon) -> None:
+    assert is_run(daemon.sensor("compare_sensor", DAY))
     later = DAY + 10 * 900 + 450
-    outcomes = [tick(settings, "compare_sensor", instance, later + step) for step in (0, 30, 60)]
-    assert [isinstance(outcome, dg.RunRequest) for outcome in outcomes] == [True, False, False]
+    outcomes = [daemon.sensor("compare_sensor", later + step) for step in (0, 30, 60)]
+    assert [is_run(outcome) for outcome in outcomes] == [True, False, False]
 
 
-def test_a_failed_run_is_tried_again_in_the_next_interval(settings: Settings, instance: dg.DagsterInstance) -> None:
-    request = request_or_skip(instance, "compare_job", DAY, 900.0)
+def test_a_failed_run_is_tried_again_in_the_next_interval(instance: dg.DagsterInstance) -> None:
+    request = request_or_skip(instance, COMPARE, DAY)
     assert isinstance(request, dg.RunRequest)
-    create_run_for_test(instance, job_name="compare_job", tags=dict(request.tags), status=dg.DagsterRunStatus.FAILURE)
-    again = request_or_skip(instance, "compare_job", DAY + 900, 900.0)
+    make_run(instance, "compare_job", DAY, dict(request.tags), dg.DagsterRunStatus.FAILURE)
+    again = request_or_skip(instance, COMPARE, DAY + 900)
     assert isinstance(again, dg.RunRequest)
     assert again.run_key != request.run_key
 
 
-def test_sensor_and_schedule_both_on_give_one_run_per_interval(
-    settings: Settings, instance: dg.DagsterInstance
-) -> None:
-    switch_on(instance, settings, "compare_schedule")
+def test_sensor_and_schedule_both_on_give_one_run_per_interval(daemon: Daemon) -> None:
+    switch_on(daemon.instance, daemon.settings, "compare_schedule")
     fired = []
     for slot in range(4):
         start = DAY + slot * 900
         # The sensor asks at the same instant and leaves the slot to the schedule; later it finds it taken.
         fired.append(
             [
-                isinstance(tick(settings, "compare_sensor", instance, start + 1), dg.RunRequest),
-                isinstance(schedule_tick(settings, "compare_schedule", instance, start), dg.RunRequest),
-                isinstance(tick(settings, "compare_sensor", instance, start + 31), dg.RunRequest),
+                is_run(daemon.sensor("compare_sensor", start + 1)),
+                is_run(daemon.schedule("compare_schedule", start)),
+                is_run(daemon.sensor("compare_sensor", start + 31)),
             ]
         )
     assert fired == [[False, True, False]] * 4
 
 
-def test_the_sensor_takes_a_slot_that_its_schedule_left_empty(settings: Settings, instance: dg.DagsterInstance) -> None:
-    switch_on(instance, settings, "compare_schedule")
-    assert isinstance(tick(settings, "compare_sensor", instance, DAY + 40), dg.RunRequest)
+def test_the_sensor_takes_a_slot_that_its_schedule_left_empty(daemon: Daemon) -> None:
+    switch_on(daemon.instance, daemon.settings, "compare_schedule")
+    assert is_run(daemon.sensor("compare_sensor", DAY + 40))
+
+
+def append(path: Path, line: str = "{}\n") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as log:
+        log.write(line)
+
+
+def touched(path: Path, ts: float) -> None:
+    """A row that was written at `ts`."""
+    append(path)
+    os.utime(path, (ts, ts))
+
+
+def test_new_attempts_start_the_shadow_before_its_interval_ends_but_not_too_often(daemon: Daemon) -> None:
+    name = "shadow_heartbeat_sensor"
+    assert is_run(daemon.sensor(name, DAY))
+    append(daemon.settings.order_attempts)
+    waits = daemon.sensor(name, DAY + 45)
+    assert said(waits) == "shadow_job ran in this interval; next due in 555 s, or in 15 s for new rows"
+    early = daemon.sensor(name, DAY + 60)
+    assert isinstance(early, dg.RunRequest)
+    assert EARLY_TAG in early.tags and SLOT_TAG not in early.tags
+    assert said(daemon.sensor(name, DAY + 130)).endswith("no new rows since")
+    append(daemon.settings.order_attempts)
+    assert is_run(daemon.sensor(name, DAY + 145))
+
+
+def test_an_early_run_does_not_take_the_place_of_the_next_interval(daemon: Daemon) -> None:
+    name = "shadow_heartbeat_sensor"
+    assert is_run(daemon.sensor(name, DAY))
+    append(daemon.settings.order_attempts)
+    assert is_run(daemon.sensor(name, DAY + 599))
+    regular = daemon.sensor(name, DAY + 600)
+    assert isinstance(regular, dg.RunRequest)
+    assert regular.tags[SLOT_TAG] == f"600s/{int(DAY // 600) + 1}"
+
+
+@pytest.mark.parametrize("name", ["orders_executed", "risk_vetoes", "shadow_log"])
+def test_new_evidence_starts_the_comparison_early(daemon: Daemon, name: str) -> None:
+    assert is_run(daemon.sensor("compare_sensor", DAY))
+    assert not is_run(daemon.sensor("compare_sensor", DAY + 120))
+    append(getattr(daemon.settings, name))
+    assert is_run(daemon.sensor("compare_sensor", DAY + 150))
+
+
+def test_the_comparison_lets_the_shadow_decide_new_attempts_first(daemon: Daemon) -> None:
+    for name in ("shadow_heartbeat_sensor", "compare_sensor"):
+        assert is_run(daemon.sensor(name, DAY))
+    touched(daemon.settings.order_attempts, DAY + 90)
+    touched(daemon.settings.orders_executed, DAY + 91)
+    assert said(daemon.sensor("compare_sensor", DAY + 100)).endswith("once shadow_job has decided them")
+    assert is_run(daemon.sensor("shadow_heartbeat_sensor", DAY + 101))
+    assert is_run(daemon.sensor("compare_sensor", DAY + 102))
+
+
+def test_the_comparison_does_not_wait_for_attempts_that_the_shadow_leaves_for_later(daemon: Daemon) -> None:
+    assert is_run(daemon.sensor("compare_sensor", DAY))
+    assert is_run(daemon.sensor("shadow_heartbeat_sensor", DAY + 80))
+    touched(daemon.settings.order_attempts, DAY + 90)
+    touched(daemon.settings.orders_executed, DAY + 91)
+    assert is_run(daemon.sensor("compare_sensor", DAY + 100))
+
+
+def test_where_the_executor_writes_the_shadow_log_it_is_what_starts_a_run_early(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    daemon = Daemon(settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external"), instance)
+    for name in ("shadow_heartbeat_sensor", "compare_sensor"):
+        assert is_run(daemon.sensor(name, DAY))
+    append(daemon.settings.order_attempts)
+    append(daemon.settings.shadow_log)
+    for name in ("shadow_heartbeat_sensor", "compare_sensor"):
+        assert is_run(daemon.sensor(name, DAY + 70))
+
+
+def test_no_run_starts_early_while_one_is_in_flight(daemon: Daemon) -> None:
+    assert is_run(daemon.sensor("compare_sensor", DAY))
+    append(daemon.settings.orders_executed)
+    make_run(daemon.instance, "compare_job", DAY + 10, status=dg.DagsterRunStatus.STARTED)
+    assert "still in flight" in said(daemon.sensor("compare_sensor", DAY + 100))
+
+
+def test_the_inputs_are_observed_once_per_interval_without_a_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600)
+    daemon = Daemon(settings, instance)
+    start = START_TS + 1200 - START_TS % 600
+    first = daemon.result("executor_logs_sensor", start)
+    assert first.run_requests == []
+    observed = {event.asset_key.to_user_string(): event for event in first.asset_events}
+    assert set(observed) == set(observed_names(settings))
+    attempts = observed["order_attempts"]
+    assert attempts.metadata["size_bytes"].value == settings.order_attempts.stat().st_size
+    age = attempts.metadata["age_s"].value
+    assert isinstance(age, float) and 0 <= age <= 1200
+    skipped = daemon.result("executor_logs_sensor", start + 60)
+    assert skipped.asset_events == []
+    assert skipped.skip_reason is not None
+    assert skipped.skip_reason.skip_message == "the inputs were observed in this interval; next due in 540 s"
+    append(settings.order_attempts)
+    again = {
+        event.asset_key.to_user_string(): event
+        for event in daemon.result("executor_logs_sensor", start + 600).asset_events
+    }
+    versions = {name: (observed[name].data_version, again[name].data_version) for name in observed}
+    assert {name for name, (before, after) in versions.items() if before != after} == {"order_attempts"}
 
 
 def switch_on(instance: dg.DagsterInstance, settings: Settings, name: str) -> None:
@@ -174,11 +278,12 @@ def test_a_schedule_runs_at_every_multiple_of_its_interval_and_at_no_other_time(
     tmp_path: Path, instance: dg.DagsterInstance, minutes: int
 ) -> None:
     settings = settings_of(tmp_path, PIPELINE_COMPARE_INTERVAL=str(minutes * 60))
+    daemon = Daemon(settings, instance)
     (schedule,) = (schedule for schedule in schedules(settings) if schedule.name == "compare_schedule")
     times = schedule_execution_time_iterator(DAY - 1, schedule.cron_schedule, "UTC", ascending=True)
     fired = []
     while (moment := next(times).timestamp()) < DAY + 5 * minutes * 60:
-        if moment >= DAY and isinstance(schedule_tick(settings, "compare_schedule", instance, moment), dg.RunRequest):
+        if moment >= DAY and is_run(daemon.schedule("compare_schedule", moment)):
             fired.append(moment)
     first = -(-DAY // (minutes * 60)) * minutes * 60
     assert fired == [first + step * minutes * 60 for step in range(len(fired))]
