@@ -30,6 +30,7 @@ from pipeline_v6_dagster.domain.live import EventKind, Leg, LiveOrder, OrderEven
 from pipeline_v6_dagster.stages.compare import CompareRun, run_compare
 from pipeline_v6_dagster.stages.heartbeat import refresh_head
 from pipeline_v6_dagster.stages.shadow import ShadowRun, run_shadow
+from pipeline_v6_dagster.storage.chain import unchained
 
 T0 = 1_762_000_000.0
 SYMBOL = "BTCUSDT"
@@ -365,7 +366,7 @@ class Home:
         return self.compare(at)
 
     def diff_lines(self) -> list[bytes]:
-        """The diffs of the compare log, without the ends of its blocks."""
+        """The diffs of the compare log, without the ends of its blocks and without the chain."""
         return [line for line in self._compare_lines() if "mismatch_kind" in json.loads(line)]
 
     def diffs(self) -> list[dict[str, Any]]:
@@ -382,7 +383,8 @@ class Home:
         return summary
 
     def _compare_lines(self) -> list[bytes]:
-        return self.settings.compare_diffs.read_bytes().splitlines()
+        # Lines between which a run said that there was nothing new have other neighbours in a rebuild.
+        return [unchained(line) for line in self.settings.compare_diffs.read_bytes().splitlines()]
 
 
 def clock_at(at: float) -> Callable[[], float]:

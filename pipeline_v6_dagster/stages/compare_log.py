@@ -99,13 +99,13 @@ def read_cursor(log: JsonlLog) -> Cursor | None:
     Raises:
         DataError: the newest cursor is not one that this version understands.
     """
-    end = next(_ends_backward(log), None)
+    end = next(ends_backward(log), None)
     return end.cursor if end is not None else None
 
 
 def read_positions_backward(log: JsonlLog, name: str) -> Iterator[Position]:
     """How far an input was read, block by block, newest first."""
-    for end in _ends_backward(log):
+    for end in ends_backward(log):
         if name in end.cursor.read:
             yield end.cursor.read[name]
 
@@ -116,11 +116,16 @@ def newest_summary(log: JsonlLog) -> dict[str, Any] | None:
     Raises:
         DataError: the newest block is not one that this version understands.
     """
-    end = next(_ends_backward(log), None)
+    end = next(ends_backward(log), None)
     return end.summary if end is not None else None
 
 
-def _ends_backward(log: JsonlLog) -> Iterator[BlockEnd]:
+def ends_backward(log: JsonlLog) -> Iterator[BlockEnd]:
+    """The last line of every block, newest first.
+
+    Raises:
+        DataError: one is not one that this version understands.
+    """
     for line in log.backward():
         if kind_of(line) is LineKind.BLOCK_END:
             try:

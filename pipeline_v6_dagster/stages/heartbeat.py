@@ -10,6 +10,7 @@ from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.domain.summary import Head, Window
 from pipeline_v6_dagster.sources.shadow_log import parse_shadow_row, source_of
 from pipeline_v6_dagster.stages.shadow import open_shadow_log
+from pipeline_v6_dagster.storage.chain import link_of
 from pipeline_v6_dagster.storage.files import replace_file
 
 
@@ -51,6 +52,11 @@ def refresh_head(settings: Settings, now: float) -> Head:
 def _read_up_to(window: list[bytes]) -> dict[str, Any]:
     found = source_of(window[0]) if window else None
     if found is None:
-        return {"decision_id": None, "source": None}
+        return {"decision_id": None, "source": None, "chain": None}
     decision_id, source = found
-    return {"decision_id": decision_id, "source": msgspec.to_builtins(source)}
+    link = link_of(window[0])
+    return {
+        "decision_id": decision_id,
+        "source": msgspec.to_builtins(source),
+        "chain": str(link) if link is not None else None,
+    }

@@ -1,4 +1,4 @@
-"""An append-only JSONL log of ours: blocks appended whole, torn ends cut, rotated, read backward."""
+"""An append-only JSONL log of ours: blocks appended whole and chained, torn ends cut, rotated, read backward."""
 
 import gzip
 import os
@@ -11,6 +11,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, link_of
 from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder
 from pipeline_v6_dagster.storage.generations import (
     archive_path,
@@ -45,13 +46,15 @@ class JsonlLog:
     """One log. Only one process may write at a time (`storage.lock`); any may read.
 
     `kind_of` classifies a whole line (without its newline). What follows the last end of a block was not
-    written to its end and is cut by `recover`; a line that is not ours is never cut.
+    written to its end and is cut by `recover`; a line that is not ours is never cut. Each line is a JSON object and
+    gets its link to the line before it, across rotations (`storage.chain`).
     """
 
     def __init__(self, path: Path, kind_of: Callable[[bytes], LineKind], max_bytes: int = MAX_BYTES) -> None:
         self.path = path
         self._kind_of = kind_of
         self._max_bytes = max_bytes
+        self._newest: Link | None = None  # None where it has to be read from the log.
 
     def recover(self) -> int:
         """Cut what a killed writer left behind; returns the number of bytes cut.
@@ -60,6 +63,7 @@ class JsonlLog:
             DataError: the file ends in lines that are not ours; nothing is changed.
             StorageError: it cannot be read or cut.
         """
+        self._newest = None
         try:
             with self.path.open("r+b") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -94,7 +98,9 @@ class JsonlLog:
         """
         if not lines:
             return
-        block = b"\n".join(lines) + b"\n"
+        newest = self._newest or self.newest_link() or ORIGIN
+        self._newest = None  # Until the block is on the disk.
+        block, newest = chain_block(lines, newest)
         try:
             make_folder(self.path.parent)
             self._rotate_if_full()
@@ -111,6 +117,16 @@ class JsonlLog:
                 sync_folder(self.path.parent)
         except OSError as error:
             raise StorageError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+        self._newest = newest
+
+    def newest_link(self) -> Link | None:
+        """The link of the newest whole line; None where there is no line, or one that is not chained.
+
+        Raises:
+            StorageError: a file cannot be read.
+        """
+        line = next(self.backward(), None)
+        return None if line is None else link_of(line)
 
     def backward(self) -> Iterator[bytes]:
         """Every whole line, newest first, through rotations and archives.
@@ -129,6 +145,7 @@ class JsonlLog:
         Raises:
             StorageError: a file cannot be deleted.
         """
+        self._newest = None
         try:
             for number, _ in archives(self.path):
                 archive_path(self.path, number).unlink(missing_ok=True)
@@ -145,6 +162,7 @@ class JsonlLog:
         Raises:
             StorageError: a file cannot be moved.
         """
+        fresh._newest = None
         try:
             fresh._compress_waiting()
             self.remove()

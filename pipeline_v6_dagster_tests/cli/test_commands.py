@@ -11,7 +11,7 @@ import pytest
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
 
-COMMANDS = ("shadow", "heartbeat", "compare", "status", "doctor")
+COMMANDS = ("shadow", "heartbeat", "compare", "status", "doctor", "verify")
 
 
 def all_stages(home: Path, **environ: str) -> None:
@@ -264,3 +264,31 @@ def test_doctor_shows_no_secret_of_an_alert_url(tmp_path: Path, form: list[str])
     outcome = pipeline_v6(tmp_path, "doctor", *form, PIPELINE_V6_ALERT_URLS="slack://tokenA/tokenB, json://me:pw@host")
     assert "slack://..." in outcome.stdout
     assert not {"tokenA", "tokenB", "pw", "me:"} & set(outcome.stdout.replace("/", " ").replace("@", " ").split())
+
+
+def test_verify_passes_what_the_stages_wrote_and_names_what_was_touched(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path)
+    all_stages(tmp_path)
+    whole = pipeline_v6(tmp_path, "verify")
+    assert (whole.exit_code, whole.stderr) == (0, "")
+    assert whole.stdout.count(": whole, ") == 2
+    lines = settings.shadow_log.read_bytes().splitlines(keepends=True)
+    settings.shadow_log.write_bytes(b"".join([*lines[:10], lines[10].replace(b"BUY", b"SEL"), *lines[12:]]))
+    touched = pipeline_v6(tmp_path, "verify")
+    assert (touched.exit_code, touched.stderr) == (65, "")
+    assert "NOT whole, " in touched.stdout
+    assert f"{settings.shadow_log}: line 12: removed: before it line 12 of the log is missing" in touched.stdout
+    report = json.loads(pipeline_v6(tmp_path, "verify", "--json").stdout)
+    assert report["is_whole"] is False
+    assert [(log["name"], log["finding_count"] > 0) for log in report["logs"]] == [
+        ("shadow_log", True),
+        ("compare_diffs", False),
+    ]
+
+
+def test_verify_of_a_log_that_cannot_be_read_exits_with_74(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=0)
+    settings.shadow_log.mkdir(parents=True)
+    outcome = pipeline_v6(tmp_path, "verify")
+    assert outcome.exit_code == 74
+    assert outcome.stderr.count("\n") == 1

@@ -60,7 +60,7 @@ def test_heartbeat_rows_and_garbage_of_another_producer_are_no_decisions(tmp_pat
     home.append(home.settings.shadow_log, shadow_row(0), shadow_row(1, heartbeat=True), b"garbage\n", b'{"torn": ')
     head = refresh_head(home.settings, T0)
     assert (head.total, head.allowed) == (1, 1)
-    assert head.log == {"decision_id": None, "source": None}
+    assert head.log == {"decision_id": None, "source": None, "chain": None}
 
 
 def test_a_state_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

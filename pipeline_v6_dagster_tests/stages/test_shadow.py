@@ -42,7 +42,7 @@ def test_a_row_has_the_fields_of_the_contract(tmp_path: Path) -> None:
     allowed, denied = rows(home)
     always = {
         *("decision_id", "symbol", "intent", "risk_decision", "sizing", "timestamp", "logged_ts", "intent_id"),
-        *("attempt_id", "config_hash", "engine_version", "source"),
+        *("attempt_id", "config_hash", "engine_version", "source", "chain"),
     }
     assert set(allowed) == always | {"size_decision", "router_decision"}
     assert set(denied) == always

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.follow import Follower
 from pipeline_v6_dagster.storage.generations import (
     archive_path,
@@ -29,6 +30,7 @@ from pipeline_v6_dagster.storage.generations import (
     waiting_archives,
 )
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS, JsonlLog, LineKind
+from pipeline_v6_dagster.storage.verification import verify_log
 
 
 # A log of numbered blocks: some rows, then an end that carries the number of the block.
@@ -43,7 +45,9 @@ def block(number: int, rows: int = 3) -> list[bytes]:
 
 
 def newest(log: JsonlLog) -> int:
-    return next((int(line[8:-1]) for line in log.backward() if kind_of(line) is LineKind.BLOCK_END), -1)
+    return next(
+        (int(line[8:].partition(b",")[0]) for line in log.backward() if kind_of(line) is LineKind.BLOCK_END), -1
+    )
 
 
 # What children run, after the three functions above.
@@ -144,12 +148,25 @@ def written(path: Path, first: int, last: int, max_bytes: int = 10_000) -> Jsonl
 
 
 def forward(log: JsonlLog) -> list[bytes]:
-    return list(log.backward())[::-1]
+    """What was appended, as its readers see it: without the chain, which is whole."""
+    assert verify_log(log.path).findings == []
+    return appended(log)
+
+
+def appended(log: JsonlLog) -> list[bytes]:
+    """The same of a log whose oldest lines are gone, or whose chain is none."""
+    return [unchained(line) for line in log.backward()][::-1]
 
 
 def followed(log: JsonlLog) -> list[bytes]:
     with Follower(log.path, None, with_archives=True) as follower:
-        return [line.raw for line in follower.lines()]
+        return [unchained(line.raw) for line in follower.lines()]
+
+
+def lines_in(content: bytes) -> list[bytes]:
+    """What was appended to one file."""
+    assert content.endswith(b"\n") or not content
+    return [unchained(line) for line in content.splitlines()]
 
 
 def names(path: Path) -> list[str]:
@@ -215,13 +232,17 @@ def test_a_write_that_ends_early_is_continued(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:7]))
     written(path, 1, 2)
 
-    assert path.read_bytes().splitlines() == blocks(1, 2)
+    assert lines_in(path.read_bytes()) == blocks(1, 2)
 
 
-def test_a_block_is_appended_as_it_is(path: Path) -> None:
+def test_a_block_is_appended_as_it_is_but_for_its_links(path: Path) -> None:
     written(path, 1, 2)
+    content = path.read_bytes()
 
-    assert path.read_bytes() == b"".join(line + b"\n" for line in blocks(1, 2))
+    assert b"".join(unchained(line) + b"\n" for line in content.splitlines()) == b"".join(
+        line + b"\n" for line in blocks(1, 2)
+    )
+    assert all(unchained(line) != line for line in content.splitlines())
 
 
 def test_an_empty_block_leaves_no_trace(path: Path) -> None:
@@ -374,14 +395,16 @@ def test_a_log_that_cannot_be_read_cannot_be_recovered(path: Path) -> None:
 
 
 def test_a_log_is_rotated_when_it_has_reached_its_size(path: Path) -> None:
-    size = len(b"".join(line + b"\n" for line in block(1)))
-    log = written(path, 1, 2, max_bytes=2 * size)
+    written(path, 1, 2)
+    size = path.stat().st_size
+    path.unlink()
+    log = written(path, 1, 2, max_bytes=size)
     assert names(path) == ["log.jsonl"]
 
     log.append(block(3))
     assert names(path) == ["log.1.jsonl", "log.jsonl"]
-    assert path.read_bytes().splitlines() == block(3)
-    assert rotated_path(path, 1).read_bytes().splitlines() == blocks(1, 2)
+    assert lines_in(path.read_bytes()) == block(3)
+    assert lines_in(rotated_path(path, 1).read_bytes()) == blocks(1, 2)
 
 
 def test_rotations_become_archives_in_the_order_in_which_they_were_written(path: Path) -> None:
@@ -390,7 +413,7 @@ def test_rotations_become_archives_in_the_order_in_which_they_were_written(path:
     assert [number for number, _ in rotations(path)] == [1, 2, 3, 4, 5]
     assert [where.name for _, where in archives(path)] == [f"log.00000{n}.jsonl.gz" for n in (1, 2, 3, 4)]
     for number, where in archives(path):
-        assert gzip.decompress(where.read_bytes()).splitlines() == block(number)
+        assert lines_in(gzip.decompress(where.read_bytes())) == block(number)
     assert forward(log) == followed(log) == blocks(1, 10)
 
 
@@ -412,6 +435,7 @@ def test_an_archive_is_never_overwritten(path: Path) -> None:
     assert [number for number, _ in archives(path)] == [2, 999_999, 1_000_000, 1_000_001, 1_000_002]
     assert all(where.read_bytes() == content for where, content in kept.items())
     assert forward(log) == followed(log) == blocks(2, 12)
+    assert verify_log(path).first_number == 5
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
@@ -434,12 +458,12 @@ def test_a_gap_that_a_killed_rotation_left_is_filled_by_the_next(path: Path, gap
     for number in range(5, gap - 1, -1):
         rotated_path(path, number).rename(rotated_path(path, number + 1))
     rotated_path(path, 6).unlink()  # Block 1; a rotation as far as this would have archived it before.
-    assert forward(log) == blocks(2, 6)
+    assert appended(log) == blocks(2, 6)
 
     log.append(block(7))
     assert [number for number, _ in rotations(path)] == [1, 2, 3, 4, 5]
     assert archives(path) == []
-    assert forward(log) == followed(log) == blocks(2, 7)
+    assert appended(log) == followed(log) == blocks(2, 7)
 
 
 def test_rotations_beyond_the_last_are_archived_oldest_first(path: Path) -> None:
@@ -449,7 +473,7 @@ def test_rotations_beyond_the_last_are_archived_oldest_first(path: Path) -> None
 
     log.append(block(10))
     assert [number for number, _ in archives(path)] == [1, 2, 3, 4]
-    assert forward(log) == followed(log) == blocks(1, 10)
+    assert appended(log) == followed(log) == blocks(1, 10)
 
 
 def test_an_archive_that_cannot_be_written_loses_nothing(path: Path) -> None:
@@ -496,7 +520,7 @@ def test_backward_is_the_reverse_of_all_that_was_appended(sizes: list[list[int]]
             lines = [b'{"row": %d, "x": "%s"}' % (number, b"x\r" * (size // 2)) for size in row_sizes]
             log.append(lines)
             expected += lines
-        assert list(log.backward()) == expected[::-1]
+        assert forward(log) == expected
         assert followed(log) == expected
 
 
@@ -525,7 +549,7 @@ def test_a_damaged_archive_is_a_storage_error(path: Path) -> None:
     archive_path(path, 1).write_bytes(archive_path(path, 1).read_bytes()[:-3])
 
     lines = log.backward()
-    assert [next(lines) for _ in blocks(2, 7)] == blocks(2, 7)[::-1]
+    assert [unchained(next(lines)) for _ in blocks(2, 7)] == blocks(2, 7)[::-1]
     with pytest.raises(StorageError, match=r"log\.000001\.jsonl\.gz: cannot be read"):
         next(lines)
 
@@ -538,7 +562,7 @@ def test_a_reader_holds_on_to_what_was_there_while_the_log_is_rotated(path: Path
         log.append(block(number))
     seen += lines
 
-    assert seen == blocks(1, 9)[::-1]
+    assert [unchained(line) for line in seen] == blocks(1, 9)[::-1]
 
 
 def test_a_reader_survives_that_a_torn_end_is_cut_under_it(path: Path) -> None:
@@ -640,7 +664,7 @@ def test_a_replacement_killed_before_any_change_leaves_one_log_or_the_other(tmp_
     old, new = blocks(1, 8), blocks(101, 108)
     for path in killed:
         log = open_log(path, max_bytes=1)
-        left = forward(log)
+        left = appended(log)
         assert left == followed(log)
         # The newest of the old one, or the oldest of the new one: each a log from which one can go on.
         assert left in (old[len(old) - len(left) :], new[: len(left)])
