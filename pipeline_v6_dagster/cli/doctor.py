@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, json_option
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option
 from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.stages.doctor import Findings, examine, shown_settings, understood_limits
 
@@ -20,7 +20,7 @@ def command(context: click.Context, as_json: bool) -> None:
 
     Exit code 0: nothing stops a run. 65: something does.
     """
-    findings = examine(os.environ, Path.cwd())
+    findings = examine(os.environ, Path.cwd(), clock())
     answer(as_json, _content(findings), _lines(findings))
     context.exit(ConfigError.exit_code if findings.problems else 0)
 
@@ -32,7 +32,9 @@ def _content(findings: Findings) -> dict[str, Any]:
         "files": msgspec.to_builtins(findings.files, enc_hook=str),
         "limits": _builtin(understood_limits(configuration)) if configuration is not None else None,
         "unknown_keys": msgspec.to_builtins(configuration.unknown_keys) if configuration is not None else [],
+        "versions": dict(findings.versions),
         "problems": findings.problems,
+        "warnings": findings.warnings,
         "notes": findings.notes,
     }
 
@@ -51,7 +53,8 @@ def _lines(findings: Findings) -> list[str]:
         lines.append("Files")
         for file in findings.files:
             size = "-" if file.size_bytes is None else f"{file.size_bytes:,} bytes"
-            lines.append(f"  {file.role:<16} {size:>18}  {file.path}")
+            rotated = f" and {file.rotations} rotated" if file.rotations else ""
+            lines.append(f"  {file.role:<16} {size:>18}  {file.path}{rotated}")
     if findings.configuration is not None:
         limits = findings.configuration.limits
         lines.append(f"Limits as understood (ratios of NAV, USD, seconds), hash {limits.config_hash}")
@@ -65,7 +68,10 @@ def _lines(findings: Findings) -> list[str]:
                 if name != "symbol" and value not in (None, [])
             )
             lines.append(f"  {symbol:<34} {known}")
+    lines.append("Versions")
+    lines.append("  " + ", ".join(f"{name} {number}" for name, number in findings.versions.items()))
     lines += [f"note: {note}" for note in findings.notes]
+    lines += [f"WARNING: {warning}" for warning in findings.warnings]
     lines += [f"PROBLEM: {problem}" for problem in findings.problems]
     lines.append("nothing stops a run" if not findings.problems else f"{len(findings.problems)} problems to mend")
     return lines

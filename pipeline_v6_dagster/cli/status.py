@@ -1,23 +1,75 @@
 """`pipeline-v6 status`."""
 
+import os
+import sys
+import time
+
 import click
 import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.status import Report, read_status
 
 
 @click.command("status")
 @json_option
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--every", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="Seconds between looks.")
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
-    """The verdict for a launch gate.
+def command(context: click.Context, as_json: bool, watch: bool, every: float) -> None:
+    """The verdict for a launch gate, what changed since the run before, what to do.
 
     Exit code 0: green. 1: red or amber. 2: warmup or inconclusive. 3: no data, or what there is is stale.
     """
-    report = read_status(settings_of_environment(), clock())
-    answer(as_json, msgspec.to_builtins(report), _lines(report))
+    settings = settings_of_environment()
+    report = _watch(settings, every, as_json) if watch else read_status(settings, clock())
+    if not watch:
+        _show(report, as_json)
     context.exit(report.exit_code)
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        answer(as_json, msgspec.to_builtins(report), _lines(report))
+        return
+    from rich.console import Console
+
+    from pipeline_v6_dagster.cli.status_screen import screen
+
+    Console().print(screen(report, clock()))
+
+
+def _watch(settings: Settings, every_s: float, as_json: bool) -> Report:
+    """On a terminal one screen that is drawn anew; elsewhere one answer whenever there is another."""
+    report = read_status(settings, clock())
+    try:
+        if sys.stdout.isatty() and not as_json:
+            from rich.live import Live
+
+            from pipeline_v6_dagster.cli.status_screen import screen
+
+            with Live(screen(report, clock()), screen=True, auto_refresh=False) as live:
+                while True:
+                    time.sleep(every_s)
+                    report = read_status(settings, clock())
+                    live.update(screen(report, clock()), refresh=True)
+        _show(report, as_json)
+        while not _is_nobody_reading():
+            time.sleep(every_s)
+            news = read_status(settings, clock())
+            if news != report:
+                report = news
+                _show(report, as_json)
+    except KeyboardInterrupt:
+        # The way to end it; the exit code is that of what was seen last.
+        pass
+    return report
+
+
+def _is_nobody_reading() -> bool:
+    """Whether the reader of our output has gone, as `answer` notes it."""
+    return getattr(sys.stdout, "name", None) == os.devnull
 
 
 def _lines(report: Report) -> list[str]:
@@ -26,7 +78,7 @@ def _lines(report: Report) -> list[str]:
     lines += [f"STALE: {stale}" for stale in report.stale]
     summary = report.summary
     if summary is None:
-        return lines
+        return [*lines, *(f"to do: {step}" for step in report.to_do)]
     coverage, sizing = summary["coverage"], summary["sizing_diff_stats"]
     lines += [
         f"{summary['sample_size']} decisions compared (of the newest {summary['window']['limit']}, at least"
@@ -37,6 +89,9 @@ def _lines(report: Report) -> list[str]:
         f" slippage p95 {_shown(summary['slippage_diff_bps']['p95'], ' bps')}",
         f"written {utc(summary['generated_ts'])}",
     ]
+    if report.changes:
+        lines.append(f"changed since {utc(report.previous_ts)}: {'; '.join(report.changes)}")
+    lines += [f"to do: {step}" for step in report.to_do]
     if sizing["upsize_count"]:
         lines.append(f"{sizing['upsize_count']} orders were placed larger than asked for; the newest:")
         lines += [

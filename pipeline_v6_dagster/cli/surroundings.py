@@ -31,10 +31,15 @@ def configuration_of(settings: Settings) -> Configuration:
 def answer(as_json: bool, content: dict[str, Any], lines: Iterable[str]) -> None:
     """Print `content` as JSON, or `lines`."""
     try:
-        click.echo(msgspec.json.encode(content, enc_hook=str) if as_json else "\n".join(lines))
+        click.echo(msgspec.json.encode(content, enc_hook=str) if as_json else "\n".join(map(printable, lines)))
     except BrokenPipeError:
         # Whoever read our output has read enough. The exit code is still the answer, so nothing may fail at the end.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+
+
+def printable(text: str) -> str:
+    """`text` without what would steer a terminal: names in logs are written by others."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def utc(epoch_s: float | None) -> str:

@@ -6,9 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline_v6_dagster.config.ambiguity import ambiguous_ratios
 from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
-from pipeline_v6_dagster.domain.errors import ConfigError
+from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
+from pipeline_v6_dagster.stages.clocks import clock_warnings
+from pipeline_v6_dagster.stages.installed import version_problems, versions
+from pipeline_v6_dagster.stages.misfits import alert_url_problems, interval_misfits, unread_variables
+from pipeline_v6_dagster.storage.generations import rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +24,31 @@ class FoundFile:
     path: Path
     size_bytes: int | None
     problem: str | None
+    rotations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that `doctor` found. `problems` stop a run, `notes` do not."""
+    """All that `doctor` found. `problems` stop a run; `warnings` will bite some day; `notes` are to be known."""
 
     settings: Settings | None
     files: tuple[FoundFile, ...]
     configuration: Configuration | None
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    versions: Mapping[str, str]
 
 
-def examine(environ: Mapping[str, str], cwd: Path) -> Findings:
-    """Look at everything, also past the first problem."""
+def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
+    """Look at everything, also past the first problem. `now` (epoch s) is what this machine's clock says."""
     try:
         settings = load_settings(environ, cwd)
     except ConfigError as error:
-        return Findings(None, (), None, tuple(map(str, error.problems)), ())
-    problems: list[str] = []
+        unread = tuple(unread_variables(environ))
+        return Findings(None, (), None, tuple(map(str, error.problems)), unread, (), versions())
+    problems: list[str] = [*alert_url_problems(settings), *version_problems()]
+    warnings: list[str] = [*unread_variables(environ), *interval_misfits(settings, environ)]
     notes: list[str] = []
     files = (*_inputs(settings), *_outputs(settings))
     for file in files:
@@ -46,19 +56,20 @@ def examine(environ: Mapping[str, str], cwd: Path) -> Findings:
             problems.append(f"{file.path}: {file.problem}")
         elif file.size_bytes is None:
             notes.append(f"{file.path}: not there yet")
-    if settings.compare_limit < settings.min_sample:
-        notes.append(
-            f"PIPELINE_COMPARE_SHADOW_LIMIT = {settings.compare_limit} is below PIPELINE_COMPARE_MIN_SAMPLE"
-            f" = {settings.min_sample}: the summary never leaves its warmup"
-        )
+    try:
+        warnings += clock_warnings(settings, now)
+    except StorageError as error:
+        problems.append(str(error))
+    for path in (settings.risk_limits, settings.pairs_universe):
+        warnings += ambiguous_ratios(path)
     configuration = None
     try:
         configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
     except ConfigError as error:
         problems += map(str, error.problems)
     else:
-        notes += map(_unknown, configuration.unknown_keys)
-    return Findings(settings, files, configuration, tuple(problems), tuple(notes))
+        warnings += map(_unknown, configuration.unknown_keys)
+    return Findings(settings, files, configuration, tuple(problems), tuple(warnings), tuple(notes), versions())
 
 
 def shown_settings(settings: Settings) -> dict[str, Any]:
@@ -113,7 +124,7 @@ def _found(role: str, path: Path, access: int) -> FoundFile:
     if not os.access(path, access):
         needed = "read and written" if access & os.W_OK else "read"
         return FoundFile(role, path, size_bytes, f"cannot be {needed} by this user; check its owner and mode")
-    return FoundFile(role, path, size_bytes, None)
+    return FoundFile(role, path, size_bytes, None, len(rotations(path)))
 
 
 def _folder_problem(path: Path) -> str | None:

@@ -1,6 +1,7 @@
-"""The verdict for a launch gate: what the newest summary says, and whether it is still true."""
+"""The verdict for a launch gate: what the newest summary says, whether it is still true, what is new in it."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,16 @@ import msgspec
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Verdict
+from pipeline_v6_dagster.stages.advice import changes_between, what_to_do
 from pipeline_v6_dagster.stages.compare import open_compare_log
 from pipeline_v6_dagster.stages.compare_log import newest_summary
+from pipeline_v6_dagster.stages.history import read_summaries_backward
 
 # A head or summary that three intervals did not refresh has nobody who refreshes it.
 STALE_AFTER_INTERVALS = 3
+
+# After a rebuild the newest block may hold everything; then the run before it is not worth the time.
+_MOST_LINES_BACK = 20_000
 
 EXIT_GREEN = 0
 EXIT_AGAINST = 1
@@ -23,7 +29,10 @@ EXIT_NO_DATA = 3
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `status` says. `stale` names what is too old, with its age; `exit_code` is for a gate."""
+    """What `status` says. `stale` names what is too old, with its age; `exit_code` is for a gate.
+
+    `changes` is what the newest run says otherwise than the one before it (`previous_ts`), `to_do` the next steps.
+    """
 
     exit_code: int
     status: Status
@@ -31,6 +40,9 @@ class Report:
     reasons: tuple[str, ...]
     stale: tuple[str, ...]
     summary: dict[str, Any] | None
+    changes: tuple[str, ...] = ()
+    previous_ts: float | None = None
+    to_do: tuple[str, ...] = ()
 
 
 def read_status(settings: Settings, now: float) -> Report:
@@ -42,15 +54,28 @@ def read_status(settings: Settings, now: float) -> Report:
     summary = _read_state(settings.compare_summary) or newest_summary(open_compare_log(settings))
     if summary is None:
         reason = f"{settings.compare_summary}: not there yet; run pipeline-v6 shadow, heartbeat and compare"
-        return Report(EXIT_NO_DATA, Status.NO_DATA, Verdict.NO_DATA, (reason,), (), None)
+        steps = what_to_do(Status.NO_DATA, Verdict.NO_DATA, (), None)
+        return Report(EXIT_NO_DATA, Status.NO_DATA, Verdict.NO_DATA, (reason,), (), None, to_do=steps)
     try:
         status, verdict = Status(summary["status"]), Verdict(summary["verdict"])
         reasons = tuple(map(str, summary["verdict_reasons"]))
         stale = tuple(_stale(settings, summary, _read_state(settings.shadow_head), now))
+        steps = what_to_do(status, verdict, stale, summary)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{settings.compare_summary}: not understood ({error!r}); run pipeline-v6 compare") from None
     exit_code = EXIT_NO_DATA if stale else _exit_code(status, verdict)
-    return Report(exit_code, status, verdict, reasons, stale, summary)
+    previous = _before(settings, summary)
+    changes = changes_between(previous, summary)
+    previous_ts = float(previous["generated_ts"]) if previous is not None else None
+    return Report(exit_code, status, verdict, reasons, stale, summary, changes, previous_ts, steps)
+
+
+def _before(settings: Settings, summary: dict[str, Any]) -> dict[str, Any] | None:
+    """The summary of the run before; None where there is none, or where it is too far up to look for."""
+    for earlier in read_summaries_backward(open_compare_log(settings), _MOST_LINES_BACK):
+        if earlier.get("generated_ts", inf) < summary["generated_ts"]:
+            return earlier
+    return None
 
 
 def _exit_code(status: Status, verdict: Verdict) -> int:

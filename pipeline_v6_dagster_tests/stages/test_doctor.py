@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_v6_dagster.simulator.faults import Fault
 from pipeline_v6_dagster.stages.doctor import Findings, examine, understood_limits
-from pipeline_v6_dagster_tests.live_builders import RISK_LIMITS, Home, attempt_row, can_write_anywhere
+from pipeline_v6_dagster.stages.installed import version_problems
+from pipeline_v6_dagster.stages.simulate import Plan, prepare_home, read_truth, simulate_history
+from pipeline_v6_dagster_tests.homes import START_TS, simulated_home
+from pipeline_v6_dagster_tests.live_builders import RISK_LIMITS, T0, Home, attempt_row, can_write_anywhere
 
 
 def look(home: Path, **environ: str) -> Findings:
-    return examine({"PIPELINE_V6_HOME": str(home), **environ}, home)
+    return examine({"PIPELINE_V6_HOME": str(home), **environ}, home, T0)
 
 
 def test_a_home_in_order_has_no_problems(tmp_path: Path) -> None:
@@ -36,7 +40,7 @@ def test_what_is_not_there_yet_is_a_note(tmp_path: Path) -> None:
 def test_a_key_that_no_rule_reads_is_named_with_the_nearest_known_one(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.settings.risk_limits.write_text(json.dumps(RISK_LIMITS | {"max_leverag": 3, "zzz": 1}))
-    notes = look(tmp_path).notes
+    notes = look(tmp_path).warnings
     assert "risk_limits.json: max_leverag: no rule reads this key; the nearest known key is max_leverage" in notes
     assert "risk_limits.json: zzz: no rule reads this key" in notes
 
@@ -60,8 +64,8 @@ def test_every_bad_setting_is_named_at_once(tmp_path: Path) -> None:
 
 def test_a_window_that_can_never_hold_the_minimum_is_noted(tmp_path: Path) -> None:
     Home(tmp_path)
-    assert any("warmup" in note for note in look(tmp_path, PIPELINE_COMPARE_SHADOW_LIMIT="199").notes)
-    assert not any("warmup" in note for note in look(tmp_path, PIPELINE_COMPARE_SHADOW_LIMIT="200").notes)
+    assert any("warmup" in note for note in look(tmp_path, PIPELINE_COMPARE_SHADOW_LIMIT="199").warnings)
+    assert not any("warmup" in note for note in look(tmp_path, PIPELINE_COMPARE_SHADOW_LIMIT="200").warnings)
 
 
 def test_it_looks_on_past_the_first_problem(tmp_path: Path) -> None:
@@ -115,3 +119,93 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     look(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+# What will bite some day.
+
+
+def test_a_simulated_home_has_no_warnings(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600, start_ts=START_TS - 600)
+    assert examine({"PIPELINE_V6_HOME": str(settings.home)}, tmp_path, START_TS).warnings == ()
+
+
+def test_every_row_of_a_clock_that_jumps_is_counted(tmp_path: Path) -> None:
+    settings = Home(tmp_path / "home").settings
+    prepare_home(settings)
+    plan = Plan(5, 0.5, 2400, {Fault.CLOCK_SKEW: 0.05})
+    simulate_history(settings, plan, START_TS, lambda share: None)
+    injected = sum(one.fault is Fault.CLOCK_SKEW for one in read_truth(settings))
+    assert injected > 20
+    (warning,) = examine({"PIPELINE_V6_HOME": str(settings.home)}, tmp_path, START_TS).warnings
+    assert f": {injected} of the newest " in warning
+    assert "ahead of" in warning
+
+
+def test_a_log_that_is_ahead_of_this_machine_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(100))
+    (warning,) = look(tmp_path).warnings
+    assert "orders_attempted.jsonl: its newest row is 100 s ahead" in warning
+
+
+def test_a_variable_that_no_setting_reads_is_named_with_the_nearest(tmp_path: Path) -> None:
+    Home(tmp_path)
+    (warning,) = look(tmp_path, PIPELINE_COMPAR_INTERVAL="60").warnings
+    assert warning.endswith(
+        "PIPELINE_COMPAR_INTERVAL: no setting has this name; the nearest known setting is PIPELINE_COMPARE_INTERVAL"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "parts"),
+    [
+        ({"PIPELINE_COMPARE_INTERVAL": "90"}, ["not whole minutes", "below PIPELINE_SHADOW_HEARTBEAT_INTERVAL"]),
+        ({"PIPELINE_COMPARE_INTERVAL": "1020"}, ["does not divide a day"]),
+        ({"PIPELINE_COMPARE_INTERVAL": "1"}, ["below the floor", "whole minutes", "below PIPELINE", "LOCK_TIMEOUT"]),
+        ({"PIPELINE_V6_LOCK_TIMEOUT": "600"}, ["not below the intervals"]),
+        ({}, []),
+    ],
+)
+def test_intervals_that_do_not_fit_are_told(tmp_path: Path, environ: dict[str, str], parts: list[str]) -> None:
+    Home(tmp_path)
+    warnings = look(tmp_path, **environ).warnings
+    assert len(warnings) == len(parts)
+    for warning, part in zip(warnings, parts, strict=True):
+        assert part in warning
+
+
+def test_a_number_that_may_be_a_fraction_or_a_percent_is_told_with_both_readings(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    limits = RISK_LIMITS | {"max_trade_nav_pct": 1, "max_gross_exposure_pct": 1.5, "trade_equity_nav_pct": 0.15}
+    home.settings.risk_limits.write_text(json.dumps(limits))
+    warnings = [text for text in look(tmp_path).warnings if "is read as" in text]
+    assert len(warnings) == 2
+    assert "max_trade_nav_pct = 1 is read as 1 of NAV (100.0000%); if you mean 1 %, write 0.01" in warnings[0]
+    assert "max_gross_exposure_pct = 1.5 is read as 0.015 of NAV (1.5000%); if you mean 150 %, write 150" in warnings[1]
+
+
+def test_an_alert_url_that_reaches_nobody_is_a_problem_that_shows_no_secret(tmp_path: Path) -> None:
+    Home(tmp_path)
+    urls = "json://localhost/path,slak://tokenA/tokenB,nonsense"
+    problems = look(tmp_path, PIPELINE_V6_ALERT_URLS=urls).problems
+    assert [problem.split(": ")[2].split(" is")[0] for problem in problems] == [
+        "URL 2 (slak://...)",
+        "URL 3 (no scheme)",
+    ]
+    assert not any(secret in " ".join(problems) for secret in ("tokenA", "tokenB"))
+
+
+def test_versions_are_shown_and_fit(tmp_path: Path) -> None:
+    Home(tmp_path)
+    findings = look(tmp_path)
+    assert {"pipeline_v6_dagster", "engine", "python", "dagster", "msgspec"} <= set(findings.versions)
+    assert "missing" not in findings.versions.values()
+    assert version_problems() == ()
+
+
+def test_rotated_files_are_counted(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0))
+    home.settings.order_attempts.with_name("orders_attempted.1.jsonl").write_text("{}\n")
+    files = {file.role: file.rotations for file in look(tmp_path).files}
+    assert files["order_attempts"] == 1

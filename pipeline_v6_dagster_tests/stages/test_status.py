@@ -1,13 +1,17 @@
 """The verdict for a launch gate, as an exit code."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from pipeline_v6_dagster.cli.main import cli
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Verdict
+from pipeline_v6_dagster.stages import advice
 from pipeline_v6_dagster.stages.heartbeat import refresh_head
 from pipeline_v6_dagster.stages.status import read_status
 from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row
@@ -146,3 +150,43 @@ def test_the_report_holds_the_summary(tmp_path: Path) -> None:
     home = home_of(tmp_path, *[5.0] * 4)
     summary: dict[str, Any] = json.loads(home.settings.compare_summary.read_bytes())
     assert read_status(home.settings, T0 + RUN_AT).summary == summary
+
+
+def test_what_changed_since_the_run_before_is_told(tmp_path: Path) -> None:
+    home = home_of(tmp_path, *[5.0] * 4)
+    first = read_status(home.settings, T0 + RUN_AT)
+    assert (first.changes, first.previous_ts) == ((), None)
+    home.attempts(attempt_row(RUN_AT, "more"))
+    home.orders(ack_row(RUN_AT + 0.2, "more", qty=10.0), fill_row(RUN_AT + 0.4, "more", qty=10.0))
+    home.run(RUN_AT + 100)
+    report = read_status(home.settings, T0 + RUN_AT + 100)
+    assert report.previous_ts == T0 + RUN_AT
+    assert {"status green -> red", "verdict PASS -> FAIL", "upsizes 0 -> 1", "decisions compared 4 -> 5"} <= set(
+        report.changes
+    )
+    home.run(RUN_AT + 200)
+    assert read_status(home.settings, T0 + RUN_AT + 200).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("qtys", "now", "step"),
+    [
+        ([5.0] * 4, RUN_AT, "nothing: the evidence is for v6"),
+        ([5.0] * 4, RUN_AT + 10_000, "the figures are old"),
+        ([5.0] * 3 + [10.0], RUN_AT, "keep v6 off and stop the executor"),
+        ([4.7] * 4, RUN_AT, "keep v6 off: order sizes are far from v6's"),
+        ([5.0] * 3, RUN_AT, "wait for more decisions"),
+        ([], RUN_AT, "pipeline-v6 doctor"),
+    ],
+)
+def test_the_next_step_fits_what_is_wrong(tmp_path: Path, qtys: list[float], now: float, step: str) -> None:
+    report = read_status(home_of(tmp_path, *qtys).settings, T0 + now)
+    assert step in report.to_do[0]
+    assert ("nothing" in report.to_do[0]) == (report.exit_code == 0)
+
+
+def test_a_named_step_is_a_command_that_is_there(tmp_path: Path) -> None:
+    source = (Path(advice.__file__)).read_text(encoding="utf-8")
+    named = set(re.findall(r"pipeline-v6 ([a-z]+)", source))
+    assert named
+    assert named <= set(cli.list_commands(click.Context(cli)))

@@ -1,0 +1,44 @@
+"""Numbers in the configuration files that one person reads as a fraction and another as a percent.
+
+The rule itself is `config.units.to_ratio`: up to 1 a fraction, above 1 a percent. What stands near 1 is read by that
+rule as well, and may have been meant otherwise; here it is named. Nothing is changed.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline_v6_dagster.config.units import to_ratio
+
+# Between half a percent and 2 as a factor either reading is a limit that somebody might want.
+LEAST, MOST = 0.5, 2.0
+_SUFFIX = "_pct"
+
+
+def ambiguous_ratios(path: Path) -> tuple[str, ...]:
+    """One line for every `*_pct` number near 1: what was understood, and how to write the other.
+
+    A file that cannot be read has no such number; that it cannot is said where it is loaded.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(_lines(path.name, content, ""))
+
+
+def _lines(file: str, content: Any, prefix: str) -> Iterator[str]:
+    if isinstance(content, list):
+        for item in content:
+            name = item.get("symbol") if isinstance(item, dict) else None
+            yield from _lines(file, item, f"{prefix}{name}." if isinstance(name, str) else prefix)
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        if isinstance(value, dict | list):
+            yield from _lines(file, value, f"{prefix}{key}.")
+        elif key.endswith(_SUFFIX) and isinstance(value, int | float) and LEAST <= value <= MOST:
+            ratio = to_ratio(value)
+            other = f"{value:g} %, write {value / 100:g}" if value <= 1 else f"{value * 100:g} %, write {value * 100:g}"
+            yield f"{file}: {prefix}{key} = {value:g} is read as {ratio:.4g} of NAV ({ratio:.4%}); if you mean {other}"

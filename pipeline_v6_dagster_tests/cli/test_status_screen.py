@@ -1,0 +1,163 @@
+"""The status as a person at a terminal sees it."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline_v6_dagster.cli.status_screen import screen
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.stages.status import Report, read_status
+from pipeline_v6_dagster.storage.files import replace_file
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
+
+NOW = START_TS + 3600
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Settings:
+    settings, _ = simulated_home(tmp_path, upsize_share=0.1)
+    for command in ("shadow", "heartbeat", "compare", "compare"):
+        assert pipeline_v6(tmp_path, command).exit_code == 0
+    return settings
+
+
+def drawn(report: Report, width: int = 80) -> str:
+    out = StringIO()
+    Console(file=out, width=width, force_terminal=True, color_system="truecolor").print(screen(report, NOW))
+    return out.getvalue()
+
+
+def text_of(report: Report, width: int = 80) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", drawn(report, width))
+
+
+def test_it_fits_on_one_screen_with_verdict_figures_offenders_and_what_to_do(red: Settings) -> None:
+    report = read_status(red, NOW)
+    shown = text_of(report)
+    lines = shown.splitlines()
+    assert len(lines) <= 32
+    assert max(map(len, lines)) <= 80
+    assert "RED  FAIL" in lines[0]
+    assert report.summary is not None
+    for upsize in report.summary["upsizes"][:3]:
+        assert upsize["decision_id"] in shown
+    for part in ("veto mismatch", "What to do", "stop the executor"):
+        assert part in shown
+    assert "\x1b[" in drawn(report)
+
+
+def test_it_can_be_read_on_a_narrow_terminal(red: Settings) -> None:
+    assert max(map(len, text_of(read_status(red, NOW), width=50).splitlines())) <= 50
+
+
+def test_before_there_is_anything_it_says_what_to_do(tmp_path: Path) -> None:
+    shown = text_of(read_status(settings_of(tmp_path), NOW))
+    assert "NO_DATA" in shown
+    assert "pipeline-v6 doctor" in shown
+
+
+def test_a_name_in_a_log_steers_no_terminal(red: Settings) -> None:
+    report = read_status(red, NOW)
+    summary: dict[str, Any] = json.loads(json.dumps(report.summary))
+    summary["upsizes"][0] |= {"symbol": "\x1b]0;owned\x07[red]X", "decision_id": "\x1b[2J"}
+    shown = drawn(replace(report, summary=summary, reasons=("\x1b[31mred",)))
+    assert "\x1b]" not in shown
+    assert "\x1b[2J" not in shown
+    assert "[red]X" in shown
+
+
+def test_plain_output_steers_no_terminal_either(red: Settings) -> None:
+    summary = json.loads(red.compare_summary.read_bytes())
+    summary["verdict_reasons"] = ["\x1b[31mred"]
+    red.compare_summary.write_text(json.dumps(summary))
+    shown = pipeline_v6(red.home, "status").stdout
+    assert "\x1b" not in shown
+    assert "?[31mred" in shown
+
+
+def on_a_terminal(home: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], int]:
+    """The command with a terminal of its own; what it shows is read from the number."""
+    reading, writing = pty.openpty()
+    command = [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "status", *arguments]
+    environ = {**os.environ, "PIPELINE_V6_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80"}
+    process = subprocess.Popen(
+        command,
+        env=environ,
+        stdin=writing,
+        stdout=writing,
+        stderr=writing,
+        # A terminal delivers Ctrl-C; a script's background job, in which these tests may run, ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    os.close(writing)
+    return process, reading
+
+
+def seen(reading: int, until: bytes) -> bytes:
+    """What was shown up to `until`, or to the end."""
+    shown = b""
+    deadline = time.monotonic() + 60
+    while until not in shown and time.monotonic() < deadline:
+        try:
+            shown += os.read(reading, 65536)
+        except OSError:  # the other end is gone
+            break
+    return shown
+
+
+def give_another_reason(settings: Settings) -> None:
+    summary = json.loads(settings.compare_summary.read_bytes()) | {"verdict_reasons": ["another reason"]}
+    replace_file(settings.compare_summary, json.dumps(summary).encode())
+
+
+def test_a_terminal_gets_the_screen_and_the_same_exit_code(red: Settings) -> None:
+    process, reading = on_a_terminal(red.home)
+    shown = seen(reading, "╯".encode())
+    assert process.wait(timeout=60) == 1
+    os.close(reading)
+    assert b"What to do" in shown
+
+
+def test_watch_draws_it_anew_until_ctrl_c(red: Settings) -> None:
+    process, reading = on_a_terminal(red.home, "--watch", "--every", "0.2")
+    assert b"upsizes" in seen(reading, "╯".encode())
+    give_another_reason(red)
+    assert b"another reason" in seen(reading, b"another reason")
+    process.send_signal(signal.SIGINT)
+    seen(reading, b"\0 never shown")
+    assert process.wait(timeout=60) == 1
+    os.close(reading)
+
+
+def test_watch_without_a_terminal_answers_again_when_there_is_news(red: Settings) -> None:
+    command = [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "status", "--watch", "--every", "0.2", "--json"]
+    watch = subprocess.Popen(
+        command,
+        env={**os.environ, "PIPELINE_V6_HOME": str(red.home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert watch.stdout is not None
+    first = json.loads(watch.stdout.readline())
+    give_another_reason(red)
+    second = json.loads(watch.stdout.readline())
+    while second["reasons"] != ["another reason"]:  # an age that grew may have been news as well
+        second = json.loads(watch.stdout.readline())
+    watch.send_signal(signal.SIGINT)
+    watch.communicate(timeout=60)
+    assert watch.returncode == 1
+    assert first["reasons"] != ["another reason"]
