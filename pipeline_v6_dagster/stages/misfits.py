@@ -64,9 +64,9 @@ def alert_url_problems(settings: Settings) -> Iterator[str]:
     try:
         for number, url in enumerate(settings.alert_urls, 1):
             if Apprise.instantiate(url) is None:
-                scheme = f"{url.partition(':')[0]}://..." if "://" in url else "no scheme"
+                scheme = url.partition("://")[0]
                 yield (
-                    f"environment: PIPELINE_V6_ALERT_URLS: URL {number} ({scheme}) is not one that Apprise understands;"
+                    f"environment: PIPELINE_V6_ALERT_URLS: URL {number} ({scheme}://...) is not one that Apprise understands;"
                     " its service or a part is misspelt"
                 )
     finally:
