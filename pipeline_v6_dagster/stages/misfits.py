@@ -66,8 +66,8 @@ def alert_url_problems(settings: Settings) -> Iterator[str]:
             if Apprise.instantiate(url) is None:
                 scheme = url.partition("://")[0]
                 yield (
-                    f"environment: PIPELINE_V6_ALERT_URLS: URL {number} ({scheme}://...) is not one that Apprise understands;"
-                    " its service or a part is misspelt"
+                    f"environment: PIPELINE_V6_ALERT_URLS: URL {number} ({scheme}://...) is not one that Apprise"
+                    " understands; its service or a part is misspelt"
                 )
     finally:
         logger.setLevel(level)
