@@ -5,7 +5,7 @@ Signs: sizes and dollars are live minus shadow; slippage is positive where it co
 
 from collections.abc import Iterable, Sequence
 
-from pipeline_v6_dagster.compare.evidence import outcome_of
+from pipeline_v6_dagster.compare.evidence import method_of, outcome_of
 from pipeline_v6_dagster.compare.folding import merge_orders
 from pipeline_v6_dagster.compare.settlement import Settled, Unexplained
 from pipeline_v6_dagster.domain.attempt import Side
@@ -18,7 +18,7 @@ from pipeline_v6_dagster.domain.comparison import (
     MismatchKind,
     ShadowSide,
 )
-from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, Leg, LiveOrder, OrderStatus
+from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, Leg, LiveOrder, OrderEvent, OrderStatus, Veto
 
 # Relative room for binary rounding in "more than one lot step".
 _EPSILON = 1e-9
@@ -74,6 +74,21 @@ def revise(known: Diff, late: LiveOrder, policy: ComparePolicy) -> Diff | None:
     diff = diff_of(Settled(decision, order, outcome, method, reason), policy)
     if _evidence(diff) == _evidence(known):
         return None
+    diff.revision_of = known.decision_id
+    return diff
+
+
+def revise_by_row(known: Diff, late: Veto | OrderEvent, policy: ComparePolicy) -> Diff | None:
+    """The diff that replaces `known` once a late veto or error is known as well; None where that changes nothing.
+
+    It tells what became of a decision whose live outcome nobody knew, and a veto wins over an error without an order.
+    """
+    decision = known.shadow
+    outcome = LiveOutcome.VETOED if isinstance(late, Veto) else LiveOutcome.ERROR
+    is_told = known.live_outcome is LiveOutcome.ERROR and outcome is LiveOutcome.VETOED and known.match_dt_s is None
+    if decision is None or not (known.live_outcome is LiveOutcome.UNRESOLVED or is_told):
+        return None
+    diff = diff_of(Settled(decision, None, outcome, method_of(late, decision), late.reason), policy)
     diff.revision_of = known.decision_id
     return diff
 

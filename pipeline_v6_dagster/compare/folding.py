@@ -36,33 +36,48 @@ def start_order(event: OrderEvent) -> LiveOrder:
     return order
 
 
-def fold_event(order: LiveOrder, event: OrderEvent) -> None:
-    """Add an event to its order, in place."""
+def fold_event(order: LiveOrder, event: OrderEvent) -> bool:
+    """Add an event to its order, in place; whether it is the first of its leg."""
     order.symbol = order.symbol or event.symbol
     order.side = order.side or event.side
-    is_reduce_leg = event.is_reduce_only or (event.attempt_id or "").endswith(REDUCE_SUFFIX)
-    leg = next((leg for leg in order.legs if leg.order_id == event.order_id), None)
-    if leg is None:
-        leg = Leg(event.order_id, is_reduce_leg, first_ts=event.ts, last_ts=event.ts)
-        order.legs.append(leg)
+    for leg in order.legs:
+        if leg.order_id == event.order_id:
+            _fold_into(leg, event)
+            return False
+    leg = Leg(event.order_id, is_reduce_only=False, first_ts=event.ts, last_ts=event.ts)
+    order.legs.append(leg)
+    _fold_into(leg, event)
+    return True
+
+
+def _fold_into(leg: Leg, event: OrderEvent) -> None:
+    ts, attempt_id = event.ts, event.attempt_id
     was_final = leg.is_final
-    leg.is_reduce_only = leg.is_reduce_only or is_reduce_leg
+    if event.is_reduce_only or (attempt_id is not None and attempt_id.endswith(REDUCE_SUFFIX)):
+        leg.is_reduce_only = True
     leg.lot_step = leg.lot_step or event.lot_step
+    leg.route = leg.route or event.route
     if event.kind is EventKind.FILL:
         _fold_fill(leg, event)
     else:
-        if event.requested_qty is not None:
-            leg.requested_qty = event.requested_qty
-        if leg.first_ack_ts is None:
-            leg.first_ack_ts = event.ts
+        _fold_placed(leg, event)
+    if event.status is not None and not (was_final and event.status in _GOING_ON):
+        leg.status = event.status  # An ack or a poll that is logged after the end does not reopen the order.
+    if ts < leg.first_ts:
+        leg.first_ts = ts
+    if ts > leg.last_ts:
+        leg.last_ts = ts
+
+
+def _fold_placed(leg: Leg, event: OrderEvent) -> None:
+    if event.requested_qty is not None:
+        leg.requested_qty = event.requested_qty
+    if leg.first_ack_ts is None:
+        leg.first_ack_ts = event.ts
     if event.kind is EventKind.FLAT:
         leg.gross_usd = event.gross_usd
         leg.executed_qty = event.requested_qty
         leg.avg_price = event.avg_price
-    if event.status is not None and not (was_final and event.status in _GOING_ON):
-        leg.status = event.status  # An ack or a poll that is logged after the end does not reopen the order.
-    leg.first_ts = min(leg.first_ts, event.ts)
-    leg.last_ts = max(leg.last_ts, event.ts)
 
 
 def _fold_fill(leg: Leg, event: OrderEvent) -> None:
@@ -114,4 +129,5 @@ def _merge_legs(before: Leg, late: Leg) -> Leg:
         last_ts=max(before.last_ts, late.last_ts),
         first_ack_ts=before.first_ack_ts if before.first_ack_ts is not None else late.first_ack_ts,
         last_fill_ts=before.last_fill_ts if is_same_fill else fill.last_fill_ts,
+        route=before.route or late.route,
     )

@@ -14,24 +14,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
-from pipeline_v6_dagster.compare.evidence import (
-    Row,
-    final_ts_of,
-    is_named_by,
-    may_belong,
-    method_of,
-    newer_than,
-    outcome_of,
-    reason_of,
-    take_named,
-)
+from pipeline_v6_dagster.compare.evidence import final_ts_of, method_of, outcome_of, reason_of
 from pipeline_v6_dagster.compare.folding import own_attempt_id
-from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState
+from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState, Stream, stream_of
 from pipeline_v6_dagster.compare.order_book import OrderBook
-from pipeline_v6_dagster.compare.pairing import pair_by_time
+from pipeline_v6_dagster.compare.pairing import first_partner
+from pipeline_v6_dagster.compare.waiting import Row, Waiting, is_named
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import EventKind, LiveOrder, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop
+
+# What is due: a decision, an order, a veto or an error. Of equal times in this order.
+_DECISION, _ORDER, _VETO, _ERROR = range(4)
 
 
 @dataclass(slots=True)
@@ -53,6 +47,13 @@ class Unexplained:
     outcome: LiveOutcome
 
 
+@dataclass(slots=True)
+class Leftover:
+    """A veto or an error with an id that no open decision took: late for a settled one, or nobody's."""
+
+    row: Veto | OrderEvent
+
+
 class Settler:
     """Open decisions and the live evidence that may decide them.
 
@@ -68,34 +69,42 @@ class Settler:
         # when that decision is.
         self._reach_s = 2 * policy.tolerance_s + policy.order_lead_s
         self._book = OrderBook(state, self._reach_s)
+        self._vetoes = Waiting[Veto](state.vetoes)
+        self._errors = Waiting[OrderEvent](state.errors)
         self._by_intent: dict[str, list[OpenDecision]] = {}
         self._by_attempt: dict[str, list[OpenDecision]] = {}
+        self._by_stream: dict[Stream, dict[str, OpenDecision]] = {}
         self._claimed_by: dict[str, OpenDecision] = {}
         self._forget_ts = 0.0
-        # (when, whether an order, its own time, its id): all that is due, in an order that no history changes.
-        self._due: list[tuple[float, bool, float, str]] = []
+        # (when, what, its own time, its id or number): all that is due, in an order that no history changes.
+        self._due: list[tuple[float, int, float, str, int]] = []
         for item in state.decisions.values():
             self._index(item)
             self._push(item)
         for key in state.orders:
             self._push_order(key)
+        for number, veto in state.vetoes.items():
+            self._push_row(_VETO, number, veto)
+        for number, error in state.errors.items():
+            self._push_row(_ERROR, number, error)
 
     # What comes in.
 
     def add_decision(self, decision: ShadowSide) -> None:
         """A shadow decision, at its as-of time. One that is open already is the same one."""
         if decision.decision_id in self.state.decisions:
+            self.dropped[Drop.REPEATED_DECISION] += 1
             return
         item = OpenDecision(decision)
         self.state.decisions[decision.decision_id] = item
         self._index(item)
         # An order or a veto may be logged a little before its attempt.
-        key = self._free_key(decision) if decision.has_id else None
+        key = self._free_key(decision)
         if key is not None:
             self._claim(item, key)
         oldest_ts = decision.as_of - self._reach_s
-        item.veto = take_named(self.state.vetoes, decision, oldest_ts)
-        item.error = take_named(self.state.errors, decision, oldest_ts)
+        item.veto = self._vetoes.take_named(decision, oldest_ts)
+        item.error = self._errors.take_named(decision, oldest_ts)
         self._schedule(item)
 
     def add_event(self, event: OrderEvent) -> None:
@@ -103,7 +112,7 @@ class Settler:
         if event.kind is EventKind.ERROR:
             self._add_error(event)
             return
-        for key in self._book.add(event):
+        for key in self._book.add(event, self._known_key(event)):
             owner = self._claimed_by.get(key) or self._claim_for(key)
             if owner is not None:
                 self._schedule(owner)
@@ -113,40 +122,51 @@ class Settler:
     def add_veto(self, veto: Veto) -> None:
         """A live veto, at its log time."""
         item = self._decision_of(veto.intent_id, veto.attempt_id)
-        if item is None or item.veto is not None:
-            self.state.vetoes.append(veto)
-            return
-        item.veto = veto
-        self._schedule(item)
+        if item is None:
+            self._push_row(_VETO, self._vetoes.add(veto), veto)
+        elif item.veto is not None:
+            self.dropped[Drop.REPEATED_VETO] += 1
+        else:
+            item.veto = veto
+            self._schedule(item)
 
     def _add_error(self, error: OrderEvent) -> None:
         item = self._decision_of(error.intent_id, error.attempt_id)
         if item is None:
-            self.state.errors.append(error)
+            self._push_row(_ERROR, self._errors.add(error), error)
             return
         item.error = error
         self._schedule(item)
 
     # What comes out.
 
-    def settle(self, until: float) -> Iterator[Settled | Unexplained]:
+    def is_due(self, until: float) -> bool:
+        """Whether `settle` would find anything."""
+        return until >= self._forget_ts or (bool(self._due) and self._due[0][0] < until)
+
+    def settle(self, until: float) -> Iterator[Settled | Unexplained | Leftover]:
         """Everything that is decided before `until` (epoch s), in the order in which it was.
 
         What was logged at a deadline itself is in time.
         """
-        while self._due and self._due[0][0] < until:
-            due_ts, is_order, _, key = heappop(self._due)
-            if is_order:
-                if self._is_due(key, due_ts):
-                    order = self.state.orders.pop(key)
+        due, decisions = self._due, self.state.decisions
+        while due and due[0][0] < until:
+            due_ts, what, _, key, number = heappop(due)
+            if what == _DECISION:
+                item = decisions.get(key)
+                # Else settled already, or due at another time since.
+                if item is not None and item.ready_ts == due_ts and not self._waits_for_time_pairing(item):
+                    self._close(item)
+                    yield self._settled(item)
+            elif what == _ORDER:
+                if self._is_order_due(key, due_ts):
+                    order = self._book.pop(key)
                     yield Unexplained(order, outcome_of(order))
-                continue
-            item = self.state.decisions.get(key)
-            if item is None or item.ready_ts != due_ts:
-                continue  # Settled already, or due at another time since.
-            if not self._waits_for_time_pairing(item):
-                self._close(item)
-                yield self._settled(item)
+            elif what == _VETO:
+                if number in self._vetoes.rows:
+                    yield Leftover(self._vetoes.pop(number))
+            elif number in self._errors.rows:
+                yield Leftover(self._errors.pop(number))
         if until >= self._forget_ts:
             self.forget(until)
 
@@ -158,14 +178,11 @@ class Settler:
             yield self._settled(item)
 
     def forget(self, until: float) -> None:
-        """Drop the evidence that can match nothing any more, and count it."""
+        """Drop the evidence without ids that can match nothing any more, and count it."""
         self._forget_ts = until + self._policy.tolerance_s
         oldest_ts = until - self._reach_s
-        state = self.state
-        state.vetoes, vetoes = newer_than(state.vetoes, oldest_ts)
-        state.errors, errors = newer_than(state.errors, oldest_ts)
-        self.dropped[Drop.UNMATCHED_VETO] += vetoes
-        self.dropped[Drop.UNMATCHED_ERROR] += errors
+        self.dropped[Drop.UNMATCHED_VETO] += self._vetoes.drop_nameless(oldest_ts)
+        self.dropped[Drop.UNMATCHED_ERROR] += self._errors.drop_nameless(oldest_ts)
         self._book.forget(oldest_ts)
 
     # Pairing by id.
@@ -176,8 +193,24 @@ class Settler:
             self._by_intent.setdefault(decision.intent_id, []).append(item)
         if decision.attempt_id is not None:
             self._by_attempt.setdefault(decision.attempt_id, []).append(item)
+        self._by_stream.setdefault(stream_of(decision), {})[decision.decision_id] = item
         if item.order_key is not None:
             self._claimed_by[item.order_key] = item
+
+    def _known_key(self, event: OrderEvent) -> str | None:
+        """The key of an event's order where the attempt tells it: attempts that share an intent have each their own."""
+        if event.intent_id is None or event.attempt_id is None:
+            return None
+        items = self._by_intent.get(event.intent_id)
+        if items is None:
+            return None
+        attempt_id = own_attempt_id(event.attempt_id)
+        for item in items:
+            if item.decision.attempt_id == attempt_id:
+                if item.order_key is not None or len(items) == 1:
+                    return item.order_key
+                return f"i:{event.intent_id}#{attempt_id}"
+        return None
 
     def _decision_of(self, intent_id: str | None, attempt_id: str | None) -> OpenDecision | None:
         """The open decision that ids name; of several of one intent that of the attempt, else the newest free one."""
@@ -202,12 +235,14 @@ class Settler:
 
     def _free_key(self, decision: ShadowSide) -> str | None:
         """The key of an order that names the decision and is no other's; that of its intent first."""
-        own_key = f"i:{decision.intent_id}"
-        if decision.intent_id is not None and own_key in self.state.orders and own_key not in self._claimed_by:
-            return own_key
-        for key, order in self.state.orders.items():
-            if key not in self._claimed_by and is_named_by(order.intent_id, order.attempt_id, decision):
-                return key
+        if decision.intent_id is not None:
+            own_key = f"i:{decision.intent_id}"
+            if own_key in self.state.orders and own_key not in self._claimed_by:
+                return own_key
+        if decision.attempt_id is not None:
+            for key in self._book.of_attempt(decision.attempt_id):
+                if key not in self._claimed_by:
+                    return key
         return None
 
     def _claim(self, item: OpenDecision, key: str) -> None:
@@ -221,17 +256,21 @@ class Settler:
 
     def _push(self, item: OpenDecision) -> None:
         decision = item.decision
-        heappush(self._due, (item.ready_ts, False, decision.as_of, decision.decision_id))
+        heappush(self._due, (item.ready_ts, _DECISION, decision.as_of, decision.decision_id, 0))
 
     def _push_order(self, key: str) -> None:
         order = self.state.orders[key]
         if key not in self._claimed_by:
-            heappush(self._due, (self._order_due_ts(order), True, order.first_ts, key))
+            heappush(self._due, (self._order_due_ts(order), _ORDER, order.first_ts, key, 0))
+
+    def _push_row(self, what: int, number: int, row: Veto | OrderEvent) -> None:
+        if is_named(row):
+            heappush(self._due, (row.ts + self._reach_s, what, row.ts, "", number))
 
     def _order_due_ts(self, order: LiveOrder) -> float:
         return order.first_ts + (self._policy.tolerance_s if order.has_id else self._reach_s)
 
-    def _is_due(self, key: str, due_ts: float) -> bool:
+    def _is_order_due(self, key: str, due_ts: float) -> bool:
         order = self.state.orders.get(key)
         return order is not None and key not in self._claimed_by and self._order_due_ts(order) == due_ts
 
@@ -247,7 +286,7 @@ class Settler:
         if item.order_key is not None:
             order = self.state.orders[item.order_key]
             final_ts = final_ts_of(order, decision.is_reduce_only, policy.settle_grace_s)
-            return deadline if final_ts is None else min(deadline, final_ts)
+            return deadline if final_ts is None or final_ts > deadline else final_ts
         if item.veto is not None:
             return min(deadline, item.veto.ts)
         if item.error is not None:
@@ -263,16 +302,18 @@ class Settler:
 
     def _waits_for_time_pairing(self, item: OpenDecision) -> bool:
         """Whether a decision that no id has paired by its deadline has something that time might pair it with."""
+        if item.order_key is not None or not item.is_undecided:
+            return False
         decision, policy = item.decision, self._policy
         final_deadline = decision.as_of + policy.tolerance_s + policy.tolerance_s
-        if not item.is_undecided or item.ready_ts >= final_deadline:
+        if item.ready_ts >= final_deadline:
             return False
         candidates = (
-            *(order.first_ts for _, order in self.state.free_orders(decision)),
-            *(row.ts for row in self.state.vetoes if may_belong(row, decision)),
-            *(row.ts for row in self.state.errors if may_belong(row, decision)),
+            *self._book.free_orders(decision),
+            *self._vetoes.nameless(decision),
+            *self._errors.nameless(decision),
         )
-        if not any(-policy.order_lead_s <= ts - decision.as_of <= policy.tolerance_s for ts in candidates):
+        if not any(-policy.order_lead_s <= ts - decision.as_of <= policy.tolerance_s for ts, _ in candidates):
             return False
         item.ready_ts = final_deadline
         self._push(item)
@@ -283,11 +324,14 @@ class Settler:
     def _close(self, item: OpenDecision) -> None:
         decision = item.decision
         del self.state.decisions[decision.decision_id]
+        del self._by_stream[stream_of(decision)][decision.decision_id]
         for index, key in ((self._by_intent, decision.intent_id), (self._by_attempt, decision.attempt_id)):
             if key is not None:
-                index[key] = [other for other in index[key] if other is not item]
-                if not index[key]:
+                others = index[key]
+                if len(others) == 1:
                     del index[key]
+                else:
+                    index[key] = [other for other in others if other is not item]
 
     def _settled(self, item: OpenDecision) -> Settled:
         decision, key, method = item.decision, item.order_key, item.method
@@ -295,20 +339,22 @@ class Settler:
             key = self._take_order_by_time(decision)
             method = MatchMethod.TIME if key is not None else None
         if key is not None:
-            order = self.state.orders.pop(key)
+            order = self._book.pop(key)
             self._claimed_by.pop(key, None)
             self._remember_late_fills(order, item)
             return Settled(decision, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
-        veto = item.veto or self._take_by_time(self.state.vetoes, decision)
+        veto = item.veto or self._take_by_time(self._vetoes, decision)
         if veto is not None:
             return Settled(decision, None, LiveOutcome.VETOED, method_of(veto, decision), veto.reason)
-        error = item.error or self._take_by_time(self.state.errors, decision)
+        error = item.error or self._take_by_time(self._errors, decision)
         if error is not None:
             return Settled(decision, None, LiveOutcome.ERROR, method_of(error, decision), error.reason)
         return Settled(decision, None, LiveOutcome.UNRESOLVED, None, None)
 
     def _remember_late_fills(self, order: LiveOrder, item: OpenDecision) -> None:
         """Fills without ids that come after all must revise this decision, not be taken for another order."""
+        if all(leg.is_final for leg in order.legs):
+            return
         decision = item.decision
         owner = order if order.has_id else replace(order, intent_id=decision.intent_id, attempt_id=decision.attempt_id)
         if owner.has_id:
@@ -326,19 +372,21 @@ class Settler:
         """
         if not times:
             return None
-        policy = self._policy
-        rivals = self.state.rivals(decision, decision.as_of + 2 * policy.tolerance_s)
-        pairs = pair_by_time([decision.as_of, *sorted(rivals)], times, policy.tolerance_s, policy.order_lead_s)
-        return pairs[0][1] if pairs and pairs[0][0] == 0 else None
+        policy, as_of = self._policy, decision.as_of
+        until = as_of + 2 * policy.tolerance_s
+        rivals = sorted(
+            other.decision.as_of
+            for other in self._by_stream[stream_of(decision)].values()
+            if as_of <= other.decision.as_of <= until and other.is_undecided
+        )
+        return first_partner([as_of, *rivals], times, policy.tolerance_s, policy.order_lead_s)
 
     def _take_order_by_time(self, decision: ShadowSide) -> str | None:
-        orders = self.state.free_orders(decision)
-        index = self._best_by_time(decision, [order.first_ts for _, order in orders])
-        return None if index is None else orders[index][0]
+        orders = self._book.free_orders(decision)
+        index = self._best_by_time(decision, [first_ts for first_ts, _ in orders])
+        return None if index is None else orders[index][1]
 
-    def _take_by_time(self, rows: list[Row], decision: ShadowSide) -> Row | None:
-        own = sorted((row for row in rows if may_belong(row, decision)), key=lambda row: row.ts)
-        index = self._best_by_time(decision, [row.ts for row in own])
-        if index is None:
-            return None
-        return rows.pop(next(place for place, row in enumerate(rows) if row is own[index]))
+    def _take_by_time(self, waiting: Waiting[Row], decision: ShadowSide) -> Row | None:
+        own = waiting.nameless(decision)
+        index = self._best_by_time(decision, [ts for ts, _ in own])
+        return None if index is None else waiting.pop(own[index][1])

@@ -70,6 +70,7 @@ class ShadowSide:
     expected_slippage_bps: float | None
     route: str | None
     config_hash: str | None
+    tier: str | None = None
 
     @property
     def has_id(self) -> bool:

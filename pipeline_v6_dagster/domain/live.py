@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.decision import Route
 
 
 class EventKind(StrEnum):
@@ -38,7 +39,7 @@ class OrderEvent:
     """One usable row. `ts` is when it was logged (epoch s). None where the row does not say.
 
     `executed_qty` and `avg_price` of a fill are cumulative per order, as the exchange reports them.
-    `lot_step` is the exchange's own filter where the row carries it.
+    `lot_step` is the exchange's own filter, `route` the order type, where the row carries them.
     """
 
     kind: EventKind
@@ -57,6 +58,7 @@ class OrderEvent:
     status: OrderStatus | None
     reason: str | None
     lot_step: float | None
+    route: Route | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class Leg:
     last_ts: float = 0.0
     first_ack_ts: float | None = None
     last_fill_ts: float | None = None
+    route: Route | None = None
 
     @property
     def is_final(self) -> bool:

@@ -29,6 +29,8 @@ class Drop(StrEnum):
     HEARTBEAT = "heartbeat"
     UNMATCHED_VETO = "unmatched_veto"
     UNMATCHED_ERROR = "unmatched_error"
+    REPEATED_VETO = "repeated_veto"
+    REPEATED_DECISION = "repeated_decision"
 
 
 @dataclass(frozen=True, slots=True)

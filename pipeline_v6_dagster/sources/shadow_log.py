@@ -6,7 +6,7 @@ Each row is a point to resume from: `source` and `decision_id` say which line of
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -57,37 +57,38 @@ def encode_decision(
     return _encoder.encode(row)
 
 
-class _Intent(msgspec.Struct):
+class _Intent(msgspec.Struct, gc=False):
     symbol: str | None = None
     side: str | None = None
     qty: float | None = None
     quote_notional: float | None = None
     price: float | None = None
+    tier_name: str | None = None
     reduce_only: bool | None = None
     intent_id: str | None = None
     attempt_id: str | None = None
 
 
-class _Risk(msgspec.Struct):
+class _Risk(msgspec.Struct, gc=False):
     allowed: bool
     reasons: tuple[str, ...] = ()
 
 
-class _Sizing(msgspec.Struct):
+class _Sizing(msgspec.Struct, gc=False):
     sized_gross_usd: float | None = None
 
 
-class _Size(msgspec.Struct):
+class _Size(msgspec.Struct, gc=False):
     gross_usd: float | None = None
     qty: float | None = None
 
 
-class _Route(msgspec.Struct):
+class _Route(msgspec.Struct, gc=False):
     expected_slippage_bps: float | None = None
     route: str | None = None
 
 
-class _Source(msgspec.Struct):
+class _Source(msgspec.Struct, gc=False):
     log: str | None = None
     head: str | None = None
     start: int | None = None
@@ -95,7 +96,7 @@ class _Source(msgspec.Struct):
     skipped: dict[str, int] = {}
 
 
-class _ShadowRow(msgspec.Struct):
+class _ShadowRow(msgspec.Struct, gc=False):
     heartbeat: bool | None = None
     decision_id: str | None = None
     symbol: str | None = None
@@ -113,10 +114,10 @@ class _ShadowRow(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_ShadowRow)
+_NO_INTENT, _NO_SIZE, _NO_ROUTE = _Intent(), _Size(), _Route()
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowRow:
+class ShadowRow(NamedTuple):
     """A row read back. `skipped` counts the unusable attempts before it, by kind."""
 
     decision: ShadowSide
@@ -138,29 +139,30 @@ def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow |
     decision_id = row.decision_id or fallback_id
     if row.risk_decision is None or decision_id is None:
         return Unusable(Rejection.BAD_FIELD)
-    intent = row.intent or _Intent()
-    size = row.size_decision or _Size()
-    route = row.router_decision or _Route()
+    intent = row.intent or _NO_INTENT
+    size = row.size_decision or _NO_SIZE
+    route = row.router_decision or _NO_ROUTE
     sized_gross_usd = size.gross_usd
     if sized_gross_usd is None and row.sizing is not None:
         sized_gross_usd = row.sizing.sized_gross_usd
     decision = ShadowSide(
-        decision_id=decision_id,
-        symbol=row.symbol or intent.symbol or "",
-        side=SIDES.get((intent.side or "").upper()),
-        intent_id=row.intent_id or intent.intent_id,
-        attempt_id=row.attempt_id or intent.attempt_id,
-        as_of=as_of,
-        is_allowed=row.risk_decision.allowed,
-        reasons=row.risk_decision.reasons,
-        is_reduce_only=intent.reduce_only is True,
-        price=intent.price,
-        quote_notional=intent.quote_notional,
-        sized_qty=size.qty,
-        sized_gross_usd=sized_gross_usd,
-        expected_slippage_bps=route.expected_slippage_bps,
-        route=route.route,
-        config_hash=row.config_hash,
+        decision_id,
+        row.symbol or intent.symbol or "",
+        SIDES.get((intent.side or "").upper()),
+        row.intent_id or intent.intent_id,
+        row.attempt_id or intent.attempt_id,
+        as_of,
+        row.risk_decision.allowed,
+        row.risk_decision.reasons,
+        intent.reduce_only is True,
+        intent.price,
+        intent.quote_notional,
+        size.qty,
+        sized_gross_usd,
+        route.expected_slippage_bps,
+        route.route,
+        row.config_hash,
+        intent.tier_name,
     )
     return ShadowRow(decision, row.source.skipped if isinstance(row.source, _Source) else {})
 

@@ -1,22 +1,22 @@
 """The compare stage: settle what can be settled, append its diffs, refresh the summary."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from math import inf
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pipeline_v6_dagster.compare.difference import diff_of, revise
-from pipeline_v6_dagster.compare.settlement import Settled, Settler, Unexplained
+from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_row
+from pipeline_v6_dagster.compare.folding import own_attempt_id
+from pipeline_v6_dagster.compare.settlement import Leftover, Settled, Settler, Unexplained
 from pipeline_v6_dagster.compare.summary import newest_states, summarise
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
-from pipeline_v6_dagster.domain.live import LiveOrder, OrderEvent
+from pipeline_v6_dagster.domain.live import OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop, Rejection
 from pipeline_v6_dagster.stages.compare_inputs import (
     ATTEMPTS,
@@ -30,20 +30,29 @@ from pipeline_v6_dagster.stages.compare_log import (
     BlockEnd,
     Cursor,
     InputCounts,
-    encode_block,
+    encode_diff,
+    encode_end,
     kind_of,
     read_cursor,
     read_diffs_backward,
 )
+from pipeline_v6_dagster.stages.known_diffs import KnownDiffs
 from pipeline_v6_dagster.stages.summary_file import write_summary
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.verdict.root_cause import root_cause_of
 from pipeline_v6_dagster.verdict.status import judge, status_of
 
+# Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
+BLOCK_DIFFS = 4000
+
 _REJECTIONS = frozenset(Rejection)
-# Revisions, and decisions whose clock was behind, are older than the diffs around them. So many in a row are not.
-_STRAY_DIFFS = 100
+_DROPPED_FROM = {
+    Drop.UNMATCHED_ERROR: ORDERS,
+    Drop.UNMATCHED_VETO: VETOES,
+    Drop.REPEATED_VETO: VETOES,
+    Drop.REPEATED_DECISION: SHADOW_LOG,
+}
 
 
 @dataclass(slots=True)
@@ -100,44 +109,66 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
     stop_ts = first_undecided_ts(settings)
     run.waits_for_shadow = stop_ts is not None
     settler = Settler(policy, cursor.open)
-    diffs: list[Diff] = []
-    known = _KnownDiffs(log, policy)
+    known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
+    recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
+    block: list[bytes] = []
+
+    def end_block() -> None:
+        inputs.advance_cursor()
+        _count_dropped(settler, cursor)
+        # What is recent may be in the log already.
+        older = islice(read_diffs_backward(log), max(0, len(recent) - len(block)), None)
+        run.summary = _summary(settings, limits, chain(reversed(recent), older), cursor, now)
+        run.summary["undecided_since_ts"] = stop_ts
+        end = BlockEnd(ts=now, diff_count=len(block), heartbeat=not block, summary=run.summary, cursor=cursor)
+        log.append([*block, encode_end(end)])
+        block.clear()
+        known.end_block()
+        while len(recent) > 2 * settings.compare_limit:
+            recent.popleft()
+
     with CompareInputs(settings, log, cursor, now) as inputs:
         run.missing = inputs.missing
         for settled in _settle_all(settler, inputs, cursor, now, stop_ts):
-            diff = known.diff_of(settled)
-            if diff is not None:
-                diff.root_cause = root_cause_of(diff)
-                diffs.append(diff)
-                known.add(diff)
-                cursor.totals.add(diff)
-        inputs.advance_cursor()
-    _count_dropped(settler, cursor)
-    run.diff_count = len(diffs)
-    run.mismatch_kinds.update(diff.mismatch_kind for diff in diffs)
-    run.open_decisions = len(cursor.open.decisions)
-    run.summary = _summary(settings, limits, chain(reversed(diffs), read_diffs_backward(log)), cursor, now)
-    run.summary["undecided_since_ts"] = stop_ts
-    end = BlockEnd(ts=now, diff_count=len(diffs), heartbeat=not diffs, summary=run.summary, cursor=cursor)
-    log.append(encode_block(diffs, end))
+            if settled is None:
+                if len(block) >= BLOCK_DIFFS:
+                    end_block()
+                continue
+            diff = _diff_of(settled, known, policy, settler)
+            if diff is None:
+                continue
+            diff.root_cause = root_cause_of(diff)
+            known.add(diff)
+            recent.append(diff)
+            block.append(encode_diff(diff))
+            cursor.totals.add(diff)
+            run.diff_count += 1
+            run.mismatch_kinds[diff.mismatch_kind] += 1
+        run.open_decisions = len(cursor.open.decisions)
+        end_block()
     write_summary(settings, log)
     return run
 
 
 def _settle_all(
     settler: Settler, inputs: CompareInputs, cursor: Cursor, now: float, stop_ts: float | None
-) -> Iterator[Settled | Unexplained]:
-    for ts, record in inputs.records(stop_before=inf if stop_ts is None else stop_ts):
-        yield from settler.settle(until=ts)
-        if isinstance(record, ShadowSide):
-            settler.add_decision(record)
-            cursor.newest_decision_ts = record.as_of
-            continue
-        cursor.newest_live_ts = record.ts
-        if isinstance(record, OrderEvent):
+) -> Iterator[Settled | Unexplained | Leftover | None]:
+    """What is settled, in order. None stands after a record that was dealt with whole, where a block may end."""
+    for ts, record in inputs.records(stop_before=stop_ts):
+        is_due = settler.is_due(ts)
+        if is_due:
+            yield from settler.settle(until=ts)
+        if type(record) is OrderEvent:
+            cursor.newest_live_ts = record.ts
             settler.add_event(record)
-        else:
+        elif type(record) is ShadowSide:
+            cursor.newest_decision_ts = record.as_of
+            settler.add_decision(record)
+        elif type(record) is Veto:
+            cursor.newest_live_ts = record.ts
             settler.add_veto(record)
+        if is_due:
+            yield None
     # Where both sides' logs are ahead of our clock, it is the clock that is behind.
     horizon = max(now, min(cursor.newest_decision_ts or 0.0, cursor.newest_live_ts or 0.0))
     until = horizon if stop_ts is None else min(horizon, stop_ts)
@@ -147,64 +178,30 @@ def _settle_all(
     settler.forget(until)
 
 
+def _diff_of(
+    settled: Settled | Unexplained | Leftover, known: KnownDiffs, policy: ComparePolicy, settler: Settler
+) -> Diff | None:
+    """The diff to write; a revision where live evidence is late for a settled decision; None where nothing changes."""
+    if isinstance(settled, Leftover):
+        row = settled.row
+        before = known.find(row.intent_id, own_attempt_id(row.attempt_id), row.ts)
+        diff = None if before is None else revise_by_row(before, row, policy)
+        if diff is None:
+            settler.dropped[Drop.UNMATCHED_VETO if isinstance(row, Veto) else Drop.UNMATCHED_ERROR] += 1
+        return diff
+    if isinstance(settled, Unexplained) and settled.order.has_id:
+        order = settled.order
+        before = known.find(order.intent_id, order.attempt_id, order.first_ts)
+        if before is not None:
+            return revise(before, order, policy)
+    return diff_of(settled, policy)
+
+
 def _count_dropped(settler: Settler, cursor: Cursor) -> None:
-    for name, drop in ((ORDERS, Drop.UNMATCHED_ERROR), (VETOES, Drop.UNMATCHED_VETO)):
-        if settler.dropped[drop]:
-            counts = cursor.counts.setdefault(name, InputCounts())
-            counts.unusable[drop] = counts.unusable.get(drop, 0) + settler.dropped[drop]
-
-
-class _KnownDiffs:
-    """The diffs that a late order may belong to: those of this run and of the compare log, by their ids."""
-
-    def __init__(self, log: JsonlLog, policy: ComparePolicy) -> None:
-        self._log = log
-        self._policy = policy
-        self._of_this_run: dict[str, Diff] = {}
-        self._of_the_log: dict[str, Diff] | None = None
-
-    def add(self, diff: Diff) -> None:
-        """A diff of this run."""
-        self._of_this_run.update((key, diff) for key in _keys(diff))
-
-    def diff_of(self, settled: Settled | Unexplained) -> Diff | None:
-        """The diff to write; a revision where an order is late for a settled decision; None where nothing changes."""
-        if isinstance(settled, Unexplained) and settled.order.has_id:
-            known = self._find(settled.order)
-            if known is not None:
-                return revise(known, settled.order, self._policy)
-        return diff_of(settled, self._policy)
-
-    def _find(self, order: LiveOrder) -> Diff | None:
-        if self._of_the_log is None:
-            # Orders come in the order of their times, so the first one asks for the most of the log.
-            self._of_the_log = self._read_since(order.first_ts - self._policy.revision_horizon_s)
-        keys = [f"i:{order.intent_id}"] * (order.intent_id is not None)
-        keys += [f"a:{order.attempt_id}"] * (order.attempt_id is not None)
-        for key in keys:
-            diff = self._of_this_run.get(key) or self._of_the_log.get(key)
-            if diff is not None and order.first_ts - diff.ts <= self._policy.revision_horizon_s:
-                return diff
-        return None
-
-    def _read_since(self, oldest_ts: float) -> dict[str, Diff]:
-        found: dict[str, Diff] = {}
-        older = 0
-        for diff in read_diffs_backward(self._log):
-            older = older + 1 if diff.ts < oldest_ts - 2 * self._policy.tolerance_s else 0
-            if older > _STRAY_DIFFS:
-                break
-            for key in _keys(diff):
-                found.setdefault(key, diff)
-        return found
-
-
-def _keys(diff: Diff) -> Iterator[str]:
-    """What finds a diff again. One without a decision is found by its order's, so that it is told once."""
-    if diff.intent_id is not None:
-        yield f"i:{diff.intent_id}"
-    if diff.shadow is not None and diff.shadow.attempt_id is not None:
-        yield f"a:{diff.shadow.attempt_id}"
+    for drop, name in _DROPPED_FROM.items():
+        count = settler.dropped.pop(drop, 0)
+        if count:
+            cursor.counts.setdefault(name, InputCounts()).add(0, {drop: count})
 
 
 def _summary(

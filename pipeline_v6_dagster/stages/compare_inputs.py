@@ -3,17 +3,18 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from heapq import merge
+from math import inf
+from operator import attrgetter
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.live import OrderEvent, Veto
-from pipeline_v6_dagster.domain.quality import Unusable
+from pipeline_v6_dagster.domain.quality import Rejection, Unusable
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.shadow_log import ShadowRow, parse_shadow_row
@@ -31,20 +32,21 @@ VETOES = "risk_vetoes"
 _LOOKAHEAD_ROWS = 64
 
 Record = ShadowSide | OrderEvent | Veto
-Parsed = TypeVar("Parsed", ShadowRow, OrderEvent, Veto)
 
 
-@dataclass(slots=True)
-class Item:
-    """One usable record, or (with no record) the end of an input. `counts` covers it and the lines before it."""
+class _Row(NamedTuple):
+    """One usable row, or (with no record) the end of an input. `lines` and `unusable` count it and those before it."""
 
-    ts: float
     name: str
-    record: Record | None
+    record: Any
     line: Line | None
     lines: int
-    unusable: Counter[str]
-    skipped_attempts: Counter[str]
+    unusable: Counter[str] | None
+
+
+# [time, rank of its input, number in its input, row]: rows compare without ever looking at the row itself. A list,
+# because the time of a row whose clock ran ahead is put right.
+_Timed = list[Any]
 
 
 class CompareInputs:
@@ -87,19 +89,24 @@ class CompareInputs:
         """The logs that are not there."""
         return [follower.path for follower in self._followers.values() if follower.is_missing]
 
-    def records(self, stop_before: float) -> Iterator[tuple[float, Record]]:
+    def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
         """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
         streams = [
-            self._read(SHADOW_LOG, _parse_decision, lambda row: row.decision.as_of),
-            self._read(ORDERS, lambda line: parse_order_event(line.raw), lambda event: event.ts),
-            self._read(VETOES, lambda line: parse_veto(line.raw), lambda veto: veto.ts),
+            self._read(SHADOW_LOG, 0, _parse_decision, attrgetter("decision.as_of")),
+            self._read(ORDERS, 1, lambda line: parse_order_event(line.raw), attrgetter("ts")),
+            self._read(VETOES, 2, lambda line: parse_veto(line.raw), attrgetter("ts")),
         ]
-        for item in merge(*map(_in_order, streams), key=lambda item: item.ts):
-            if item.record is not None and item.ts >= stop_before:
+        stop = inf if stop_before is None else stop_before
+        row: _Row
+        for ts, _, _, row in merge(*map(_in_order, streams)):
+            record = row.record
+            if record is None:
+                self._count(row)
+                continue
+            if ts >= stop:
                 return
-            self._count(item)
-            if item.record is not None:
-                yield item.ts, item.record
+            self._count(row)
+            yield ts, record.decision if type(record) is ShadowRow else record
 
     def advance_cursor(self) -> None:
         """Write what was read into the cursor."""
@@ -107,65 +114,68 @@ class CompareInputs:
             self._cursor.read[name] = line.position()
 
     def _read(
-        self,
-        name: str,
-        parse: Callable[[Line], Parsed | Unusable],
-        ts_of: Callable[[Parsed], float],
-    ) -> Iterator[Item]:
-        follower = self._followers[name]
-        lines, unusable = 0, Counter[str]()
+        self, name: str, rank: int, parse: Callable[[Line], Any], ts_of: Callable[[Any], float]
+    ) -> Iterator[_Timed]:
+        follower, now = self._followers[name], self._now
+        rejected = follower.rejected
+        lines, number = 0, 0
+        unusable: Counter[str] | None = None
         line = None
         for line in follower.lines():
-            # What follows the last line is counted when another line comes, for only then is it dealt with.
-            unusable += follower.rejected
-            lines += 1 + follower.rejected.total()
-            follower.rejected.clear()
+            lines += 1
+            if rejected:
+                # What follows the last line is counted when another line comes, for only then is it dealt with.
+                lines += rejected.total()
+                unusable = (unusable or Counter()) + rejected
+                rejected.clear()
             parsed = parse(line)
-            if isinstance(parsed, Unusable):
+            if type(parsed) is Unusable:
+                unusable = Counter() if unusable is None else unusable
                 unusable[parsed.kind] += 1
                 continue
-            record: Record
-            skipped = Counter[str]()
-            if isinstance(parsed, ShadowRow):
-                record, skipped = parsed.decision, Counter(parsed.skipped)
-            else:
-                record = parsed
-            yield Item(min(ts_of(parsed), self._now), name, record, line, lines, unusable, skipped)
-            lines, unusable = 0, Counter[str]()
-        yield Item(self._now, name, None, line, lines, unusable, Counter())
+            ts = ts_of(parsed)
+            number += 1
+            yield [ts if ts < now else now, rank, number, _Row(name, parsed, line, lines, unusable)]
+            lines, unusable = 0, None
+        yield [now, rank, inf, _Row(name, None, line, lines, unusable)]
 
-    def _count(self, item: Item) -> None:
-        counts = self._cursor.counts.setdefault(item.name, InputCounts())
-        counts.lines += item.lines
-        _add(counts, item.unusable)
-        follower = self._followers[item.name]
-        if item.name == SHADOW_LOG and self._is_shadow_ours and follower.is_position_lost:
+    def _count(self, row: _Row) -> None:
+        name = row.name
+        counts = self._cursor.counts.get(name)
+        if counts is None:
+            counts = self._cursor.counts[name] = InputCounts()
+        if name not in self._last_lines:
+            self._check_position(name, counts)
+        counts.add(row.lines, row.unusable)
+        if row.line is not None:
+            self._last_lines[name] = row.line
+        if type(row.record) is ShadowRow:
+            attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
+            skipped = row.record.skipped
+            attempts.add(1 + sum(skipped.values()), skipped)
+
+    def _check_position(self, name: str, counts: InputCounts) -> None:
+        follower = self._followers[name]
+        if name == SHADOW_LOG and self._is_shadow_ours and follower.is_position_lost:
             # All of it would be compared a second time, with live evidence that was used up the first time.
             raise DataError(
                 f"{follower.path}: is not the log that was compared so far; run pipeline-v6 compare --rebuild"
             )
         counts.is_position_lost = counts.is_position_lost or follower.is_position_lost
-        if item.line is not None:
-            self._last_lines[item.name] = item.line
-        if isinstance(item.record, ShadowSide):
-            attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
-            attempts.lines += 1 + item.skipped_attempts.total()
-            _add(attempts, item.skipped_attempts)
 
 
-def _add(counts: InputCounts, unusable: Counter[str]) -> None:
-    for kind, count in unusable.items():
-        counts.unusable[kind] = counts.unusable.get(kind, 0) + count
-
-
-def _in_order(items: Iterator[Item]) -> Iterator[Item]:
+def _in_order(items: Iterator[_Timed]) -> Iterator[_Timed]:
     """A row whose clock ran ahead counts as of the rows after it, so that it does not hold them up."""
-    window: deque[Item] = deque()
+    window: deque[_Timed] = deque()
+    newest_ts = 0.0
     for item in items:
-        for earlier in reversed(window):
-            if earlier.ts <= item.ts:
-                break
-            earlier.ts = item.ts
+        ts = item[0]
+        if ts < newest_ts:
+            for earlier in reversed(window):
+                if earlier[0] <= ts:
+                    break
+                earlier[0] = ts
+        newest_ts = ts
         window.append(item)
         if len(window) > _LOOKAHEAD_ROWS:
             yield window.popleft()
@@ -173,7 +183,10 @@ def _in_order(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _parse_decision(line: Line) -> ShadowRow | Unusable:
-    return parse_shadow_row(line.raw, fallback_id=line.position().digest)
+    row = parse_shadow_row(line.raw)
+    if type(row) is Unusable and row.kind is Rejection.BAD_FIELD:
+        return parse_shadow_row(line.raw, fallback_id=line.position().digest)
+    return row
 
 
 def first_undecided_ts(settings: Settings) -> float | None:

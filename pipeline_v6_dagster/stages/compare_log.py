@@ -1,10 +1,11 @@
 """The compare log: its lines, its cursor, and what can be asked of it.
 
-A run appends one block: its diffs, then one line with the summary and the cursor. The cursor holds all that the
-next run needs: how far each input was read, and by value what is not settled yet.
+A run appends a block: its diffs, then one line with the summary and the cursor. A run with very many diffs appends
+several, each as whole as the last. The cursor holds all that the next run needs: how far each input was read, and by
+value what is not settled yet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,13 @@ class InputCounts:
     lines: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
     is_position_lost: bool = False
+
+    def add(self, lines: int, unusable: Mapping[str, int] | None) -> None:
+        """Count lines, and those of them that were not used."""
+        self.lines += lines
+        if unusable:
+            for kind, count in unusable.items():
+                self.unusable[kind] = self.unusable.get(kind, 0) + count
 
 
 @dataclass(slots=True)
@@ -80,6 +88,7 @@ class _Shape(msgspec.Struct):
 _shape_decoder = msgspec.json.Decoder(_Shape)
 _diff_decoder = msgspec.json.Decoder(Diff)
 _end_decoder = msgspec.json.Decoder(BlockEnd)
+_encoder = msgspec.json.Encoder()
 
 
 def kind_of(line: bytes) -> LineKind:
@@ -138,6 +147,18 @@ def _not_understood(log: JsonlLog, error: msgspec.DecodeError) -> DataError:
     return DataError(f"{log.path}: a line is not understood ({error}); run pipeline-v6 compare --rebuild")
 
 
+def read_diff(log: JsonlLog, line: bytes) -> Diff:
+    """The diff that a line holds.
+
+    Raises:
+        DataError: it is not one that this version understands.
+    """
+    try:
+        return _diff_decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise _not_understood(log, error) from None
+
+
 def read_diffs_backward(log: JsonlLog) -> Iterator[Diff]:
     """Every diff, newest first.
 
@@ -145,16 +166,15 @@ def read_diffs_backward(log: JsonlLog) -> Iterator[Diff]:
         DataError: a line is not one that this version understands.
     """
     for line in log.backward():
-        kind = kind_of(line)
-        if kind is LineKind.BLOCK_END:
-            continue
-        try:
-            yield _diff_decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise _not_understood(log, error) from None
+        if kind_of(line) is not LineKind.BLOCK_END:
+            yield read_diff(log, line)
 
 
-def encode_block(diffs: list[Diff], end: BlockEnd) -> list[bytes]:
-    """The lines of one block."""
-    encode = msgspec.json.Encoder().encode
-    return [*(encode(diff) for diff in diffs), encode(end)]
+def encode_diff(diff: Diff) -> bytes:
+    """The line of one diff."""
+    return _encoder.encode(diff)
+
+
+def encode_end(end: BlockEnd) -> bytes:
+    """The line that ends a block."""
+    return _encoder.encode(end)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.compare.open_state import OpenState
-from pipeline_v6_dagster.compare.settlement import Settled, Settler, Unexplained
+from pipeline_v6_dagster.compare.settlement import Leftover, Settled, Settler, Unexplained
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus, Veto
@@ -37,9 +37,12 @@ def time_of(record: Record) -> float:
     return record.as_of if isinstance(record, ShadowSide) else record.ts
 
 
-def feed(settler: Settler, records: list[Record], until: float | None = None) -> list[Settled | Unexplained]:
+Result = Settled | Unexplained | Leftover
+
+
+def feed(settler: Settler, records: list[Record], until: float | None = None) -> list[Result]:
     """What is settled while the records come in, and (with `until`) after them."""
-    out: list[Settled | Unexplained] = []
+    out: list[Result] = []
     for record in records:
         out += settler.settle(time_of(record))
         if isinstance(record, ShadowSide):
@@ -53,11 +56,11 @@ def feed(settler: Settler, records: list[Record], until: float | None = None) ->
     return out
 
 
-def settle(*records: Record, until: float | None = None) -> list[Settled | Unexplained]:
+def settle(*records: Record, until: float | None = None) -> list[Result]:
     return feed(Settler(policy(), OpenState()), list(records), until)
 
 
-def only(results: list[Settled | Unexplained]) -> Settled:
+def only(results: list[Result]) -> Settled:
     (result,) = results
     assert isinstance(result, Settled)
     return result
@@ -193,8 +196,7 @@ class TestIds:
     def test_of_two_vetoes_the_first_gives_the_reason(self) -> None:
         settler = Settler(policy(), OpenState())
         result = only(feed(settler, [decision(), veto(1), veto(1, reason="cooldown")], until=5000))
-        settler.forget(T0 + 5000)
-        assert (result.reason, settler.dropped[Drop.UNMATCHED_VETO]) == ("bucket_cap", 1)
+        assert (result.reason, settler.dropped[Drop.REPEATED_VETO]) == ("bucket_cap", 1)
 
     def test_an_order_slightly_before_its_attempt_is_its_own(self) -> None:
         result = only(settle(ack(-1.5), decision(0), fill(1), until=2))
@@ -336,16 +338,19 @@ class TestTime:
     def test_a_veto_of_another_symbol_or_side_or_intent_is_nobodys(self) -> None:
         rows = (veto(1, None, symbol="ETHUSDT"), veto(1, None, side=Side.SELL), veto(1, "9"))
         settler = Settler(policy(), OpenState())
-        result = only(feed(settler, [decision(0, None), *rows], until=5000))
+        results = feed(settler, [decision(0, None), *rows], until=5000)
+        assert [result for result in results if isinstance(result, Leftover)] == [Leftover(rows[2])]
+        assert (
+            only([result for result in results if not isinstance(result, Leftover)]).outcome is LiveOutcome.UNRESOLVED
+        )
         settler.forget(T0 + 5000)
-        assert result.outcome is LiveOutcome.UNRESOLVED
-        assert settler.dropped[Drop.UNMATCHED_VETO] == 3
+        assert settler.dropped[Drop.UNMATCHED_VETO] == 2
 
     def test_unmatched_errors_are_counted_once(self) -> None:
         settler = Settler(policy(), OpenState())
-        feed(settler, [error(1, "9"), error(2, None)], until=5000)
+        assert feed(settler, [error(1, "9"), error(2, None)], until=5000) == [Leftover(error(1, "9"))]
         settler.forget(T0 + 6000)
-        assert settler.dropped[Drop.UNMATCHED_ERROR] == 2
+        assert settler.dropped[Drop.UNMATCHED_ERROR] == 1
 
     def test_an_order_id_that_comes_again_after_its_order_is_over_is_another_order(self) -> None:
         records = (
@@ -498,7 +503,7 @@ def test_runs_that_carry_their_state_over_settle_what_one_run_settles(records: l
     dropped = dict(whole.dropped)
 
     settler = Settler(SMALL, OpenState())
-    found: list[Settled | Unexplained] = []
+    found: list[Result] = []
     counted = {drop: 0 for drop in dropped}
     for start, stop in zip(
         [float("-inf"), *(T0 + cut for cut in cuts)], [*(T0 + cut for cut in cuts), end], strict=True
@@ -520,7 +525,8 @@ def test_every_decision_is_settled_once_and_every_order_is_in_one_result(records
     decided = [result.decision.decision_id for result in results if isinstance(result, Settled)]
     assert sorted(decided) == sorted(row.decision_id for row in records if isinstance(row, ShadowSide))
     placed = {row.order_id for row in records if isinstance(row, OrderEvent) and row.kind is not EventKind.ERROR}
-    legs = [leg for result in results if result.order is not None for leg in result.order.legs]
+    orders = [result.order for result in results if not isinstance(result, Leftover)]
+    legs = [leg for order in orders if order is not None for leg in order.legs]
     assert {leg.order_id for leg in legs} == placed
     assert len({id(leg) for leg in legs}) == len(legs)
 

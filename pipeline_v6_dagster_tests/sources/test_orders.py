@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.decision import Route
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus
 from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
-from pipeline_v6_dagster.sources.orders import parse_order_event
+from pipeline_v6_dagster.sources.orders import parse_any_order_event, parse_order_event
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
 FIELDS = tuple(
@@ -132,6 +133,7 @@ def test_an_ack_with_its_fields_at_the_top_level_is_read() -> None:
         order_id="1",
         requested_qty=5.0,
         status=OrderStatus.FILLED,
+        route=Route.TAKER,
     )
 
 
@@ -354,6 +356,15 @@ def test_a_field_of_another_type_rejects_the_row(row: dict[str, Any]) -> None:
     assert parse_order_event(line(row)) == Unusable(Rejection.BAD_FIELD)
 
 
+@pytest.mark.parametrize(
+    ("order_type", "route"),
+    [("MARKET", Route.TAKER), ("LIMIT", Route.MAKER), ("TWAP", None), (None, None), (7, None)],
+)
+def test_the_order_type_tells_where_the_order_went(order_type: object, route: Route | None) -> None:
+    assert event(ack_row(order_type=order_type)).route is route
+    assert event(older_ack_row(raw={"type": order_type})).route is route
+
+
 @pytest.mark.parametrize("raw", [None, "text", [1], 5])
 def test_an_answer_that_is_no_object_is_as_good_as_none(raw: object) -> None:
     assert event(ack_row(raw=raw)) == event(ack_row())
@@ -388,6 +399,7 @@ def test_any_object_is_an_event_or_counted(
 ) -> None:
     answer = {} if raw is None else {"raw": raw}
     found = parse_order_event(line(row | changes | answer))
+    assert found == parse_any_order_event(line(row | changes | answer))
     assert isinstance(found, OrderEvent | Unusable)
     if isinstance(found, OrderEvent):
         assert found.order_id

@@ -1,0 +1,101 @@
+"""Which diff a late order, veto or error revises.
+
+What is held in memory is one number per id: the diffs themselves are read again from the compare log, which a
+late row asks for seldom and soon.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.stages.compare_log import kind_of, read_diff
+from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+
+# Revisions, and decisions whose clock was behind, are older than the diffs around them. So many in a row are not.
+_STRAY_DIFFS = 100
+
+
+class _Attempt(msgspec.Struct, gc=False):
+    attempt_id: str | None = None
+
+
+class _Ids(msgspec.Struct, gc=False):
+    ts: float = 0.0
+    mismatch_kind: str | None = None
+    intent_id: str | None = None
+    shadow: _Attempt | None = None
+
+
+_ids_decoder = msgspec.json.Decoder(_Ids)
+
+
+class KnownDiffs:
+    """The diffs of the compare log, and of the block that is being made, by the ids that they carry.
+
+    `horizon_s` is how far back a diff may be revised; `slack_s` how far a diff may stand from its place in time.
+    """
+
+    def __init__(self, log: JsonlLog, horizon_s: float, slack_s: float) -> None:
+        self._log = log
+        self._horizon_s = horizon_s
+        self._slack_s = slack_s
+        self._of_the_block: dict[str, Diff] = {}
+        self._of_this_run: set[int] = set()
+        self._of_earlier_runs: set[int] | None = None
+
+    def add(self, diff: Diff) -> None:
+        """A diff of the block that is being made."""
+        for key in _keys(diff.intent_id, None if diff.shadow is None else diff.shadow.attempt_id):
+            self._of_the_block[key] = diff
+
+    def end_block(self) -> None:
+        """The block was appended to the log."""
+        self._of_this_run.update(map(hash, self._of_the_block))
+        self._of_the_block.clear()
+
+    def find(self, intent_id: str | None, attempt_id: str | None, ts: float) -> Diff | None:
+        """The newest diff that carries one of the ids, the intent's first, and is no older than the horizon at `ts`."""
+        if self._of_earlier_runs is None:
+            # Late rows come in the order of their times, so the first one asks for the most of the log.
+            self._of_earlier_runs = self._read_ids(ts - self._horizon_s)
+        for key in _keys(intent_id, attempt_id):
+            diff = self._of_the_block.get(key)
+            if diff is None and (hash(key) in self._of_this_run or hash(key) in self._of_earlier_runs):
+                diff = self._read(key, ts - self._horizon_s)
+            if diff is not None and ts - diff.ts <= self._horizon_s:
+                return diff
+        return None
+
+    def _read_ids(self, oldest_ts: float) -> set[int]:
+        return {
+            hash(key)
+            for _, row in self._recent(self._log.backward(), oldest_ts)
+            for key in _keys(row.intent_id, row.shadow.attempt_id if row.shadow is not None else None)
+        }
+
+    def _read(self, key: str, oldest_ts: float) -> Diff | None:
+        text = msgspec.json.encode(key[2:])
+        # Only lines that hold the id are looked at, and every hundredth, to see how old they are.
+        lines = (line for number, line in enumerate(self._log.backward()) if text in line or not number % 100)
+        for line, row in self._recent(lines, oldest_ts):
+            if key in _keys(row.intent_id, row.shadow.attempt_id if row.shadow is not None else None):
+                return read_diff(self._log, line)
+        return None
+
+    def _recent(self, lines: Iterable[bytes], oldest_ts: float) -> Iterator[tuple[bytes, _Ids]]:
+        older = 0
+        for line in lines:
+            if kind_of(line) is not LineKind.INNER:
+                continue
+            row = _ids_decoder.decode(line)
+            older = older + 1 if row.ts < oldest_ts - self._slack_s else 0
+            if older > _STRAY_DIFFS:
+                return
+            yield line, row
+
+
+def _keys(intent_id: str | None, attempt_id: str | None) -> list[str]:
+    """What finds a diff again. One without a decision is found by its order's, so that it is told once."""
+    keys = [] if intent_id is None else [f"i:{intent_id}"]
+    return keys if attempt_id is None else [*keys, f"a:{attempt_id}"]
