@@ -12,6 +12,7 @@ import dagster as dg
 import msgspec
 
 from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings, ShadowSource
+from pipeline_v6_dagster.defs.alerting import alert_sensor
 from pipeline_v6_dagster.defs.guard import Pace, last_run_ts, request_or_skip, run_in_flight
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, COMPARE_SCHEDULE, EARLY_TAG, SHADOW_JOB, SHADOW_SCHEDULE
 from pipeline_v6_dagster.defs.observations import logs_sensor
@@ -35,7 +36,7 @@ def paces(settings: Settings) -> tuple[Pace, Pace]:
 
 
 def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.SensorDefinition]:
-    """`shadow_heartbeat_sensor`, `compare_sensor`, `executor_logs_sensor`."""
+    """`shadow_heartbeat_sensor`, `compare_sensor`, `executor_logs_sensor`, `parity_alert_sensor`."""
     shadow, compare = paces(settings)
     orders, vetoes = settings.orders_executed, settings.risk_vetoes
     if settings.shadow_source is ShadowSource.EXTERNAL:
@@ -49,6 +50,7 @@ def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.Senso
     yield _interval_sensor("shadow_heartbeat_sensor", shadow, SHADOW_SCHEDULE, decided, clock)
     yield _interval_sensor("compare_sensor", compare, COMPARE_SCHEDULE, compared, clock)
     yield logs_sensor(settings, clock)
+    yield alert_sensor(settings, clock)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,12 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "maintenance_job",
     }
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert set(sensors) == {"shadow_heartbeat_sensor", "compare_sensor", "executor_logs_sensor"}
+    assert set(sensors) == {
+        "shadow_heartbeat_sensor",
+        "compare_sensor",
+        "executor_logs_sensor",
+        "parity_alert_sensor",
+    }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
@@ -134,7 +139,12 @@ def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its
     ]
     assert {schedule.name for schedule in repository.schedule_defs} == {"maintenance_schedule"}
     polls = {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs}
-    assert polls == {"shadow_heartbeat_sensor": 5, "compare_sensor": 15, "executor_logs_sensor": 5}
+    assert polls == {
+        "shadow_heartbeat_sensor": 5,
+        "compare_sensor": 15,
+        "executor_logs_sensor": 5,
+        "parity_alert_sensor": 15,
+    }
     (compare,) = (sensor for sensor in repository.sensor_defs if sensor.name == "compare_sensor")
     assert "A schedule cannot say 90 s" in str(compare.description)
 

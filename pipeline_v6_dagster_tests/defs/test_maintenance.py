@@ -13,16 +13,15 @@ from sqlalchemy import func, select
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.defs.maintenance import prune
-from pipeline_v6_dagster_tests.defs.ticking import backdate, make_run
+from pipeline_v6_dagster_tests.defs.ticking import backdate, make_run, quiet_instance
 from pipeline_v6_dagster_tests.homes import fixed, simulated_home
 
 DAY_S = 86_400.0
 
 
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    (tmp_path / "dagster").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as temporary:
+@pytest.fixture(params=[True, False], ids=["sharded", "consolidated"])
+def instance(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dg.DagsterInstance]:
+    with quiet_instance(tmp_path / "dagster", is_sharded=request.param) as temporary:
         yield temporary
 
 

@@ -22,7 +22,7 @@ from pipeline_v6_dagster.defs.guard import IN_FLIGHT, Pace, request_or_skip
 from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
 from pipeline_v6_dagster.defs.schedules import cron_of, schedules
 from pipeline_v6_dagster.stages.inputs import observed_names
-from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, said
+from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
 from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
 
 # A multiple of every interval used here.
@@ -31,9 +31,9 @@ COMPARE, SHADOW = Pace("compare_job", 900.0, 600.0), Pace("shadow_job", 600.0, 6
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance that keeps the switches of schedules, as one in memory does not."""
-    with dg.DagsterInstance.local_temp() as temporary:
+    with quiet_instance(tmp_path / "dagster") as temporary:
         yield temporary
 
 

@@ -1,7 +1,11 @@
 """Ticking sensors and schedules at a given time, as the daemon does, on an instance that is kept."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.runs.schema import RunsTable
@@ -15,6 +19,21 @@ from pipeline_v6_dagster.defs.sensors import sensors
 from pipeline_v6_dagster_tests.homes import fixed
 
 Outcome = dg.RunRequest | dg.SkipReason
+
+
+@contextmanager
+def quiet_instance(folder: Path, *, is_sharded: bool = False) -> Iterator[dg.DagsterInstance]:
+    """An instance in `folder`, on SQLite: all events in one file, or sharded by run as Dagster's default is."""
+    folder.mkdir()
+    overrides: dict[str, Any] = {"telemetry": {"enabled": False}}
+    if not is_sharded:
+        overrides["event_log_storage"] = {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+            "config": {"base_dir": str(folder / "events")},
+        }
+    with dg.DagsterInstance.local_temp(str(folder), overrides=overrides) as instance:
+        yield instance
 
 
 def make_run(

@@ -1,0 +1,172 @@
+"""Which message is due: begins, worsens, repeats, ends; and what is silent because another check tells it."""
+
+from typing import Any
+
+import pytest
+
+from pipeline_v6_dagster.alerts.message import Delivery, Kind, Message, Severity, body_of, title_of
+from pipeline_v6_dagster.alerts.outbox import Outbox, decode_line, encode_line
+from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_telling
+
+T0 = 1_790_000_000.0
+HOUR = 3600.0
+POLICY = Policy(repeat_s=4 * HOUR, group_s=300.0, channels=("json#1",))
+
+
+def evidence(severity: Severity | None = Severity.ERROR, **changes: Any) -> Evidence:
+    fields: dict[str, Any] = {
+        "subject": "compare_summary/no_upsizes",
+        "name": "no_upsizes",
+        "id": "run-1/1",
+        "ts": T0,
+        "run_id": "run-1",
+        "severity": severity,
+        "text": "1 orders placed larger than asked for; newest: BTCUSDT ord_1 x2.00 (500.00 USD too much)",
+        "link": "https://desk/runbook#no_upsizes",
+        "offenders": ("d1",) if severity is not None else (),
+    }
+    return Evidence(**(fields | changes))
+
+
+class Desk:
+    """Feeds evidence to an outbox and keeps what comes out."""
+
+    def __init__(self) -> None:
+        self.outbox = Outbox()
+        self.number = 0
+
+    def at(self, now: float, *of_one_run: Evidence) -> list[tuple[Kind, str]]:
+        messages = self.outbox.due([of_one_run] if of_one_run else [], POLICY, now)
+        for message in messages:
+            self.outbox.add(message)
+        return [(message.kind, message.subject.rpartition("/")[2]) for message in messages]
+
+    def new(self, severity: Severity | None = Severity.ERROR, **changes: Any) -> Evidence:
+        """Evidence of another run."""
+        self.number += 1
+        return evidence(severity, **({"id": f"run-{self.number}/1", "run_id": f"run-{self.number}"} | changes))
+
+
+def test_a_state_is_told_when_it_begins_and_when_it_ends_and_not_in_between() -> None:
+    desk = Desk()
+    assert desk.at(T0, desk.new(None)) == []
+    assert desk.at(T0 + 60, desk.new()) == [(Kind.BEGINS, "no_upsizes")]
+    assert desk.at(T0 + 120, desk.new()) == []
+    assert desk.at(T0 + 900, desk.new(None)) == [(Kind.ENDS, "no_upsizes")]
+    assert desk.at(T0 + 960, desk.new(None)) == []
+    assert desk.at(T0 + 990, desk.new()) == [(Kind.BEGINS, "no_upsizes")]
+
+
+def test_a_state_that_lasts_is_told_again_every_four_hours_also_without_new_evidence() -> None:
+    desk = Desk()
+    told = []
+    for minute in range(0, 13 * 60, 15):
+        now = T0 + minute * 60
+        told += [(minute / 60, kind) for kind, _ in desk.at(now, *([desk.new()] if minute < 60 else []))]
+    assert told == [(0, Kind.BEGINS), (4, Kind.REPEATS), (8, Kind.REPEATS), (12, Kind.REPEATS)]
+
+
+def test_a_warning_that_becomes_an_error_is_told_at_once_and_the_way_back_is_not() -> None:
+    desk = Desk()
+    assert desk.at(T0, desk.new(Severity.WARN)) == [(Kind.BEGINS, "no_upsizes")]
+    assert desk.at(T0 + 1, desk.new(Severity.ERROR)) == [(Kind.WORSENS, "no_upsizes")]
+    assert desk.at(T0 + 2, desk.new(Severity.WARN)) == []
+    assert desk.at(T0 + 3, desk.new(Severity.ERROR)) == []
+
+
+def test_further_upsizes_are_gathered_for_five_minutes_and_each_is_told_once() -> None:
+    desk = Desk()
+    assert desk.at(T0, desk.new(offenders=("d1",)))
+    assert desk.at(T0 + 60, desk.new(offenders=("d2", "d1"))) == []
+    assert desk.at(T0 + 300, desk.new(offenders=("d3", "d2", "d1"))) == [(Kind.WORSENS, "no_upsizes")]
+    assert desk.at(T0 + 900, desk.new(offenders=("d3", "d1"))) == []
+    assert desk.outbox.newest["compare_summary/no_upsizes"].told == ("d3", "d2", "d1")
+
+
+def test_the_same_evidence_read_again_makes_no_second_message() -> None:
+    desk = Desk()
+    failed, passed = desk.new(), desk.new(None)
+    assert len(desk.at(T0, failed)) == 1
+    assert len(desk.at(T0 + 1, passed)) == 1
+    assert desk.at(T0 + 2, failed) == []
+    assert desk.at(T0 + 3, passed) == []
+
+
+def test_of_several_runs_the_oldest_is_told_first() -> None:
+    desk = Desk()
+    runs = [[desk.new()], [desk.new(None)], [desk.new()]]
+    messages = desk.outbox.due(runs, POLICY, T0 + 5)
+    assert [message.kind for message in messages] == [Kind.BEGINS, Kind.ENDS, Kind.BEGINS]
+    assert len({message.alert_id for message in messages}) == 3
+
+
+def of(name: str, severity: Severity | None = Severity.ERROR, **changes: Any) -> Evidence:
+    return evidence(severity, subject=f"compare_summary/{name}", name=name, **changes)
+
+
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        ([of("no_upsizes"), of("sizing_p95"), of("verdict")], ["no_upsizes"]),
+        ([of("sizing_p95"), of("verdict")], ["sizing_p95"]),
+        ([of("verdict")], ["verdict"]),
+        ([of("warmup", Severity.WARN), of("verdict", Severity.WARN)], []),
+        ([of("warmup", Severity.WARN), of("no_upsizes", Severity.WARN)], ["no_upsizes"]),
+        ([of("warmup", Severity.WARN), of("no_upsizes", Severity.WARN, is_measured=False)], []),
+        ([of("no_upsizes", is_measured=False), of("coverage", Severity.WARN)], ["coverage"]),
+        ([of("coverage", Severity.WARN, is_measured=False)], ["coverage"]),
+        ([of("no_upsizes", is_measured=False)], ["no_upsizes"]),
+        ([of("warmup", has_crashed=True)], ["warmup"]),
+        ([of("verdict", has_crashed=True), of("no_upsizes")], ["verdict", "no_upsizes"]),
+    ],
+)
+def test_a_cause_is_told_and_its_effects_are_not(failing: list[Evidence], told: list[str]) -> None:
+    assert [each.name for each in worth_telling(failing)] == told
+
+
+def test_what_is_silent_still_ends() -> None:
+    desk = Desk()
+    assert desk.at(T0, of("verdict", id="a")) == [(Kind.BEGINS, "verdict")]
+    assert desk.at(T0 + 1, of("verdict", id="b"), of("no_upsizes", id="c")) == [(Kind.BEGINS, "no_upsizes")]
+    assert desk.at(T0 + 2, of("verdict", None, id="d"), of("no_upsizes", id="e")) == [(Kind.ENDS, "verdict")]
+
+
+def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> None:
+    desk = Desk()
+    desk.at(T0 + 90, desk.new())
+    message = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert title_of(message) == "pipeline v6: ERROR: compare_summary/no_upsizes"
+    body = body_of(message)
+    for part in (
+        "BTCUSDT ord_1 x2.00 (500.00 USD too much)",
+        "Since: 2026-09-21 14:13:20 UTC, for 1 min",
+        "Do: Stop the executor",
+        "Read on: https://desk/runbook#no_upsizes",
+        "Run: run-1",
+    ):
+        assert part in body
+    desk.at(T0 + 3 * HOUR, desk.new(None, text="no order of 500 was placed larger than asked for"))
+    over = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert title_of(over) == "pipeline v6: over: compare_summary/no_upsizes"
+    assert "had failed since: 2026-09-21 14:13:20 UTC, for 3 h 0 min" in body_of(over)
+
+
+def test_an_outbox_is_the_same_read_from_its_lines() -> None:
+    desk = Desk()
+    lines: list[Message | Delivery] = []
+    for step, severity in enumerate((Severity.WARN, None, Severity.ERROR)):
+        desk.at(T0 + step, desk.new(severity))
+        lines.append(desk.outbox.newest["compare_summary/no_upsizes"])
+        if step == 0:
+            lines.append(Delivery(lines[0].alert_id, T0, "json#1"))  # type: ignore[union-attr]
+    decoded = [decode_line(encode_line(line)) for line in lines]
+    assert decoded == lines
+    read = Outbox.of(line for line in reversed(decoded) if line is not None)
+    assert read.newest == desk.outbox.newest
+    assert read.ids == desk.outbox.ids
+    assert [message.kind for message, _ in read.waiting] == [Kind.ENDS, Kind.BEGINS]
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"[1]", b'{"type": "message"}', b"\xff", b'{"type": "other"}'])
+def test_a_line_that_is_not_one_is_none(line: bytes) -> None:
+    assert decode_line(line) is None
