@@ -20,7 +20,7 @@ from pipeline_v6_dagster.alerts.guidance import RUN_FAILED
 from pipeline_v6_dagster.alerts.message import Severity
 from pipeline_v6_dagster.alerts.states import Evidence
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.checks.finding import COUNT, IS_MEASURED, OFFENDERS
+from pipeline_v6_dagster.defs.keys import COUNT, IS_MEASURED, OFFENDERS
 from pipeline_v6_dagster.defs.runbook import runbook_link
 
 _PAGE = 50
@@ -205,6 +205,12 @@ class History:
             link=runbook_link(self._settings, record.key.name),
             has_crashed=True,
         )
+
+
+def latest_evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    """What a check said last; None where it has not spoken lately."""
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE)
+    return next((record.evaluation for record in history if not _is_planned(record)), None)
 
 
 def _subject(key: dg.AssetCheckKey) -> str:

@@ -14,3 +14,9 @@ MAINTENANCE_SCHEDULE = "maintenance_schedule"
 SLOT_TAG = "pipeline_v6/slot"
 # Started before its interval ended, because new rows were there.
 EARLY_TAG = "pipeline_v6/early"
+
+# What a check's metadata holds besides its figures.
+COUNT = "count"
+OFFENDERS = "offenders"
+IS_MEASURED = "is_measured"
+REMEMBERED = "remembered"

@@ -186,3 +186,52 @@ def test_an_executor_that_never_logged_is_not_alive(tmp_path: Path, instance: dg
     assert not alive.passed
     assert "holds no attempt with a time" in str(alive.description)
     assert "newest_attempt_age_s" not in alive.metadata
+
+
+def tamper(path: Path, number: int) -> None:
+    """Change a digit of a line that was written."""
+    lines = path.read_text().splitlines(keepends=True)
+    place = lines[number].index('"price":') + len('"price":')
+    digit = lines[number][place]
+    lines[number] = f"{lines[number][:place]}{9 - int(digit)}{lines[number][place + 1 :]}"
+    path.write_text("".join(lines))
+
+
+def test_log_integrity_reads_what_is_new_and_finds_what_was_changed(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600)
+    found = [evaluations(settings, instance, NOW + step)["log_integrity"] for step in (0, 30, 60)]
+    assert all(each.passed for each in found)
+    # The shadow log; what the comparison then wrote; the one line of a run without a diff.
+    assert figure(found[0], "lines") > 30
+    assert figure(found[2], "lines") == 1
+    tamper(settings.shadow_log, 3)
+    # What was read before is read again once a day.
+    assert evaluations(settings, instance, NOW + 120)["log_integrity"].passed
+    tomorrow = evaluations(settings, instance, NOW + 86_400)["log_integrity"]
+    assert (tomorrow.passed, tomorrow.severity) == (False, ERROR)
+    assert figure(tomorrow, "count") >= 1
+    assert "pipeline_v6_shadow.jsonl" in sample(tomorrow)[0]["finding"]
+    # It does not recover by looking only at what came after.
+    assert not evaluations(settings, instance, NOW + 86_460)["log_integrity"].passed
+
+
+def test_a_log_that_was_cut_back_is_found_at_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600)
+    assert evaluations(settings, instance, NOW)["log_integrity"].passed
+    settings.compare_diffs.write_bytes(b"")
+    cut = evaluations(settings, instance, NOW + 60)["log_integrity"]
+    assert not cut.passed
+    assert "compare" in str(cut.description)
+
+
+def test_where_the_executor_writes_the_shadow_log_the_compare_log_is_verified(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    made, _ = simulated_home(tmp_path, seconds=600)
+    evaluations(made, instance)
+    external = settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external")
+    checked = evaluations(external, instance)["log_integrity"]
+    assert checked.asset_key == dg.AssetKey("compare_diffs")
+    assert checked.passed

@@ -29,6 +29,7 @@ LINEAGE = {
 
 
 CHECKS = {
+    ("shadow_log", "log_integrity"),
     ("shadow_head", "executor_alive"),
     ("compare_diffs", "input_quality"),
     ("compare_diffs", "coverage"),

@@ -30,7 +30,7 @@ def diffs_checks() -> Iterator[dg.AssetChecksDefinition]:
     yield check("coverage", "compare_diffs", _coverage)
 
 
-def _input_quality(pipeline: Pipeline) -> Finding:
+def _input_quality(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     inputs: dict[str, dict[str, Any]] = read_summary(pipeline.settings)["input_quality"]
     problems = [problem for name, found in inputs.items() if (problem := _problem(name, found)) is not None]
     ratios = {f"{name}_malformed_ratio": found["malformed_ratio"] for name, found in inputs.items()}
@@ -65,7 +65,7 @@ def _kinds(found: dict[str, Any]) -> str:
     return ", ".join(f"{kind} {count}" for kind, count in found["unusable"].items())
 
 
-def _coverage(pipeline: Pipeline) -> Finding:
+def _coverage(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     coverage, size = summary["coverage"], summary["sample_size"]
     unresolved, live_only = coverage["unresolved"], coverage["live_only"]

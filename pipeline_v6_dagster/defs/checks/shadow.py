@@ -3,22 +3,80 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import msgspec
 
-from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.defs.checks.finding import Finding, check
+from pipeline_v6_dagster.defs.history import latest_evaluation
+from pipeline_v6_dagster.defs.keys import REMEMBERED
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import moment
 from pipeline_v6_dagster.stages.inputs import LOGS, observe_input
+from pipeline_v6_dagster.stages.verify import verify_logs
 
 _LOG_COLUMNS = {"input": "string", "path": "string", "size_bytes": "int", "newest": "string", "age_s": "float"}
 
+_NAMED = 3
+# Reading all of a long history takes seconds, which a run a minute should not spend.
+_ALL_EVERY_S = 86_400.0
+
+
+class _Verified(msgspec.Struct):
+    """The newest link of each log, and when all of it was read (epoch s)."""
+
+    newest: dict[str, str]
+    all_ts: float
+
 
 def shadow_checks(settings: Settings) -> Iterator[dg.AssetChecksDefinition]:
-    """`executor_alive`."""
+    """`executor_alive`, and `log_integrity`, which looks at the compare log as well."""
+    # A shadow log that the executor writes is not chained, and no asset of ours for a check to stand on.
+    is_ours = settings.shadow_source is ShadowSource.INTERNAL
+    yield check("log_integrity", "shadow_log" if is_ours else "compare_diffs", _log_integrity)
     yield check("executor_alive", "shadow_head", _executor_alive)
 
 
-def _executor_alive(pipeline: Pipeline) -> Finding:
+def _log_integrity(pipeline: Pipeline, instance: dg.DagsterInstance) -> Finding:
+    """What was written since the last evaluation; all of it once a day, and where the last one did not pass."""
+    settings, now = pipeline.settings, pipeline.clock()
+    asset = "shadow_log" if settings.shadow_source is ShadowSource.INTERNAL else "compare_diffs"
+    known = _remembered(instance, dg.AssetCheckKey(dg.AssetKey(asset), "log_integrity"))
+    reports = []
+    if known is not None:
+        reports.append(verify_logs(settings, known.newest))
+    if known is None or now - known.all_ts >= _ALL_EVERY_S:
+        reports.append(verify_logs(settings))
+        known = _Verified({}, now)
+    logs = [log for report in reports for log in report.logs]
+    findings = [finding for log in logs for finding in log.findings]
+    count = sum(log.finding_count for log in logs)
+    lines = sum(log.lines for log in reports[-1].logs)
+    newest = {log.name: log.newest for log in reports[-1].logs if log.newest is not None}
+    named = f"changed, removed or moved in {count} places: {'; '.join(findings[:_NAMED])}"
+    return Finding(
+        has_passed=count == 0,
+        severity=dg.AssetCheckSeverity.ERROR,
+        text=named if count else f"whole: {lines} lines read, the newest links are remembered",
+        count=count,
+        columns={"finding": "string"},
+        sample=[{"finding": finding} for finding in findings],
+        figures={"lines": lines, "torn_bytes": sum(log.torn_bytes for log in reports[-1].logs)},
+        remembered=msgspec.to_builtins(_Verified(newest, known.all_ts)),
+    )
+
+
+def _remembered(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> _Verified | None:
+    """What the last evaluation saw, where it passed."""
+    evaluation = latest_evaluation(instance, key)
+    if evaluation is None or not evaluation.passed or REMEMBERED not in evaluation.metadata:
+        return None
+    try:
+        return msgspec.convert(evaluation.metadata[REMEMBERED].value, type=_Verified)
+    except msgspec.ValidationError:
+        return None
+
+
+def _executor_alive(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     """By its newest attempt, not by ours: the head is written anew also while the executor is silent."""
     settings, now = pipeline.settings, pipeline.clock()
     states = [observe_input(settings, name, now) for name in LOGS]

@@ -46,7 +46,7 @@ def _after_warmup(summary: dict[str, Any]) -> dg.AssetCheckSeverity:
     return WARN if summary["is_warmup"] else ERROR
 
 
-def _warmup(pipeline: Pipeline) -> Finding:
+def _warmup(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     size, needed = summary["sample_size"], summary["min_sample_size"]
     return Finding(
@@ -60,7 +60,7 @@ def _warmup(pipeline: Pipeline) -> Finding:
     )
 
 
-def _no_upsizes(pipeline: Pipeline) -> Finding:
+def _no_upsizes(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     upsizes, sizing = summary["upsizes"], summary["sizing_diff_stats"]
     count, measured = sizing["upsize_count"], sizing["sample_size"]
@@ -99,7 +99,7 @@ def _excess(upsize: dict[str, Any]) -> str:
     return ratio if upsize["excess_usd"] is None else f"{ratio} ({upsize['excess_usd']:,.2f} USD too much)"
 
 
-def _veto_mismatch(pipeline: Pipeline) -> Finding:
+def _veto_mismatch(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     mismatch_pct = summary["veto_mismatch_pct"]
     against = [diff for diff in read_window(pipeline.settings) if diff.veto_mismatch]
@@ -120,7 +120,7 @@ def _veto_mismatch(pipeline: Pipeline) -> Finding:
     )
 
 
-def _sizing_p95(pipeline: Pipeline) -> Finding:
+def _sizing_p95(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     sizing = summary["sizing_diff_stats"]
     p95 = sizing["p95"]
@@ -147,7 +147,7 @@ def _sizing_p95(pipeline: Pipeline) -> Finding:
     )
 
 
-def _verdict(pipeline: Pipeline) -> Finding:
+def _verdict(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     verdict, reasons = summary["verdict"], [str(reason) for reason in summary["verdict_reasons"]]
     has_passed = verdict == Verdict.PASS
