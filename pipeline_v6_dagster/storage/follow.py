@@ -8,8 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate, chain, islice, repeat
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Self
+
+import msgspec
 
 from pipeline_v6_dagster.domain.quality import Rejection
 from pipeline_v6_dagster.storage.generations import Generation, line_digest, open_generations
@@ -28,8 +31,8 @@ class Position:
     digest: str
 
 
-class Line(NamedTuple):
-    """One whole line without its newline, and where it stands."""
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One whole line without its newline, and where it stands. A struct, because one is made for every line read."""
 
     raw: bytes
     head: str
@@ -50,8 +53,9 @@ class Follower:
     but counted in `rejected`. An unfinished last line of the current file is left for the next time.
 
     `is_position_lost` tells that the position was in none of the files: what was logged around it cannot be
-    known. Reading then goes on after the first of the `earlier` positions (newest first) that is still there,
-    so that what was read before a truncation is not read again; without one it starts at the oldest line.
+    known, and `lost_bytes` of the log are gone that had been there up to it. Reading then goes on after the first of
+    the `earlier` positions (newest first) that is still there, so that what was read before a truncation is not read
+    again; without one it starts at the oldest line.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Follower:
         self.path = path
         self.rejected: Counter[str] = Counter()
         self.is_position_lost = False
+        self.lost_bytes = 0
         self._start = position
         self._earlier = earlier
         self._with_archives = with_archives
@@ -89,28 +94,41 @@ class Follower:
         Raises:
             StorageError: a file cannot be read.
         """
+        return chain.from_iterable(self._batches())  # Which passes each line on without a frame of Python's own.
+
+    def _batches(self) -> Iterator[Iterable[Line]]:
         generations = self._generations
         offset = 0
         if self._start is not None:
-            index, start = self._find(self._start), self._start
-            if index is None:
-                if not self._is_current_intact():
-                    return  # It may be in the file that is away or was truncated just now: the next time tells.
-                self.is_position_lost = True
-                for start in self._earlier:
-                    index = self._find(start)
-                    if index is not None:
-                        break
-            if index is not None:
-                generations = generations[index:]
-                offset = start.end
+            found = self._resume(self._start)
+            if self.is_position_lost:
+                self.lost_bytes = _gone(self._start, found[1] if found else None)
+            elif found is None:
+                return  # It may be in the file that is away or was truncated just now: the next time tells.
+            if found is not None:
+                generations, offset = generations[found[0] :], found[1].end
         for generation in generations:
+            head = generation.head  # Before the file is read, for both are one descriptor.
             with generation.reading() as file:
-                if generation.head is not None:
-                    yield from self._read(generation, generation.head, file, offset)
+                if head is not None:
+                    yield from self._read(generation, head, file, offset)
                 elif not generation.is_current and file.read(1):
                     self.rejected[Rejection.TORN] += 1
             offset = 0
+
+    def _resume(self, position: Position) -> tuple[int, Position] | None:
+        """Where to go on: the file and the position in it, which may be an earlier one."""
+        index = self._find(position)
+        if index is not None:
+            return index, position
+        if not self._is_current_intact():
+            return None
+        self.is_position_lost = True
+        for earlier in self._earlier:
+            index = self._find(earlier)
+            if index is not None:
+                return index, earlier
+        return None
 
     def _find(self, position: Position) -> int | None:
         length = position.end - position.start - 1
@@ -128,30 +146,54 @@ class Follower:
 
     def _is_current_intact(self) -> bool:
         newest = self._generations[-1] if self._generations else None
-        return newest is not None and newest.is_current and not newest.is_rewritten
+        return newest is not None and newest.is_current and not newest.is_rewritten()
 
-    def _read(self, generation: Generation, head: str, file: BinaryIO, offset: int) -> Iterator[Line]:
+    def _read(self, generation: Generation, head: str, file: BinaryIO, offset: int) -> Iterator[Iterable[Line]]:
         file.seek(offset)
         carry = b""
         is_skipping = False  # inside a line that is too long to hold
         while chunk := file.read(CHUNK_BYTES):
-            if generation.is_current and generation.is_rewritten:
+            if generation.is_current and generation.is_rewritten(offset + len(carry) + len(chunk)):
                 return  # This chunk may be of another file than `head` says. The next time reads it.
             pieces = chunk.split(b"\n")
             pieces[0] = carry + pieces[0]
             carry = pieces.pop()
-            for piece in pieces:
-                start, offset = offset, offset + len(piece) + 1
-                if is_skipping or len(piece) > MAX_LINE_BYTES:
-                    self.rejected[Rejection.TOO_LONG] += 1
-                    is_skipping = False
-                elif not piece or piece.isspace():
-                    self.rejected[Rejection.BLANK] += 1
-                else:
-                    yield Line(piece, head, start, offset)
+            starts = list(accumulate(map(_ONE_MORE, map(len, pieces)), initial=offset))
+            offset = starts[-1]
+            lines = map(Line, pieces, repeat(head), starts, islice(starts, 1, None))
+            yield self._usable(lines, is_skipping) if is_skipping or _is_unusable(pieces) else lines
+            is_skipping = is_skipping and not pieces
             if len(carry) > MAX_LINE_BYTES:
                 offset += len(carry)
                 carry = b""
                 is_skipping = True
         if (carry or is_skipping) and not generation.is_current:
             self.rejected[Rejection.TORN] += 1
+
+    def _usable(self, lines: Iterable[Line], is_skipping: bool) -> Iterator[Line]:
+        """The lines but those that are not used, which are counted as they are met."""
+        for line in lines:
+            if is_skipping or len(line.raw) > MAX_LINE_BYTES:
+                self.rejected[Rejection.TOO_LONG] += 1
+                is_skipping = False
+            elif not line.raw or line.raw.isspace():
+                self.rejected[Rejection.BLANK] += 1
+            else:
+                yield line
+
+
+# Called for every line, without a frame of Python's own.
+_ONE_MORE = (1).__add__
+
+
+def _is_unusable(pieces: list[bytes]) -> bool:
+    """Whether one of the lines is blank or may be too long; only the first may be longer than a chunk."""
+    if not pieces:
+        return False
+    is_long = len(pieces[0]) > MAX_LINE_BYTES or CHUNK_BYTES > MAX_LINE_BYTES
+    return is_long or b"" in pieces or any(map(bytes.isspace, pieces))
+
+
+def _gone(position: Position, found: Position | None) -> int:
+    """How many bytes of the file that was read up to a position are in none of the files now."""
+    return position.end - (found.end if found is not None and found.head == position.head else 0)

@@ -1,8 +1,9 @@
 """The files that make up one log: the current one, its rotations, its archives.
 
-`name.jsonl` is current; `name.1.jsonl` is newer than `name.2.jsonl`; `name.000001.jsonl.gz` are archives of
-ours, older than any rotation, the higher number the newer. `name.000002.jsonl.archiving` is an archive that
-waits to be compressed; it counts until it is deleted, also while its `.gz` is there.
+`name.jsonl` is current; `name.1.jsonl` is newer than `name.2.jsonl`. Others rotate to `name.jsonl.1` instead, and
+compress what they rotated to `name.1.jsonl.gz` or `name.jsonl.1.gz`. `name.000001.jsonl.gz` are archives of ours, older
+than any rotation, the higher number the newer. `name.000002.jsonl.archiving` is an archive that waits to be compressed;
+it counts until it is deleted, also while its `.gz` is there.
 """
 
 import gzip
@@ -27,6 +28,7 @@ _COMPARED_BYTES = 1 << 16
 _PATIENCE_S = 10.0
 
 _ROTATION = r"\.(\d{{1,5}}){suffix}"
+_OTHER_ROTATION = r"{suffix}\.(\d{{1,5}})"
 _ARCHIVE = r"\.(\d{{6,}}){suffix}\.gz"
 _WAITING_ARCHIVE = r"\.(\d{{6,}}){suffix}\.archiving"
 
@@ -67,6 +69,16 @@ def _archives(path: Path, names: list[str]) -> list[tuple[int, Path]]:
     return sorted(dict(_numbered(path, names, _ARCHIVE) + _numbered(path, names, _WAITING_ARCHIVE)).items())
 
 
+def _rotations(path: Path, names: list[str]) -> list[Path]:
+    """The rotations under all the names that they have, newest first, each once."""
+    found: dict[tuple[int, str], Path] = {}
+    for ending in (_ROTATION, _OTHER_ROTATION):
+        # A file that is being compressed is there a second time until its compression is done: the plain one counts.
+        for also in (r"\.gz", ""):
+            found.update({(number, ending): where for number, where in _numbered(path, names, ending + also)})
+    return [where for _, where in sorted(found.items())]
+
+
 def _names(path: Path) -> list[str]:
     try:
         return os.listdir(path.parent)
@@ -85,14 +97,14 @@ def _numbered(path: Path, names: list[str], ending: str) -> list[tuple[int, Path
 class Generation:
     """One file of a log.
 
-    A plain one is held open, so that it stays the same file whatever name a rotation gives it. A compressed one,
-    of which there may be hundreds, never moves and is opened only while it is read.
+    It is held open, so that it stays the same file whatever name a rotation gives it. Only an archive of ours, of
+    which there may be hundreds, never moves and is opened only while it is read.
     """
 
     def __init__(self, path: Path, held: BinaryIO | None, *, is_current: bool) -> None:
         self.path = path
         self.is_current = is_current
-        self.is_compressed = held is None
+        self.is_compressed = path.suffix == ".gz"
         self._held = held
 
     @cached_property
@@ -101,10 +113,15 @@ class Generation:
         with self.reading() as file:
             return _head(file.read(HEAD_BYTES))
 
-    @property
-    def is_rewritten(self) -> bool:
-        """Whether it begins otherwise than when it was opened: it was truncated, as copy-and-truncate rotates."""
-        return self._held is not None and _head(os.pread(self._held.fileno(), HEAD_BYTES, 0)) != self.head
+    def is_rewritten(self, read_bytes: int = 0) -> bool:
+        """Whether it begins otherwise than when it was opened, or is shorter than what was read of it.
+
+        Then it was truncated, as copy-and-truncate rotates.
+        """
+        if self._held is None or self.is_compressed:
+            return False
+        file = self._held.fileno()
+        return os.fstat(file).st_size < read_bytes or _head(os.pread(file, HEAD_BYTES, 0)) != self.head
 
     @contextmanager
     def reading(self) -> Iterator[BinaryIO]:
@@ -116,9 +133,10 @@ class Generation:
         try:
             if self._held is not None:
                 self._held.seek(0)
-                yield self._held
+            if not self.is_compressed:
+                yield cast("BinaryIO", self._held)
             else:
-                with gzip.open(self.path) as file:
+                with gzip.open(self._held or self.path) as file:
                     yield cast("BinaryIO", file)
         except (OSError, EOFError, zlib.error) as error:
             raise StorageError(f"{self.path}: cannot be read: {error}") from error
@@ -149,12 +167,11 @@ def open_generations(path: Path, *, with_archives: bool = False) -> Iterator[lis
 def _listing(path: Path, with_archives: bool) -> _Listing | None:
     """The files, newest first, with the inode of each that may move; None where one has moved since it was listed."""
     names = _names(path)  # Once for all: between two looks a file may slip from what is asked later to earlier.
-    candidates = [path] * (path.name in names) + [where for _, where in _numbered(path, names, _ROTATION)]
-    if with_archives:
-        candidates += [where for _, where in reversed(_archives(path, names))]
+    moving = [path] * (path.name in names) + _rotations(path, names)
+    archived = [where for _, where in reversed(_archives(path, names))] if with_archives else []
     found: _Listing = []
-    for where in candidates:
-        if where.suffix == ".gz":
+    for index, where in enumerate(moving + archived):
+        if index >= len(moving) and where.suffix == ".gz":
             found.append((where, None))
             continue
         try:
@@ -187,7 +204,7 @@ def _open(listing: _Listing | None, path: Path, stack: ExitStack) -> list[Genera
             if (status.st_dev, status.st_ino) != inode:
                 return None
         generation = Generation(where, held, is_current=where == path)
-        if held is not None:
+        if not generation.is_compressed:
             _ = generation.head  # As it is now, so that a truncation from here on shows.
         opened.append(generation)
     return opened
