@@ -35,7 +35,8 @@ def _lines(settings: Settings, run: ShadowRun) -> list[str]:
         lines.append(f"{settings.order_attempts}: not there yet, nothing to decide")
     if run.is_position_lost:
         lines.append(
-            f"{settings.order_attempts}: the line read last is in none of its files; what was logged since may be lost"
+            f"{settings.order_attempts}: the line read last is in none of its files: {run.lost_bytes} bytes are gone;"
+            " what was logged after them may be lost"
         )
     if run.cut_bytes:
         lines.append(f"{settings.shadow_log}: {run.cut_bytes} bytes of an unfinished write were cut")

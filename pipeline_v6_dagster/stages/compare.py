@@ -225,6 +225,7 @@ def _summary(
             "malformed_ratio": _malformed_ratio(counts),
             "unusable": dict(sorted(counts.unusable.items())),
             "is_position_lost": counts.is_position_lost,
+            "lost_bytes": counts.lost_bytes,
         }
         for name, counts in sorted(cursor.counts.items())
         if name != not_an_input

@@ -148,6 +148,8 @@ class CompareInputs:
             self._check_position(name, counts)
         counts.add(row.lines, row.unusable)
         if row.line is not None:
+            if name not in self._last_lines:  # Once, for from here on there is another position.
+                counts.lost_bytes += self._followers[name].lost_bytes
             self._last_lines[name] = row.line
         if type(row.record) is ShadowRow:
             attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())

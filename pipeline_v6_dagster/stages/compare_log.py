@@ -20,11 +20,15 @@ from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
 @dataclass(slots=True)
 class InputCounts:
-    """Lines of one input read so far, and those of them that were not used, by kind."""
+    """Lines of one input read so far, those of them that were not used, by kind, and what of it is gone.
+
+    `lost_bytes` had been there and were in none of its files any more when reading went on.
+    """
 
     lines: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
     is_position_lost: bool = False
+    lost_bytes: int = 0
 
     def add(self, lines: int, unusable: Mapping[str, int] | None) -> None:
         """Count lines, and those of them that were not used."""

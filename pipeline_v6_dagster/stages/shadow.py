@@ -32,6 +32,7 @@ class ShadowRun:
     rejected: Counter[str] = field(default_factory=Counter)
     is_log_missing: bool = False
     is_position_lost: bool = False
+    lost_bytes: int = 0
     cut_bytes: int = 0
 
 
@@ -91,6 +92,7 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
             log.append(block)
             run.rejected.update(follower.rejected)
             run.is_position_lost = follower.is_position_lost
+            run.lost_bytes = follower.lost_bytes
     return run
 
 

@@ -377,6 +377,7 @@ class TestInputs:
             "malformed_ratio": 0.5,
             "unusable": {"not_json": 1},
             "is_position_lost": False,
+            "lost_bytes": 0,
         }
 
     def test_after_a_truncation_orders_that_were_read_are_not_read_again(self, tmp_path: Path) -> None:
@@ -390,7 +391,24 @@ class TestInputs:
         home.orders(ack_row(LATER + 10, None, order_id=4))
         home.run(3 * LATER)
         assert [diff["live"]["legs"][0]["order_id"] for diff in home.diffs()] == ["1", "2", "3", "4"]
-        assert home.summary()["input_quality"]["orders_executed"]["is_position_lost"] is True
+        quality = home.summary()["input_quality"]["orders_executed"]
+        assert (quality["is_position_lost"], quality["lost_bytes"]) == (True, len(lines[2]))
+        home.run(4 * LATER)
+        assert home.summary()["input_quality"]["orders_executed"] == quality
+
+    def test_bytes_that_are_gone_are_counted_once_however_long_nothing_follows_them(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.orders(ack_row(0, "1"), fill_row(1, "1"))
+        home.run(10)
+        gone = home.log(ORDERS).stat().st_size
+        home.log(ORDERS).write_bytes(b"")
+        for at in (20, 30, 40):
+            home.run(at)
+        home.orders(ack_row(50, "2"))
+        home.run(60)
+        home.run(70)
+        quality = home.summary()["input_quality"]["orders_executed"]
+        assert (quality["is_position_lost"], quality["lost_bytes"]) == (True, gone)
 
 
 class TestExternalShadow:

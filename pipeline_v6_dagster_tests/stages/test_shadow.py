@@ -132,7 +132,7 @@ def test_after_a_truncation_what_was_decided_is_not_decided_again(tmp_path: Path
     home.log(ATTEMPTS).write_bytes(b"".join(lines[:2]))
     home.attempts(attempt_row(20, "4"))
     run = home.shadow(30)
-    assert (run.decided, run.is_position_lost) == (1, True)
+    assert (run.decided, run.is_position_lost, run.lost_bytes) == (1, True, len(lines[2]))
     assert [row["intent_id"] for row in rows(home)] == ["ord_1", "ord_2", "ord_3", "ord_4"]
 
 

@@ -46,6 +46,7 @@ def shadow_log(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[Non
             "cut_bytes": run.cut_bytes,
             "is_input_missing": run.is_log_missing,
             "is_position_lost": run.is_position_lost,
+            "lost_bytes": run.lost_bytes,
             "deny_reasons": dg.MetadataValue.table(
                 reasons,
                 schema=dg.TableSchema([dg.TableColumn("reason", "string"), dg.TableColumn("denials", "int")]),

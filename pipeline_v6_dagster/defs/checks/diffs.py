@@ -21,6 +21,7 @@ _INPUT_COLUMNS = {
     "malformed_ratio": "float",
     "unusable": "string",
     "is_position_lost": "bool",
+    "lost_bytes": "int",
 }
 
 
@@ -50,7 +51,7 @@ def _input_quality(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
 def _problem(name: str, found: dict[str, Any]) -> str | None:
     ratio = found["malformed_ratio"]
     if found["is_position_lost"]:
-        return f"{name}: the place read up to is gone, so lines may be missing"
+        return f"{name}: the place read up to is gone with {found['lost_bytes']} bytes, so lines may be missing"
     if ratio is not None and ratio > MAX_MALFORMED_RATIO:
         return f"{name}: {ratio:.1%} of {found['lines']} lines are malformed, {MAX_MALFORMED_RATIO:.0%} at most"
     return None
