@@ -40,7 +40,14 @@ TOLERANCE_S = 900.0
 
 def policy(**changes: Any) -> ComparePolicy:
     """The defaults of the settings, and a lot step of 0.001."""
-    fields = {"tolerance_s": TOLERANCE_S, "upsize_tolerance_ratio": 0.001, "lot_steps": {SYMBOL: 0.001}}
+    fields = {
+        "tolerance_s": TOLERANCE_S,
+        "upsize_tolerance_ratio": 0.001,
+        "lot_steps": {SYMBOL: 0.001},
+        "order_lead_s": 2.0,
+        "settle_grace_s": 5.0,
+        "revision_horizon_s": 86_400.0,
+    }
     return ComparePolicy(**(fields | changes))
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pipeline_v6_dagster.config.problems import problems_of
 from pipeline_v6_dagster.domain.errors import ConfigError
@@ -16,6 +16,9 @@ INTERVAL_FLOOR_S = 5.0
 
 AttributePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+OpenShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 PositiveDays = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # An alert URL may hold commas of its own: one parts two URLs only where the next begins.
 _URL_PART = re.compile(r"\s+|,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
@@ -81,6 +84,66 @@ class Settings(BaseModel):
         alias="PIPELINE_COMPARE_UPSIZE_TOLERANCE",
         description="relative excess of live over shadow size that is rounding, not an upsize",
     )
+    order_lead_s: NonNegativeSeconds = Field(
+        default=2.0,
+        alias="PIPELINE_COMPARE_ORDER_LEAD",
+        description="seconds by which an order may precede the logging of its attempt",
+    )
+    settle_grace_s: NonNegativeSeconds = Field(
+        default=5.0,
+        alias="PIPELINE_COMPARE_SETTLE_GRACE",
+        description="seconds after a cancel or an error within which another order of the intent is waited for",
+    )
+    revision_horizon_s: NonNegativeSeconds = Field(
+        default=86_400.0,
+        alias="PIPELINE_COMPARE_REVISION_HORIZON",
+        description="seconds within which a late order, veto or error revises a settled decision",
+    )
+    max_malformed_ratio: Share = Field(
+        default=0.01,
+        alias="PIPELINE_COMPARE_MAX_MALFORMED",
+        description="share of malformed lines among the newest of a log above which the verdict is `INCONCLUSIVE`",
+    )
+    max_unresolved_ratio: Share = Field(
+        default=0.05,
+        alias="PIPELINE_COMPARE_MAX_UNRESOLVED",
+        description="share of decisions without a live outcome above which it is",
+    )
+    max_time_pair_ratio: Share = Field(
+        default=0.5,
+        alias="PIPELINE_COMPARE_MAX_TIME_PAIRS",
+        description="share of pairs made by time alone above which it is",
+    )
+    max_live_only_ratio: Share = Field(
+        default=0.05,
+        alias="PIPELINE_COMPARE_MAX_LIVE_ONLY",
+        description="share of live orders that no decision explains above which it is",
+    )
+    max_live_age_s: PositiveSeconds = Field(
+        default=86_400.0,
+        alias="PIPELINE_COMPARE_MAX_LIVE_AGE",
+        description="age in seconds of the newest live row above which it is",
+    )
+    acceptable_mismatch_ratio: OpenShare = Field(
+        default=0.005,
+        alias="PIPELINE_COMPARE_ACCEPTABLE_MISMATCH",
+        description="share of decisions on which shadow and live may disagree",
+    )
+    unacceptable_mismatch_ratio: OpenShare = Field(
+        default=0.02,
+        alias="PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH",
+        description="share at which v6 must not pass",
+    )
+    false_fail_ratio: OpenShare = Field(
+        default=0.05,
+        alias="PIPELINE_COMPARE_FALSE_FAIL",
+        description="how often the acceptable share may ever be called a `FAIL`",
+    )
+    false_pass_ratio: OpenShare = Field(
+        default=0.05,
+        alias="PIPELINE_COMPARE_FALSE_PASS",
+        description="how often the unacceptable share may ever be called a `PASS`",
+    )
     alert_urls: tuple[str, ...] = Field(
         default=(),
         alias="PIPELINE_V6_ALERT_URLS",
@@ -139,6 +202,14 @@ class Settings(BaseModel):
     @classmethod
     def _floor(cls, seconds: float) -> float:
         return max(seconds, INTERVAL_FLOOR_S)
+
+    @field_validator("unacceptable_mismatch_ratio")
+    @classmethod
+    def _is_worse(cls, ratio: float, info: ValidationInfo) -> float:
+        acceptable = info.data.get("acceptable_mismatch_ratio", 0.0)
+        if ratio <= acceptable:
+            raise ValueError(f"must be above PIPELINE_COMPARE_ACCEPTABLE_MISMATCH, {acceptable:g}")
+        return ratio
 
     @field_validator("alert_urls", mode="before")
     @classmethod

@@ -105,7 +105,10 @@ class LiveSide:
 
 @dataclass(slots=True)
 class Diff:
-    """One settled decision, or one live order that no decision explains. Null means not measured."""
+    """One settled decision, or one live order that no decision explains. Null means not measured.
+
+    `ignored_by` names the ignore rule that takes it out of the samples.
+    """
 
     symbol: str | None
     ts: float
@@ -126,6 +129,7 @@ class Diff:
     shadow: ShadowSide | None
     live: LiveSide | None
     revision_of: str | None = None
+    ignored_by: str | None = None
     heartbeat: bool = False
 
 
@@ -134,12 +138,13 @@ class ComparePolicy:
     """The settings of a comparison. Seconds and ratios.
 
     `order_lead_s` is how far an order may precede the logging of its attempt; `settle_grace_s` how long after
-    a cancel or an error another order of the same intent is waited for.
+    a cancel or an error another order of the same intent is waited for; `revision_horizon_s` how far back a late row
+    revises a decision.
     """
 
     tolerance_s: float
     upsize_tolerance_ratio: float
     lot_steps: Mapping[str, float]
-    order_lead_s: float = 2.0
-    settle_grace_s: float = 5.0
-    revision_horizon_s: float = 86_400.0
+    order_lead_s: float
+    settle_grace_s: float
+    revision_horizon_s: float

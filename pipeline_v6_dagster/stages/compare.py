@@ -1,25 +1,21 @@
 """The compare stage: settle what can be settled, append its diffs, refresh the summary."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_row
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.compare.settlement import Leftover, Settled, Settler, Unexplained
-from pipeline_v6_dagster.compare.summary import newest_states, summarise
-from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import OrderEvent, Veto
-from pipeline_v6_dagster.domain.quality import Drop, Rejection
+from pipeline_v6_dagster.domain.quality import Drop
 from pipeline_v6_dagster.stages.compare_inputs import (
-    ATTEMPTS,
     ORDERS,
     SHADOW_LOG,
     VETOES,
@@ -37,16 +33,15 @@ from pipeline_v6_dagster.stages.compare_log import (
     read_diffs_backward,
 )
 from pipeline_v6_dagster.stages.known_diffs import KnownDiffs
-from pipeline_v6_dagster.stages.summary_file import write_summary
+from pipeline_v6_dagster.stages.summary_file import make_summary, verdict_policy, write_summary
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.verdict.root_cause import root_cause_of
-from pipeline_v6_dagster.verdict.status import judge, status_of
+from pipeline_v6_dagster.verdict.sequential import SequentialTest
 
 # Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
 BLOCK_DIFFS = 4000
 
-_REJECTIONS = frozenset(Rejection)
 _DROPPED_FROM = {
     Drop.UNMATCHED_ERROR: ORDERS,
     Drop.UNMATCHED_VETO: VETOES,
@@ -79,6 +74,9 @@ def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
         tolerance_s=settings.match_tolerance_s,
         upsize_tolerance_ratio=settings.upsize_tolerance_ratio,
         lot_steps={symbol: rules.lot_step for symbol, rules in limits.symbols.items() if rules.lot_step is not None},
+        order_lead_s=settings.order_lead_s,
+        settle_grace_s=settings.settle_grace_s,
+        revision_horizon_s=settings.revision_horizon_s,
     )
 
 
@@ -110,6 +108,7 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
     run.waits_for_shadow = stop_ts is not None
     settler = Settler(policy, cursor.open)
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
+    test = SequentialTest(verdict_policy(settings).plan, cursor.test)
     recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
     block: list[bytes] = []
 
@@ -118,7 +117,8 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
         _count_dropped(settler, cursor)
         # What is recent may be in the log already.
         older = islice(read_diffs_backward(log), max(0, len(recent) - len(block)), None)
-        run.summary = _summary(settings, limits, chain(reversed(recent), older), cursor, now)
+        newest_first = chain(reversed(recent), older)
+        run.summary = make_summary(settings, limits.config_hash, newest_first, cursor, test, now)
         run.summary["undecided_since_ts"] = stop_ts
         end = BlockEnd(ts=now, diff_count=len(block), heartbeat=not block, summary=run.summary, cursor=cursor)
         log.append([*block, encode_end(end)])
@@ -134,14 +134,19 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
                 if len(block) >= BLOCK_DIFFS:
                     end_block()
                 continue
-            diff = _diff_of(settled, known, policy, settler)
+            diff, before = _diff_of(settled, known, policy, settler)
             if diff is None:
                 continue
             diff.root_cause = root_cause_of(diff)
             known.add(diff)
             recent.append(diff)
             block.append(encode_diff(diff))
-            cursor.totals.add(diff)
+            if before is None:
+                cursor.totals.add(diff)
+                test.add(diff)
+            else:
+                cursor.totals.revise(before, diff)
+                test.revise(before, diff)
             run.diff_count += 1
             run.mismatch_kinds[diff.mismatch_kind] += 1
         run.open_decisions = len(cursor.open.decisions)
@@ -180,21 +185,21 @@ def _settle_all(
 
 def _diff_of(
     settled: Settled | Unexplained | Leftover, known: KnownDiffs, policy: ComparePolicy, settler: Settler
-) -> Diff | None:
-    """The diff to write; a revision where live evidence is late for a settled decision; None where nothing changes."""
+) -> tuple[Diff | None, Diff | None]:
+    """(the diff to write, the one that it replaces). Late live evidence that changes nothing gives no diff."""
     if isinstance(settled, Leftover):
         row = settled.row
         before = known.find(row.intent_id, own_attempt_id(row.attempt_id), row.ts)
         diff = None if before is None else revise_by_row(before, row, policy)
         if diff is None:
             settler.dropped[Drop.UNMATCHED_VETO if isinstance(row, Veto) else Drop.UNMATCHED_ERROR] += 1
-        return diff
+        return diff, before
     if isinstance(settled, Unexplained) and settled.order.has_id:
         order = settled.order
         before = known.find(order.intent_id, order.attempt_id, order.first_ts)
         if before is not None:
-            return revise(before, order, policy)
-    return diff_of(settled, policy)
+            return revise(before, order, policy), before
+    return diff_of(settled, policy), None
 
 
 def _count_dropped(settler: Settler, cursor: Cursor) -> None:
@@ -202,42 +207,3 @@ def _count_dropped(settler: Settler, cursor: Cursor) -> None:
         count = settler.dropped.pop(drop, 0)
         if count:
             cursor.counts.setdefault(name, InputCounts()).add(0, {drop: count})
-
-
-def _summary(
-    settings: Settings, limits: Limits, newest_first: Iterable[Diff], cursor: Cursor, now: float
-) -> dict[str, Any]:
-    # What we write ourselves is no input; what the executor decides from is none of ours to count.
-    not_an_input = ATTEMPTS if settings.shadow_source is ShadowSource.EXTERNAL else SHADOW_LOG
-    summary = summarise(
-        newest_states(newest_first, settings.compare_limit), settings.compare_limit, settings.min_sample
-    )
-    status = status_of(summary)
-    judgement = judge(summary, status)
-    content: dict[str, Any] = {"generated_ts": now}
-    content.update(msgspec.to_builtins(summary))
-    content["status"] = status.value
-    content["verdict"] = judgement.verdict.value
-    content["verdict_reasons"] = list(judgement.reasons)
-    content["input_quality"] = {
-        name: {
-            "lines": counts.lines,
-            "malformed_ratio": _malformed_ratio(counts),
-            "unusable": dict(sorted(counts.unusable.items())),
-            "is_position_lost": counts.is_position_lost,
-            "lost_bytes": counts.lost_bytes,
-        }
-        for name, counts in sorted(cursor.counts.items())
-        if name != not_an_input
-    }
-    content["newest_live_ts"] = cursor.newest_live_ts
-    content["open_decisions"] = len(cursor.open.decisions)
-    content["config_hash"] = limits.config_hash
-    content["totals"] = msgspec.to_builtins(cursor.totals)
-    return content
-
-
-def _malformed_ratio(counts: InputCounts) -> float | None:
-    if not counts.lines:
-        return None
-    return sum(count for kind, count in counts.unusable.items() if kind in _REJECTIONS) / counts.lines

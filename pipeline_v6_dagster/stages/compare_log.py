@@ -14,21 +14,36 @@ import msgspec
 from pipeline_v6_dagster.compare.open_state import OpenState
 from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.quality import Rejection
+from pipeline_v6_dagster.domain.verdict import SequentialState
 from pipeline_v6_dagster.storage.follow import Position
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+
+RECENT_LINES = 5000
+_REJECTIONS = frozenset(Rejection)
+
+
+@dataclass(slots=True)
+class Mark:
+    """How many lines there were at some point, and how many of them malformed."""
+
+    lines: int = 0
+    malformed: int = 0
 
 
 @dataclass(slots=True)
 class InputCounts:
     """Lines of one input read so far, those of them that were not used, by kind, and what of it is gone.
 
-    `lost_bytes` had been there and were in none of its files any more when reading went on.
+    `lost_bytes` had been there and were in none of its files any more when reading went on. `marks`: how it stood
+    before.
     """
 
     lines: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
     is_position_lost: bool = False
     lost_bytes: int = 0
+    marks: tuple[Mark, Mark] = (Mark(), Mark())
 
     def add(self, lines: int, unusable: Mapping[str, int] | None) -> None:
         """Count lines, and those of them that were not used."""
@@ -36,11 +51,27 @@ class InputCounts:
         if unusable:
             for kind, count in unusable.items():
                 self.unusable[kind] = self.unusable.get(kind, 0) + count
+        if self.lines - self.marks[1].lines >= RECENT_LINES:
+            self.marks = (self.marks[1], Mark(self.lines, self._malformed()))
+
+    @property
+    def malformed_ratio(self) -> float | None:
+        """Share of malformed lines among all; None where there is no line."""
+        return self._malformed() / self.lines if self.lines else None
+
+    @property
+    def recent_malformed_ratio(self) -> float | None:
+        """The same of the newest lines, of which there are `RECENT_LINES` to twice as many."""
+        lines = self.lines - self.marks[0].lines
+        return (self._malformed() - self.marks[0].malformed) / lines if lines else None
+
+    def _malformed(self) -> int:
+        return sum(count for kind, count in self.unusable.items() if kind in _REJECTIONS)
 
 
 @dataclass(slots=True)
 class Totals:
-    """Counts over the whole life of the compare log."""
+    """Counts over the whole life of the compare log, of the newest state of each decision."""
 
     decisions: int = 0
     live_only: int = 0
@@ -49,16 +80,23 @@ class Totals:
     mismatch_kinds: dict[str, int] = field(default_factory=dict)
 
     def add(self, diff: Diff) -> None:
-        """Count one new line. A revision counts as such, not as another decision."""
-        if diff.revision_of is not None:
-            self.revisions += 1
-            return
+        """Count a decision that was settled, or an order that no decision explains."""
         if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
             self.live_only += 1
         else:
             self.decisions += 1
-        self.upsizes += diff.is_upsize is True
-        self.mismatch_kinds[diff.mismatch_kind] = self.mismatch_kinds.get(diff.mismatch_kind, 0) + 1
+        self._count(diff, 1)
+
+    def revise(self, before: Diff, after: Diff) -> None:
+        """Count a decision as what it is known as now."""
+        self.revisions += 1
+        self._count(before, -1)
+        self._count(after, 1)
+
+    def _count(self, diff: Diff, sign: int) -> None:
+        self.upsizes += sign * (diff.is_upsize is True)
+        kind = diff.mismatch_kind
+        self.mismatch_kinds[kind] = self.mismatch_kinds.get(kind, 0) + sign
 
 
 @dataclass(slots=True)
@@ -69,6 +107,7 @@ class Cursor:
     open: OpenState = field(default_factory=OpenState)
     counts: dict[str, InputCounts] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
+    test: SequentialState = field(default_factory=SequentialState)
     newest_decision_ts: float | None = None
     newest_live_ts: float | None = None
 

@@ -1,14 +1,13 @@
 """The traffic light and the verdict of a summary. What was not measured is never a pass."""
 
+from collections.abc import Sequence
+
+from pipeline_v6_dagster.domain.comparison import MismatchKind
 from pipeline_v6_dagster.domain.summary import Judgement, Status, Summary, Verdict
+from pipeline_v6_dagster.domain.verdict import SequentialOutcome, SequentialReport
 
 RED_SIZING_P95_RATIO = 0.10
 AMBER_SIZING_P95_RATIO = 0.05
-# A pass needs the share of decisions on which shadow and live disagree to be at most this; also the share of those
-# whose live outcome nobody logged, and the share of live orders that no decision explains.
-MAX_VETO_MISMATCH_PCT = 2.0
-MAX_UNRESOLVED_RATIO = 0.05
-MAX_LIVE_ONLY_RATIO = 0.05
 
 
 def status_of(summary: Summary) -> Status:
@@ -25,53 +24,81 @@ def status_of(summary: Summary) -> Status:
     return Status.GREEN
 
 
-def judge(summary: Summary, status: Status) -> Judgement:
-    """Whether the evidence supports flipping v6 on, with every reason that stands against it."""
+def judge(summary: Summary, status: Status, gaps: Sequence[str], test: SequentialReport) -> Judgement:
+    """Whether the evidence supports flipping v6 on, with every reason that stands against it.
+
+    In this order: too little to judge; what may never happen; evidence that cannot carry a verdict (`gaps`); sizes and
+    decisions that disagree; what is not decided yet.
+    """
     if status is Status.NO_DATA:
-        return Judgement(Verdict.NO_DATA, ("no settled decision to compare yet",))
-    against = (*_size_reasons(summary), *_mismatch_reasons(summary))
+        return Judgement(Verdict.NO_DATA, ("no settled decision to compare yet", *gaps))
+    critical = _critical(summary)
+    against = _against(summary, test)
+    doubts = _doubts(summary, test)
     if status is Status.WARMUP:
         missing = summary.min_sample_size - summary.sample_size
-        return Judgement(
-            Verdict.INCONCLUSIVE,
-            (f"warmup: {summary.sample_size} of {summary.min_sample_size} decisions, {missing} more needed", *against),
-        )
+        warmup = f"warmup: {summary.sample_size} of {summary.min_sample_size} decisions, {missing} more needed"
+        return Judgement(Verdict.INCONCLUSIVE, (warmup, *critical, *gaps, *against, *doubts))
+    if critical:
+        return Judgement(Verdict.FAIL, (*critical, *gaps, *against))
+    if gaps:
+        return Judgement(Verdict.INCONCLUSIVE, (*gaps, *against, *doubts))
     if against:
         return Judgement(Verdict.FAIL, against)
-    doubts = _doubts(summary)
     if doubts:
         return Judgement(Verdict.INCONCLUSIVE, doubts)
-    return Judgement(Verdict.PASS, ("sizes and decisions agree",))
+    return Judgement(Verdict.PASS, (f"sizes and decisions agree: {_rate(test)}",))
 
 
-def _size_reasons(summary: Summary) -> tuple[str, ...]:
-    sizing = summary.sizing_diff_stats
+def _critical(summary: Summary) -> tuple[str, ...]:
+    """What fails by itself, however seldom."""
     reasons = []
-    if sizing.upsize_count:
-        reasons.append(f"{sizing.upsize_count} orders placed larger than asked for")
-    if sizing.p95 is not None and sizing.p95 > RED_SIZING_P95_RATIO:
-        reasons.append(f"sizing p95 {sizing.p95:.1%} is above {RED_SIZING_P95_RATIO:.0%}")
+    upsizes = summary.sizing_diff_stats.upsize_count
+    if upsizes:
+        reasons.append(f"{_orders(upsizes)} placed larger than asked for")
+    denied = summary.mismatch_kinds[MismatchKind.SHADOW_VETOED_LIVE_EXECUTED]
+    if denied:
+        reasons.append(f"{_orders(denied)} placed that v6 denied")
     return tuple(reasons)
 
 
-def _mismatch_reasons(summary: Summary) -> tuple[str, ...]:
-    mismatch = summary.veto_mismatch_pct
-    if mismatch is None or mismatch <= MAX_VETO_MISMATCH_PCT:
-        return ()
-    return (f"shadow and live disagree on {mismatch:.1f} % of decisions, {MAX_VETO_MISMATCH_PCT:g} % at most",)
+def _against(summary: Summary, test: SequentialReport) -> tuple[str, ...]:
+    sizing = summary.sizing_diff_stats
+    reasons = []
+    if sizing.p95 is not None and sizing.p95 > RED_SIZING_P95_RATIO:
+        reasons.append(f"sizing p95 {sizing.p95:.1%} is above {RED_SIZING_P95_RATIO:.0%}")
+    if test.outcome is SequentialOutcome.REJECTED:
+        # After a long good past the rate of all decisions says little of what has begun.
+        when = "" if (test.mismatch_pct or 0.0) > test.acceptable_pct else " of late"
+        reasons.append(
+            f"shadow and live disagree too often{when}: {_rate(test)}, {test.acceptable_pct:g} % is acceptable"
+        )
+    return tuple(reasons)
 
 
-def _doubts(summary: Summary) -> tuple[str, ...]:
+def _doubts(summary: Summary, test: SequentialReport) -> tuple[str, ...]:
     sizing = summary.sizing_diff_stats
     reasons = []
     if sizing.p95 is None:
         reasons.append("no order size was measured")
-    elif sizing.p95 > AMBER_SIZING_P95_RATIO:
+    elif AMBER_SIZING_P95_RATIO < sizing.p95 <= RED_SIZING_P95_RATIO:
         reasons.append(f"sizing p95 {sizing.p95:.1%} is above {AMBER_SIZING_P95_RATIO:.0%}")
-    unresolved = summary.coverage.unresolved / summary.sample_size
-    if unresolved > MAX_UNRESOLVED_RATIO:
-        reasons.append(f"{unresolved:.1%} of decisions have no live outcome, {MAX_UNRESOLVED_RATIO:.0%} at most")
-    live_only = summary.coverage.live_only / (summary.sample_size + summary.coverage.live_only)
-    if live_only > MAX_LIVE_ONLY_RATIO:
-        reasons.append(f"{live_only:.1%} of live orders have no decision, {MAX_LIVE_ONLY_RATIO:.0%} at most")
+    if test.outcome is SequentialOutcome.UNDECIDED:
+        rates = f"{test.acceptable_pct:g} % from {test.unacceptable_pct:g} % of mismatches"
+        needed = f"{test.clean_decisions_needed} more without a mismatch are a PASS"
+        reasons.append(f"too early to tell {rates}: {_rate(test)}; {needed}")
     return tuple(reasons)
+
+
+def _rate(test: SequentialReport) -> str:
+    if test.mismatch_pct is None or test.interval_95_pct is None:
+        return "no decision with a known live outcome"
+    low, high = test.interval_95_pct
+    return (
+        f"{test.mismatches} mismatches in {test.decisions} decisions, {test.mismatch_pct:.2f} %"
+        f" (95 % interval {low:.2f} to {high:.2f} %)"
+    )
+
+
+def _orders(count: int) -> str:
+    return f"{count} order{'s' * (count != 1)}"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def all_stages(home: Path, **environ: str) -> None:
 
 
 def test_from_attempts_to_a_green_verdict(tmp_path: Path) -> None:
-    simulated_home(tmp_path)
+    simulated_home(tmp_path, start_ts=time.time() - 3700)
     all_stages(tmp_path)
     outcome = pipeline_v6(tmp_path, "status")
     assert outcome.exit_code == 0
@@ -214,7 +215,7 @@ def test_settings_reach_the_summary(tmp_path: Path) -> None:
 
 
 def test_a_shadow_log_that_was_made_anew_is_not_compared_a_second_time(tmp_path: Path) -> None:
-    settings, _ = simulated_home(tmp_path)
+    settings, _ = simulated_home(tmp_path, start_ts=time.time() - 3700)
     all_stages(tmp_path)
     before = settings.compare_diffs.read_bytes()
     settings.shadow_log.unlink()

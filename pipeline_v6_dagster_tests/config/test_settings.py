@@ -25,6 +25,18 @@ DEFAULTS = {
     "min_sample": 200,
     "match_tolerance_s": 900.0,
     "upsize_tolerance_ratio": 0.001,
+    "order_lead_s": 2.0,
+    "settle_grace_s": 5.0,
+    "revision_horizon_s": 86_400.0,
+    "max_malformed_ratio": 0.01,
+    "max_unresolved_ratio": 0.05,
+    "max_time_pair_ratio": 0.5,
+    "max_live_only_ratio": 0.05,
+    "max_live_age_s": 86_400.0,
+    "acceptable_mismatch_ratio": 0.005,
+    "unacceptable_mismatch_ratio": 0.02,
+    "false_fail_ratio": 0.05,
+    "false_pass_ratio": 0.05,
     "alert_urls": (),
     "alert_repeat_s": 14_400.0,
     "alert_group_s": 300.0,
@@ -48,6 +60,18 @@ GIVEN = [
     ("PIPELINE_COMPARE_MIN_SAMPLE", "25", "min_sample", 25),
     ("PIPELINE_COMPARE_MATCH_TOLERANCE", "0.5", "match_tolerance_s", 0.5),
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "0", "upsize_tolerance_ratio", 0.0),
+    ("PIPELINE_COMPARE_ORDER_LEAD", "0", "order_lead_s", 0.0),
+    ("PIPELINE_COMPARE_SETTLE_GRACE", "30", "settle_grace_s", 30.0),
+    ("PIPELINE_COMPARE_REVISION_HORIZON", "3600", "revision_horizon_s", 3600.0),
+    ("PIPELINE_COMPARE_MAX_MALFORMED", "0", "max_malformed_ratio", 0.0),
+    ("PIPELINE_COMPARE_MAX_UNRESOLVED", "1", "max_unresolved_ratio", 1.0),
+    ("PIPELINE_COMPARE_MAX_TIME_PAIRS", "0.25", "max_time_pair_ratio", 0.25),
+    ("PIPELINE_COMPARE_MAX_LIVE_ONLY", "0.1", "max_live_only_ratio", 0.1),
+    ("PIPELINE_COMPARE_MAX_LIVE_AGE", "600", "max_live_age_s", 600.0),
+    ("PIPELINE_COMPARE_ACCEPTABLE_MISMATCH", "0.001", "acceptable_mismatch_ratio", 0.001),
+    ("PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH", "0.05", "unacceptable_mismatch_ratio", 0.05),
+    ("PIPELINE_COMPARE_FALSE_FAIL", "0.1", "false_fail_ratio", 0.1),
+    ("PIPELINE_COMPARE_FALSE_PASS", "0.01", "false_pass_ratio", 0.01),
     (
         "PIPELINE_V6_ALERT_URLS",
         "slack://a, json://b\n mailto://c",
@@ -80,6 +104,7 @@ BAD = [
             "PIPELINE_V6_RETENTION_DAYS",
             "PIPELINE_V6_ALERT_REPEAT",
             "PIPELINE_V6_EXECUTOR_SILENCE",
+            "PIPELINE_COMPARE_MAX_LIVE_AGE",
         )
         for value in ("0", "-1", "-0.0", "nan", "inf", "1e999", "soon", "5 s", "True")
     ),
@@ -90,6 +115,26 @@ BAD = [
     ),
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "-0.001"),
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "nan"),
+    *(
+        (seconds, value)
+        for seconds in (
+            "PIPELINE_COMPARE_ORDER_LEAD",
+            "PIPELINE_COMPARE_SETTLE_GRACE",
+            "PIPELINE_COMPARE_REVISION_HORIZON",
+        )
+        for value in ("-1", "nan", "inf", "soon")
+    ),
+    *(
+        (f"PIPELINE_COMPARE_MAX_{name}", value)
+        for name in ("MALFORMED", "UNRESOLVED", "TIME_PAIRS", "LIVE_ONLY")
+        for value in ("-0.1", "1.1", "nan", "5 %")
+    ),
+    *(
+        (f"PIPELINE_COMPARE_{name}", value)
+        for name in ("ACCEPTABLE_MISMATCH", "UNACCEPTABLE_MISMATCH", "FALSE_FAIL", "FALSE_PASS")
+        for value in ("0", "1", "nan", "2")
+    ),
+    ("PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH", "0.005"),
     ("PIPELINE_V6_LOCK_TIMEOUT", "-1"),
     ("PIPELINE_V6_ALERT_GROUP", "-1"),
     ("PIPELINE_V6_ALERT_GROUP", "inf"),

@@ -10,10 +10,6 @@ from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import DIFF_COLUMNS, diff_row
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MismatchKind
 from pipeline_v6_dagster.stages.evidence import read_summary, read_window
-from pipeline_v6_dagster.verdict.status import MAX_LIVE_ONLY_RATIO, MAX_UNRESOLVED_RATIO
-
-# One line in a hundred that cannot be read is a writer that is broken, not a crash now and then.
-MAX_MALFORMED_RATIO = 0.01
 
 _INPUT_COLUMNS = {
     "input": "string",
@@ -33,7 +29,8 @@ def diffs_checks() -> Iterator[dg.AssetChecksDefinition]:
 
 def _input_quality(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     inputs: dict[str, dict[str, Any]] = read_summary(pipeline.settings)["input_quality"]
-    problems = [problem for name, found in inputs.items() if (problem := _problem(name, found)) is not None]
+    most = pipeline.settings.max_malformed_ratio
+    problems = [problem for name, found in inputs.items() if (problem := _problem(name, found, most)) is not None]
     ratios = {f"{name}_malformed_ratio": found["malformed_ratio"] for name, found in inputs.items()}
     lines = sum(found["lines"] for found in inputs.values())
     return Finding(
@@ -48,12 +45,12 @@ def _input_quality(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     )
 
 
-def _problem(name: str, found: dict[str, Any]) -> str | None:
+def _problem(name: str, found: dict[str, Any], most: float) -> str | None:
     ratio = found["malformed_ratio"]
     if found["is_position_lost"]:
         return f"{name}: the place read up to is gone with {found['lost_bytes']} bytes, so lines may be missing"
-    if ratio is not None and ratio > MAX_MALFORMED_RATIO:
-        return f"{name}: {ratio:.1%} of {found['lines']} lines are malformed, {MAX_MALFORMED_RATIO:.0%} at most"
+    if ratio is not None and ratio > most:
+        return f"{name}: {ratio:.1%} of {found['lines']} lines are malformed, {most:.0%} at most"
     return None
 
 
@@ -68,6 +65,7 @@ def _kinds(found: dict[str, Any]) -> str:
 
 def _coverage(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
+    most_unresolved, most_live_only = pipeline.settings.max_unresolved_ratio, pipeline.settings.max_live_only_ratio
     coverage, size = summary["coverage"], summary["sample_size"]
     unresolved, live_only = coverage["unresolved"], coverage["live_only"]
     unresolved_ratio = unresolved / size if size else None
@@ -79,13 +77,13 @@ def _coverage(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     ]
     has_passed = (
         unresolved_ratio is not None
-        and unresolved_ratio <= MAX_UNRESOLVED_RATIO
+        and unresolved_ratio <= most_unresolved
         and live_only_ratio is not None
-        and live_only_ratio <= MAX_LIVE_ONLY_RATIO
+        and live_only_ratio <= most_live_only
     )
     text = (
-        f"{unresolved} of {size} decisions have no live outcome ({MAX_UNRESOLVED_RATIO:.0%} at most),"
-        f" {live_only} live orders have no decision ({MAX_LIVE_ONLY_RATIO:.0%} at most)"
+        f"{unresolved} of {size} decisions have no live outcome ({most_unresolved:.0%} at most),"
+        f" {live_only} live orders have no decision ({most_live_only:.0%} at most)"
     )
     return Finding(
         has_passed=has_passed,

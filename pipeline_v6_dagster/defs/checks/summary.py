@@ -22,7 +22,6 @@ from pipeline_v6_dagster.domain.summary import Verdict
 from pipeline_v6_dagster.stages.evidence import read_summary, read_window
 from pipeline_v6_dagster.verdict.status import (
     AMBER_SIZING_P95_RATIO,
-    MAX_VETO_MISMATCH_PCT,
     RED_SIZING_P95_RATIO,
 )
 
@@ -102,14 +101,15 @@ def _excess(upsize: dict[str, Any]) -> str:
 def _veto_mismatch(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     summary = read_summary(pipeline.settings)
     mismatch_pct = summary["veto_mismatch_pct"]
+    most_pct = 100 * pipeline.settings.unacceptable_mismatch_ratio
     against = [diff for diff in read_window(pipeline.settings) if diff.veto_mismatch]
     text = (
         "no decision was compared"
         if mismatch_pct is None
-        else f"shadow and live disagree on {mismatch_pct:.1f} % of decisions, {MAX_VETO_MISMATCH_PCT:g} % at most"
+        else f"shadow and live disagree on {mismatch_pct:.1f} % of decisions, {most_pct:g} % at most"
     )
     return Finding(
-        has_passed=mismatch_pct is not None and mismatch_pct <= MAX_VETO_MISMATCH_PCT,
+        has_passed=mismatch_pct is not None and mismatch_pct <= most_pct,
         is_measured=mismatch_pct is not None,
         severity=_after_warmup(summary),
         text=text,
