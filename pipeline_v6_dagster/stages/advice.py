@@ -53,9 +53,9 @@ def what_to_do(
         steps.append("keep v6 off and stop the executor from opening: it orders more than it is asked to")
         steps.append(f"look at the newest upsize: intent {upsizes[0]['intent_id'] or upsizes[0]['decision_id']}")
     elif status in (Status.RED, Status.AMBER):
-        steps.append("keep v6 off: order sizes are far from v6's; look at sizing_diff_pct in the compare log")
+        steps.append("keep v6 off: order sizes are far from v6's; run pipeline-v6 report for the worst cases")
     if verdict is Verdict.FAIL and status is Status.GREEN:
-        steps.append("keep v6 off: sizes agree, decisions do not; look at root_cause in the compare log")
+        steps.append("keep v6 off: sizes agree, decisions do not; run pipeline-v6 report for the causes")
     elif verdict is Verdict.INCONCLUSIVE and status is Status.GREEN:
         steps.append("keep v6 off until what is missing was measured; the reasons above name it")
     elif verdict is Verdict.PASS and not stale:

@@ -25,6 +25,7 @@ LINEAGE = {
     "shadow_head": ("shadow", {"shadow_log"}),
     "compare_diffs": ("compare", {"shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"}),
     "compare_summary": ("compare", {"compare_diffs"}),
+    "parity_report": ("report", {"compare_diffs", "compare_summary"}),
 }
 
 
@@ -64,7 +65,7 @@ def test_every_asset_tells_an_operator_what_it_is(defs: dg.Definitions) -> None:
         node = graph.get(key)
         assert node.description, key
         assert node.owners == ["team:trading-ops"], key
-        assert node.kinds & {"json", "jsonl"}, key
+        assert node.kinds & {"json", "jsonl", "html"}, key
         assert node.tags.get("written_by") in {"executor", "ops", "pipeline_v6"}, key
 
 

@@ -1,0 +1,161 @@
+"""What the plots of the parity report show: numbers by time, symbol and cause, made from diffs.
+
+Drawing them is `reports.plots`. What was not measured is left out, never 0.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+
+from pipeline_v6_dagster.compare.summary import quantile
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
+
+MOST_BINS = 24
+LEAST_PER_BIN = 20
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """So many decisions in a row. Shares are percents; `low_pct` to `high_pct` is the mismatch's exact interval."""
+
+    ts: float
+    count: int
+    mismatch_pct: float
+    low_pct: float
+    high_pct: float
+    matched_pct: float
+    unresolved_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class SizedOrder:
+    """One order beside what v6 would have ordered: live over shadow gross."""
+
+    ts: float
+    ratio: float
+    is_upsize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Slippage:
+    """Slippage of one symbol's orders against the decision price, bps, positive = cost.
+
+    `expected_bps` is None where v6 would have placed none of them.
+    """
+
+    symbol: str
+    count: int
+    p5_bps: float
+    p50_bps: float
+    p95_bps: float
+    expected_bps: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One run's share of lines that were malformed, percent, by input."""
+
+    ts: float
+    malformed_pct: dict[str, float]
+
+
+def bins_of(samples: Sequence[Diff]) -> list[Bin]:
+    """Decisions (oldest first) in groups of equal size, each with its share of mismatches."""
+    if not samples:
+        return []
+    number = max(1, min(MOST_BINS, len(samples) // LEAST_PER_BIN))
+    edges = [len(samples) * index // number for index in range(number + 1)]
+    return [_bin(samples[start:end]) for start, end in pairwise(edges)]
+
+
+def _bin(samples: Sequence[Diff]) -> Bin:
+    # Imported here: it takes a second, and only a report needs it.
+    from scipy.stats import binomtest
+
+    count = len(samples)
+    mismatches = sum(diff.veto_mismatch is True for diff in samples)
+    # Clopper and Pearson: it holds its level also for few decisions and no mismatch.
+    interval = binomtest(mismatches, count).proportion_ci(CONFIDENCE, method="exact")
+    return Bin(
+        ts=samples[count // 2].ts,
+        count=count,
+        mismatch_pct=100 * mismatches / count,
+        low_pct=100 * float(interval.low),
+        high_pct=100 * float(interval.high),
+        matched_pct=100 * sum(diff.match_method is not None for diff in samples) / count,
+        unresolved_pct=100 * sum(diff.live_outcome is LiveOutcome.UNRESOLVED for diff in samples) / count,
+    )
+
+
+def sized_orders_of(samples: Iterable[Diff]) -> list[SizedOrder]:
+    """Every order whose size could be compared."""
+    return [
+        SizedOrder(diff.ts, 1 + diff.sizing_diff_pct, diff.is_upsize is True)
+        for diff in samples
+        if diff.sizing_diff_pct is not None
+    ]
+
+
+def slippages_of(samples: Iterable[Diff]) -> list[Slippage]:
+    """By symbol, the most orders first: live slippage beside what v6 expects of those that it would have placed."""
+    live: dict[str, list[float]] = {}
+    expected: dict[str, list[float]] = {}
+    for diff in samples:
+        live_bps = _live_slippage_bps(diff)
+        if live_bps is None:
+            continue
+        symbol = diff.symbol or ""
+        live.setdefault(symbol, []).append(live_bps)
+        wanted = diff.shadow.expected_slippage_bps if diff.shadow is not None else None
+        expected.setdefault(symbol, []).extend([] if wanted is None else [wanted])
+    found = [
+        Slippage(
+            symbol,
+            len(values),
+            quantile(values, 0.05) or 0.0,
+            quantile(values, 0.5) or 0.0,
+            quantile(values, 0.95) or 0.0,
+            fmean(expected[symbol]) if expected[symbol] else None,
+        )
+        for symbol, values in live.items()
+    ]
+    return sorted(found, key=lambda one: -one.count)
+
+
+def _live_slippage_bps(diff: Diff) -> float | None:
+    """Also of orders that v6 would have refused, of which it expects nothing."""
+    decision, live = diff.shadow, diff.live
+    if decision is None or live is None or live.avg_price is None or not decision.price or decision.side is None:
+        return None
+    sign = 1.0 if decision.side is Side.BUY else -1.0
+    return sign * (live.avg_price - decision.price) / decision.price * 1e4
+
+
+def causes_of(diffs: Iterable[Diff]) -> list[tuple[str, int]]:
+    """Mismatches, upsizes and orders without a decision by cause, the most frequent first."""
+    causes = Counter(
+        diff.root_cause.value if diff.root_cause is not None else "none"
+        for diff in diffs
+        if diff.veto_mismatch or diff.is_upsize or diff.mismatch_kind is MismatchKind.LIVE_ONLY
+    )
+    return causes.most_common()
+
+
+def quality_of(summaries: Iterable[dict[str, object]]) -> list[Quality]:
+    """What each run counted of its inputs, oldest first; a summary of another version that lacks it is left out."""
+    found = []
+    for summary in summaries:
+        ts, inputs = summary.get("generated_ts"), summary.get("input_quality")
+        if not isinstance(ts, int | float) or not isinstance(inputs, dict):
+            continue
+        shares = {
+            str(name): 100 * counts["malformed_ratio"]
+            for name, counts in inputs.items()
+            if isinstance(counts, dict) and isinstance(counts.get("malformed_ratio"), int | float)
+        }
+        found.append(Quality(float(ts), shares))
+    return sorted(found, key=lambda one: one.ts)

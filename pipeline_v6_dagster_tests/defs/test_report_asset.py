@@ -1,0 +1,26 @@
+"""The parity report as an asset."""
+
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline_v6_dagster.definitions import build_defs
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import simulated_home
+
+
+def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, executor = simulated_home(tmp_path, upsize_share=0.05)
+    for command in ("shadow", "heartbeat", "compare"):
+        assert pipeline_v6(tmp_path, command).exit_code == 0
+    job = build_defs(settings).resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("parity_report")])
+    (materialization,) = result.asset_materializations_for_node("parity_report")
+    metadata = {name: value.value for name, value in materialization.metadata.items()}
+    assert Path(str(metadata["path"])).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (metadata["status"], metadata["upsizes"]) == ("red", len(executor.upsized_intent_ids))
+    picture = re.fullmatch(r"!\[red\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", str(metadata["thumbnail"]))
+    assert picture is not None
+    assert b64decode(picture[1]).startswith(b"\x89PNG")

@@ -1,0 +1,80 @@
+"""What the plots show, in numbers."""
+
+from itertools import pairwise
+
+import pytest
+
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, MismatchKind, RootCause
+from pipeline_v6_dagster.reports.series import bins_of, causes_of, quality_of, sized_orders_of, slippages_of
+from pipeline_v6_dagster_tests.live_builders import T0, decision, diff, live
+
+
+def test_groups_cover_every_decision_once_in_order() -> None:
+    samples = [diff(number, veto_mismatch=number % 4 == 0) for number in range(101)]
+    bins = bins_of(samples)
+    assert sum(one.count for one in bins) == 101
+    assert all(before.ts < after.ts for before, after in pairwise(bins))
+    for one in bins:
+        assert one.low_pct <= one.mismatch_pct <= one.high_pct
+    assert sum(one.mismatch_pct * one.count for one in bins) == pytest.approx(100 * 26)
+
+
+def test_the_interval_is_the_exact_one() -> None:
+    # Clopper and Pearson, 95 %: none of 20 leaves up to 16.84 %, 5 of 20 gives 8.66 % to 49.10 % (their tables).
+    (none,) = bins_of([diff(veto_mismatch=False)] * 20)
+    assert (none.low_pct, none.high_pct) == (0.0, pytest.approx(16.84, abs=0.01))
+    (some,) = bins_of([diff(veto_mismatch=number < 5) for number in range(20)])
+    assert (some.low_pct, some.high_pct) == (pytest.approx(8.66, abs=0.01), pytest.approx(49.10, abs=0.01))
+
+
+def test_few_decisions_are_one_group_and_none_are_none() -> None:
+    assert len(bins_of([diff()])) == 1
+    assert bins_of([]) == []
+
+
+def test_coverage_is_what_has_a_counterpart_and_what_nobody_logged() -> None:
+    samples = [
+        diff(match_method=MatchMethod.INTENT_ID),
+        diff(match_method=None, live_outcome=LiveOutcome.UNRESOLVED),
+        diff(match_method=None, live_outcome=LiveOutcome.UNRESOLVED),
+        diff(match_method=None, live_outcome=LiveOutcome.ERROR),
+    ]
+    (one,) = bins_of(samples)
+    assert (one.matched_pct, one.unresolved_pct) == (25, 50)
+
+
+def test_an_order_without_a_measured_size_is_left_out() -> None:
+    orders = sized_orders_of([diff(sizing_diff_pct=None), diff(sizing_diff_pct=1.0, is_upsize=True)])
+    assert [(one.ratio, one.is_upsize) for one in orders] == [(2.0, True)]
+
+
+def test_slippage_costs_on_either_side_and_is_measured_also_where_v6_would_refuse() -> None:
+    bought = diff(shadow=decision(price=100.0, expected_slippage_bps=2.0), live=live(avg_price=100.1))
+    sold = diff(shadow=decision(price=100.0, side=Side.SELL, expected_slippage_bps=None), live=live(avg_price=99.7))
+    (one,) = slippages_of([bought, sold, diff(live=None)])
+    assert (one.symbol, one.count, one.expected_bps) == ("BTCUSDT", 2, 2.0)
+    assert one.p50_bps == pytest.approx(20.0)
+    (refused,) = slippages_of([sold])
+    assert refused.expected_bps is None
+
+
+def test_causes_are_counted_once_for_what_differs() -> None:
+    causes = causes_of(
+        [
+            diff(veto_mismatch=True, root_cause=RootCause.LIVE_VETO),
+            diff(veto_mismatch=True, is_upsize=True, root_cause=RootCause.LIVE_VETO),
+            diff(mismatch_kind=MismatchKind.LIVE_ONLY, veto_mismatch=None, root_cause=RootCause.NO_DECISION),
+            diff(veto_mismatch=False, is_upsize=False, root_cause=None),
+        ]
+    )
+    assert causes == [("live_veto", 2), ("no_decision", 1)]
+
+
+def test_a_summary_of_another_version_is_left_out() -> None:
+    good = {
+        "generated_ts": T0,
+        "input_quality": {"orders": {"malformed_ratio": 0.01}, "new": {"malformed_ratio": None}},
+    }
+    (one,) = quality_of([{"generated_ts": "soon"}, {}, good])
+    assert (one.ts, one.malformed_pct) == (T0, {"orders": 1.0})
