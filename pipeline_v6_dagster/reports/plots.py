@@ -58,8 +58,8 @@ _STYLE = {
 }
 
 
-def mismatch_plot(bins: Sequence[Bin], limit_pct: float) -> str:
-    """Share of decisions on which shadow and live disagree, with its interval, and the most that passes."""
+def mismatch_plot(bins: Sequence[Bin], acceptable_pct: float, unacceptable_pct: float) -> str:
+    """Share of decisions on which shadow and live disagree, with its interval, between what passes and what fails."""
 
     def draw(axes: Axes) -> None:
         axes.errorbar(
@@ -75,7 +75,8 @@ def mismatch_plot(bins: Sequence[Bin], limit_pct: float) -> str:
             elinewidth=2,
             label="veto mismatch, 95 % interval",
         )
-        axes.axhline(limit_pct, color=RED, linestyle="--", label=f"{limit_pct:g} % at most")
+        axes.axhline(unacceptable_pct, color=RED, linestyle="--", label=f"unacceptable: {unacceptable_pct:g} %")
+        axes.axhline(acceptable_pct, color=GREEN, linestyle=":", label=f"acceptable: {acceptable_pct:g} %")
         axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.set_ylim(bottom=0)
         _group_axis(axes, [bin.ts for bin in bins])

@@ -12,6 +12,7 @@ from statistics import fmean
 from pipeline_v6_dagster.compare.summary import quantile
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
+from pipeline_v6_dagster.verdict.interval import exact_interval
 
 MOST_BINS = 24
 LEAST_PER_BIN = 20
@@ -73,19 +74,16 @@ def bins_of(samples: Sequence[Diff]) -> list[Bin]:
 
 
 def _bin(samples: Sequence[Diff]) -> Bin:
-    # Imported here: it takes a second, and only a report needs it.
-    from scipy.stats import binomtest
-
     count = len(samples)
     mismatches = sum(diff.veto_mismatch is True for diff in samples)
-    # Clopper and Pearson: it holds its level also for few decisions and no mismatch.
-    interval = binomtest(mismatches, count).proportion_ci(CONFIDENCE, method="exact")
+    interval = exact_interval(mismatches, count, CONFIDENCE)
+    assert interval is not None  # noqa: S101 -- a group has decisions
     return Bin(
         ts=samples[count // 2].ts,
         count=count,
         mismatch_pct=100 * mismatches / count,
-        low_pct=100 * float(interval.low),
-        high_pct=100 * float(interval.high),
+        low_pct=100 * interval[0],
+        high_pct=100 * interval[1],
         matched_pct=100 * sum(diff.match_method is not None for diff in samples) / count,
         unresolved_pct=100 * sum(diff.live_outcome is LiveOutcome.UNRESOLVED for diff in samples) / count,
     )

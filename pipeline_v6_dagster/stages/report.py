@@ -27,7 +27,6 @@ from pipeline_v6_dagster.stages.compare_log import read_diffs_backward
 from pipeline_v6_dagster.stages.history import read_summaries_backward
 from pipeline_v6_dagster.stages.status import read_status
 from pipeline_v6_dagster.storage.files import replace_file
-from pipeline_v6_dagster.verdict.status import MAX_VETO_MISMATCH_PCT
 
 if TYPE_CHECKING:
     from pipeline_v6_dagster.reports.page import Plot
@@ -121,7 +120,9 @@ def _plots(
         "Veto mismatch over time",
         "Share of decisions on which v6 and live disagree whether to trade, in groups of equal size, with the exact"
         " 95 % interval (Clopper and Pearson).",
-        plots.mismatch_plot(bins, MAX_VETO_MISMATCH_PCT) if bins else None,
+        plots.mismatch_plot(bins, 100 * settings.acceptable_mismatch_ratio, 100 * settings.unacceptable_mismatch_ratio)
+        if bins
+        else None,
     )
     yield Plot(
         "Size of each order",
