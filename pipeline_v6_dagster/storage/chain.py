@@ -6,6 +6,7 @@ hashes. Whoever rewrites a line and all that follow it leaves a chain that is wh
 """
 
 import re
+from binascii import hexlify
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
@@ -39,9 +40,12 @@ def chain_block(lines: Iterable[bytes], newest: Link) -> tuple[bytes, Link]:
     for line in lines:
         number += 1
         before = own
-        own = sha256(b"%d:%b:%b" % (number, before, line)).hexdigest()[:_DIGITS].encode()
-        # Spliced in, not encoded anew: the line keeps every byte that it had.
-        block.append(b'%b,"chain":"%d:%b:%b"}\n' % (line[:-1], number, before, own))
+        link = b"%d:%b:" % (number, before)
+        digest = sha256(link)
+        digest.update(line)
+        own = hexlify(digest.digest()[: _DIGITS // 2])
+        # Spliced in, not encoded anew: the line keeps every byte that it had. What is long is copied once, at the end.
+        block += line[:-1], b',"chain":"', link, own, b'"}\n'
     return b"".join(block), Link(number, before.decode(), own.decode())
 
 

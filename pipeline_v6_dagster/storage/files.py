@@ -1,15 +1,22 @@
 """The few ways in which this project changes the disk, each safe against a kill at any instant."""
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedWriter, RawIOBase
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.storage import disk
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 FILE_MODE = 0o640
+# A temporary file that is older was left by a process that was killed; no replacement takes as long.
+_STALE_S = 3600.0
 
 
 def make_folder(path: Path) -> None:
@@ -19,7 +26,7 @@ def make_folder(path: Path) -> None:
         StorageError: it cannot be made.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path)
     except OSError as error:
         raise StorageError(f"{path}: cannot be made: {error.strerror}; check its owner and mode") from error
 
@@ -28,9 +35,16 @@ def sync_folder(path: Path) -> None:
     """Make renames and new names in a folder durable."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        disk.sync(folder)
     finally:
         os.close(folder)
+
+
+def write_whole(file: int, content: bytes) -> None:
+    """Write all of it."""
+    written = disk.write(file, content)
+    while written < len(content):  # A signal or a nearly full disk may end a write early.
+        written += disk.write(file, memoryview(content)[written:])
 
 
 @contextmanager
@@ -41,19 +55,24 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         StorageError: it cannot be written; the old content is untouched.
     """
     make_folder(path.parent)
+    prefix = f".{path.name}."
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as temporary:
-            written = Path(temporary.name)
+        file, temporary = disk.open_temporary(path.parent, prefix)
+        try:
             try:
-                os.fchmod(temporary.fileno(), FILE_MODE)
-                yield temporary
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                os.replace(written, path)
-            except BaseException:
-                written.unlink(missing_ok=True)
-                raise
+                disk.set_mode(file, FILE_MODE)
+                with BufferedWriter(_Descriptor(file)) as buffered:
+                    yield buffered
+                disk.sync(file)
+            finally:
+                os.close(file)
+            disk.rename(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                disk.remove(temporary)
+            raise
         sync_folder(path.parent)
+        _remove_stale(path.parent, prefix)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -66,3 +85,27 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     with replacing(path) as file:
         file.write(content)
+
+
+class _Descriptor(RawIOBase):
+    """A descriptor that is written to through `disk`, and closed by whoever opened it."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        return disk.write(self._file, memoryview(content))
+
+
+def _remove_stale(folder: Path, prefix: str) -> None:
+    """Delete what a killed process left of its replacement of the same file."""
+    oldest = time.time() - _STALE_S
+    for name in os.listdir(folder):
+        if name.startswith(prefix):
+            left = folder / name
+            with suppress(FileNotFoundError):
+                if left.stat().st_mtime < oldest:
+                    disk.remove(left)

@@ -3,6 +3,7 @@
 import gzip
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import Enum
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,9 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, link_of
-from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder
+from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder, write_whole
 from pipeline_v6_dagster.storage.generations import (
     archive_path,
     archives,
@@ -77,8 +79,8 @@ class JsonlLog:
                         raise DataError(f"{self.path}: holds lines of another program; move it elsewhere")
                     end -= len(line)
                 if end < size:
-                    file.truncate(end)
-                    os.fsync(file.fileno())
+                    disk.cut(file.fileno(), end)
+                    disk.sync(file.fileno())
                 return size - end
         except FileNotFoundError:
             return 0
@@ -102,15 +104,15 @@ class JsonlLog:
         self._newest = None  # Until the block is on the disk.
         block, newest = chain_block(lines, newest)
         try:
-            make_folder(self.path.parent)
-            self._rotate_if_full()
-            is_new = not self.path.exists()
-            log = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            is_new = self._is_absent_or_rotated()
+            if is_new:
+                make_folder(self.path.parent)
+            log = disk.open_to_append(self.path, FILE_MODE)
             try:
                 if is_new:
-                    os.fchmod(log, FILE_MODE)
-                _write_whole(log, block)
-                os.fsync(log)
+                    disk.set_mode(log, FILE_MODE)
+                write_whole(log, block)
+                disk.sync(log)
             finally:
                 os.close(log)
             if is_new:
@@ -148,11 +150,11 @@ class JsonlLog:
         self._newest = None
         try:
             for number, _ in archives(self.path):
-                archive_path(self.path, number).unlink(missing_ok=True)
-                waiting_archive_path(self.path, number).unlink(missing_ok=True)
+                _remove(archive_path(self.path, number))
+                _remove(waiting_archive_path(self.path, number))
             for _, where in reversed(rotations(self.path)):
-                where.unlink(missing_ok=True)
-            self.path.unlink(missing_ok=True)
+                _remove(where)
+            _remove(self.path)
         except OSError as error:
             raise StorageError(f"{self.path}: cannot be deleted: {error.strerror or error}") from error
 
@@ -167,21 +169,26 @@ class JsonlLog:
             fresh._compress_waiting()
             self.remove()
             for number, where in archives(fresh.path):
-                where.rename(archive_path(self.path, number))
+                disk.rename(where, archive_path(self.path, number))
             for number, where in reversed(rotations(fresh.path)):
-                where.rename(rotated_path(self.path, number))
+                disk.rename(where, rotated_path(self.path, number))
             if fresh.path.exists():
-                fresh.path.rename(self.path)
+                disk.rename(fresh.path, self.path)
             sync_folder(self.path.parent)
         except OSError as error:
             raise StorageError(f"{self.path}: cannot be replaced: {error.strerror or error}") from error
 
-    def _rotate_if_full(self) -> None:
+    def _is_absent_or_rotated(self) -> bool:
+        """Whether there is no current file, also because it was full and has just become a rotation."""
         try:
-            if self.path.stat().st_size < self._max_bytes:
-                return
+            if os.stat(self.path).st_size < self._max_bytes:
+                return False
         except FileNotFoundError:
-            return
+            return True
+        self._rotate()
+        return True
+
+    def _rotate(self) -> None:
         rotated = dict(rotations(self.path))
         # Only as many move on as stand in a row: a kill half-way leaves a gap, which the next rotation fills.
         free = next(number for number in count(1) if number not in rotated)
@@ -190,11 +197,11 @@ class JsonlLog:
             beyond = (where for number, where in reversed(rotated.items()) if number >= KEPT_ROTATIONS)
             archived = max((number for number, _ in archives(self.path)), default=0)
             for number, where in enumerate(beyond, archived + 1):
-                where.rename(waiting_archive_path(self.path, number))
+                disk.rename(where, waiting_archive_path(self.path, number))
             free = KEPT_ROTATIONS
         for number in range(free, 1, -1):
-            rotated_path(self.path, number - 1).rename(rotated_path(self.path, number))
-        self.path.rename(rotated_path(self.path, 1))
+            disk.rename(rotated_path(self.path, number - 1), rotated_path(self.path, number))
+        disk.rename(self.path, rotated_path(self.path, 1))
         if is_archiving:
             self._compress_waiting()
 
@@ -207,13 +214,12 @@ class JsonlLog:
                 gzip.GzipFile("", "wb", _COMPRESSION, compressed, mtime=0) as packed,
             ):
                 copyfileobj(plain, packed)
-            where.unlink()
+            disk.remove(where)
 
 
-def _write_whole(file: int, block: bytes) -> None:
-    written = os.write(file, block)
-    while written < len(block):  # A signal or a nearly full disk may end a write early.
-        written += os.write(file, block[written:])
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        disk.remove(path)
 
 
 def _whole_backward(file: IO[bytes]) -> Iterator[bytes]:
