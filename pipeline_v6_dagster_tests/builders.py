@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.config.files import PairsUniverseFile, RiskLimitsFile
 from pipeline_v6_dagster.config.limits import resolve
+from pipeline_v6_dagster.domain.account import AccountEvent
 from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot, Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
+from pipeline_v6_dagster.shadow.rolling import RollingState
 
 SYMBOL = "BTCUSDT"
 PRICE = 100.0
@@ -98,8 +100,29 @@ def intent(notional: float = 500.0, **changes: Any) -> OrderIntent:
 
 def state(**changes: Any) -> RiskState:
     """What goes with `intent()`."""
-    fields = {"as_of": AS_OF, "nav_age_s": 0.0, "portfolio_gross_usd": 0.0, "has_position": False}
+    fields = {
+        "as_of": AS_OF,
+        "nav_age_s": 0.0,
+        "portfolio_gross_usd": 0.0,
+        "has_position": False,
+        "is_in_trade": False,
+        "peak_nav_usd": NAV_USD,
+    }
     return RiskState(**(fields | changes))
+
+
+def utc_day(ts: float) -> tuple[float, float]:
+    """The day of a desk whose clocks show UTC."""
+    start = ts // 86_400 * 86_400
+    return start, start + 86_400
+
+
+def account(rules: Limits | None = None, *events: AccountEvent) -> RollingState:
+    """An account of which the live logs tell `events`."""
+    rolling = RollingState(rules or limits(), utc_day)
+    for event in events:
+        rolling.apply(event)
+    return rolling
 
 
 def limits(risk: dict[str, Any] | None = None, own: dict[str, Any] | None = None, **entry: Any) -> Limits:

@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option
 from pipeline_v6_dagster.domain.errors import ConfigError
-from pipeline_v6_dagster.stages.doctor import Findings, examine, shown_settings, understood_limits
+from pipeline_v6_dagster.stages.doctor import Findings, examine, shown_settings, understood_limits, unknown_defaults
 
 
 @click.command("doctor")
@@ -31,6 +31,7 @@ def _content(findings: Findings) -> dict[str, Any]:
         "settings": shown_settings(findings.settings) if findings.settings is not None else None,
         "files": msgspec.to_builtins(findings.files, enc_hook=str),
         "limits": _builtin(understood_limits(configuration)) if configuration is not None else None,
+        "where_no_log_tells": unknown_defaults(configuration) if configuration is not None else {},
         "unknown_keys": msgspec.to_builtins(configuration.unknown_keys) if configuration is not None else [],
         "versions": dict(findings.versions),
         "problems": findings.problems,
@@ -68,6 +69,8 @@ def _lines(findings: Findings) -> list[str]:
                 if name != "symbol" and value not in (None, [])
             )
             lines.append(f"  {symbol:<34} {known}")
+        lines.append("Where no log tells what a rule needs")
+        lines += [f"  {rule:<34} {holds}" for rule, holds in unknown_defaults(findings.configuration).items()]
     lines.append("Versions")
     lines.append("  " + ", ".join(f"{name} {number}" for name, number in findings.versions.items()))
     lines += [f"note: {note}" for note in findings.notes]

@@ -22,6 +22,7 @@ _COMMANDS = {
     "doctor": "What is configured, found and understood; what is wrong and how to mend it.",
     "report": "Write the parity report: one HTML page with the verdict, plots and the worst cases.",
     "simulate": "A live executor's logs, made up but faithful, at a given rate, seed and fault mix.",
+    "explain": "Why one attempt was decided as it was: every rule with its threshold and what it saw.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",
     "demo": "All of it in a sandbox: simulated executor, stages, Dagster UI.",
 }

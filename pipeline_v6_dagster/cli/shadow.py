@@ -38,6 +38,10 @@ def _lines(settings: Settings, run: ShadowRun) -> list[str]:
             f"{settings.order_attempts}: the line read last is in none of its files: {run.lost_bytes} bytes are gone;"
             " what was logged after them may be lost"
         )
+    lines += [
+        f"{name}: the row read last is in none of its files; what was logged since is known from its newer rows only"
+        for name in run.lost_inputs
+    ]
     if run.cut_bytes:
         lines.append(f"{settings.shadow_log}: {run.cut_bytes} bytes of an unfinished write were cut")
     return lines

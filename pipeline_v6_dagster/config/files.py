@@ -7,11 +7,12 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import TypeVar
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from pipeline_v6_dagster.config.problems import problems_of, shorten
-from pipeline_v6_dagster.config.units import Count, Finite, NotNegative, Positive, Ratio, Switch
+from pipeline_v6_dagster.config.units import Count, Counted, Finite, NotNegative, Positive, Ratio, Switch
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 
@@ -31,12 +32,29 @@ class SharedLimits(_Keys):
     min_notional_usdt: NotNegative | None = None
     max_order_notional: Positive | None = None
     max_notional_usd: Positive | None = None
+    cooldown_sec: NotNegative | None = None
+    max_trades_per_symbol_per_hour: Counted | None = None
+    price_collar_pct: Ratio | None = None
 
 
 class TierLimits(_Keys):
     """One entry of `tiers`."""
 
     per_symbol_nav_pct: Ratio | None = None
+
+
+class BurstLimit(_Keys):
+    """`burst_limit`: at most so many attempts in so many seconds."""
+
+    window_sec: Positive
+    max_orders: Counted
+
+
+class CircuitBreaker(_Keys):
+    """`circuit_breaker`: nothing new after so many order errors in so many seconds."""
+
+    window_sec: Positive
+    max_errors: Counted
 
 
 class GlobalLimits(SharedLimits):
@@ -58,6 +76,23 @@ class GlobalLimits(SharedLimits):
     maker_fee_bps: Finite | None = None
     taker_fee_bps: Finite | None = None
     expected_slippage_bps: Finite | None = None
+    allow_pyramiding: Switch | None = None
+    cooldown_minutes_after_stop: NotNegative | None = None
+    burst_limit: BurstLimit | None = None
+    circuit_breaker: CircuitBreaker | None = None
+    error_circuit: CircuitBreaker | None = None
+    daily_loss_limit_pct: Ratio | None = None
+    reset_timezone: str | None = None
+    max_nav_drawdown_pct: Ratio | None = None
+    nav_peak_since: AwareDatetime | None = None
+    duplicate_window_sec: NotNegative | None = None
+
+    @field_validator("reset_timezone")
+    @classmethod
+    def _is_timezone(cls, name: str | None) -> str | None:
+        if name is not None and name not in available_timezones():
+            raise ValueError("must be the name of a time zone, as Europe/Berlin or UTC")
+        return name
 
 
 class SymbolKeys(SharedLimits):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -112,16 +113,37 @@ def resolve(risk: RiskLimitsFile, universe: PairsUniverseFile) -> Limits:
             *(level.max_gross_nav_pct for level in levels),
             *(level.max_gross_exposure_pct for level in levels),
         ),
-        max_concurrent_positions=min(
-            (level.max_concurrent_positions for level in levels if level.max_concurrent_positions is not None),
-            default=None,
-        ),
+        max_concurrent_positions=_fewest(level.max_concurrent_positions for level in levels),
         tier_nav_ratios=_tier_nav_ratios(levels),
         maker_fee_bps=_first((level.maker_fee_bps for level in levels), defaults.maker_fee_bps),
         taker_fee_bps=_first((level.taker_fee_bps for level in levels), defaults.taker_fee_bps),
         expected_slippage_bps=_first((level.expected_slippage_bps for level in levels), defaults.expected_slippage_bps),
     )
+    limits = replace(limits, **_rolling_limits(levels))
     return replace(limits, config_hash=_hash(limits))
+
+
+def _rolling_limits(levels: tuple[GlobalLimits, ...]) -> dict[str, Any]:
+    """The limits on what happened before. A window belongs to its count: the first level that has one holds."""
+    burst = next((level.burst_limit for level in levels if level.burst_limit is not None), None)
+    breakers = (breaker for level in levels for breaker in (level.circuit_breaker, level.error_circuit))
+    breaker = next((breaker for breaker in breakers if breaker is not None), None)
+    after_loss_min = _largest(*(level.cooldown_minutes_after_stop for level in levels))
+    peak_since = max((level.nav_peak_since for level in levels if level.nav_peak_since is not None), default=None)
+    pyramiding = [level.allow_pyramiding for level in levels if level.allow_pyramiding is not None]
+    return {
+        "is_pyramiding_allowed": bool(pyramiding) and all(pyramiding),
+        "cooldown_after_loss_s": None if after_loss_min is None else after_loss_min * 60,
+        "burst_window_s": burst and burst.window_sec,
+        "burst_max_orders": burst and burst.max_orders,
+        "breaker_window_s": breaker and breaker.window_sec,
+        "breaker_max_errors": breaker and breaker.max_errors,
+        "day_loss_nav_ratio": _smallest(*(level.daily_loss_limit_pct for level in levels)),
+        "reset_timezone": next((level.reset_timezone for level in levels if level.reset_timezone), "UTC"),
+        "drawdown_nav_ratio": _smallest(*(level.max_nav_drawdown_pct for level in levels)),
+        "peak_since": peak_since and peak_since.timestamp(),
+        "duplicate_window_s": _largest(*(level.duplicate_window_sec for level in levels)),
+    }
 
 
 def _symbol_limits(
@@ -159,6 +181,9 @@ def _symbol_limits(
         ),
         max_open_qty=own_keys.max_open_qty,
         block_sides=frozenset(SIDES[side.upper()] for side in own_keys.block_sides or ()),
+        cooldown_s=_largest(*(level.cooldown_sec for level in shared)),
+        max_openings_per_hour=_fewest(level.max_trades_per_symbol_per_hour for level in shared),
+        price_collar_ratio=_smallest(*(level.price_collar_pct for level in shared)),
         lot_step=_largest(*(keys.step_size for keys in entries)),
         tick_size=_largest(*(keys.tick_size for keys in entries)),
     )
@@ -174,6 +199,10 @@ def _smallest(*values: float | None) -> float | None:
 
 def _largest(*values: float | None) -> float | None:
     return max((value for value in values if value is not None), default=None)
+
+
+def _fewest(values: Iterable[int | None]) -> int | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def _or(value: float | None, default: float) -> float:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
+from pipeline_v6_dagster.domain.account import RoutingRecord
+from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision, RiskState
 
 
 class Route(StrEnum):
@@ -59,7 +60,10 @@ class EffectivePrice:
 
 @dataclass(slots=True)
 class RouterDecision:
-    """`offset_bps` is how far inside the decision price a maker order would rest. Slippage: positive = cost."""
+    """`offset_bps` is how far inside the decision price a maker order would rest. Slippage: positive = cost.
+
+    `record` is what the router judged by; None where a desk's own router did not say.
+    """
 
     policy: RoutePolicy
     offset_bps: float
@@ -67,6 +71,7 @@ class RouterDecision:
     expected_px: float
     expected_slippage_bps: float
     effective_px: EffectivePrice
+    record: RoutingRecord | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class ShadowDecision:
     """One attempt decided. `size_decision` and `router_decision` are None where risk denied it."""
 
     intent: OrderIntent
+    state: RiskState
     risk_decision: RiskDecision
     sizing: Sizing
     size_decision: SizeDecision | None

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.attempt import Side
 
+# The most orders, attempts or errors that a limit may count: what is remembered to count them is bounded.
+MAX_COUNTED = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolLimits:
@@ -30,12 +33,16 @@ class SymbolLimits:
     block_sides: frozenset[Side] = frozenset()
     lot_step: float | None = None
     tick_size: float | None = None
+    cooldown_s: float | None = None
+    max_openings_per_hour: int | None = None
+    price_collar_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """All limits of one configuration; `config_hash` names it (16 hex digits over the resolved content).
 
+    `peak_since` (epoch s) is from when on the peak of the NAV counts, all that was seen where it is None.
     `fallback` holds the global limits for a symbol that the universe does not know.
     """
 
@@ -54,6 +61,17 @@ class Limits:
     maker_fee_bps: float = 2.0
     taker_fee_bps: float = 5.0
     expected_slippage_bps: float = 0.0
+    is_pyramiding_allowed: bool = False
+    cooldown_after_loss_s: float | None = None
+    burst_window_s: float | None = None
+    burst_max_orders: int | None = None
+    breaker_window_s: float | None = None
+    breaker_max_errors: int | None = None
+    day_loss_nav_ratio: float | None = None
+    reset_timezone: str = "UTC"
+    drawdown_nav_ratio: float | None = None
+    peak_since: float | None = None
+    duplicate_window_s: float | None = None
     config_hash: str = ""
 
     def of(self, symbol: str) -> SymbolLimits:

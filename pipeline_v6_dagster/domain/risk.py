@@ -30,6 +30,15 @@ class DenyReason(StrEnum):
     PORTFOLIO_CAP = "portfolio_cap"
     TIER_CAP = "tier_cap"
     MAX_CONCURRENT = "max_concurrent"
+    ALREADY_IN_TRADE = "already_in_trade"
+    COOLDOWN = "cooldown"
+    TRADE_RATE_LIMIT = "trade_rate_limit"
+    BURST_LIMIT = "burst_limit"
+    CIRCUIT_BREAKER = "circuit_breaker"
+    DAY_LOSS_LIMIT = "day_loss_limit"
+    NAV_DRAWDOWN_LIMIT = "nav_drawdown_limit"
+    PRICE_COLLAR = "price_collar"
+    DUPLICATE_INTENT = "duplicate_intent"
     ENGINE_ERROR = "engine_error"
 
 
@@ -38,7 +47,8 @@ class OrderIntent:
     """What is to be decided. Quantities in the base asset, money in USD.
 
     `side` is None where the attempt's text is no side; numbers are None where the attempt has none.
-    `current_gross_notional` is the symbol's own gross exposure, `tier_gross_notional` that of its tier.
+    `current_gross_notional` is the symbol's own gross exposure, `tier_gross_notional` that of its tier,
+    `symbol_open_qty` what is held in the intent's direction.
     """
 
     symbol: str
@@ -64,13 +74,27 @@ class RiskState:
     """Account state as of the attempt, beyond what the intent carries.
 
     `nav_age_s` is 0 where the snapshot is as fresh as the attempt, None where there is no snapshot.
-    `has_position` is None where no log tells whether the symbol is held.
+    `has_position` is None where no log tells whether the symbol is held, `is_in_trade` where none tells whether it
+    is held in the intent's direction. Seconds since are None where it never happened. Counts are of what came
+    before this attempt, within the configured window; `day_pnl_usd` is realised since the desk's midnight, before
+    fees; `reference_price` that of the newest fill or mark.
     """
 
     as_of: float
     nav_age_s: float | None
     portfolio_gross_usd: float | None
     has_position: bool | None
+    is_in_trade: bool | None = None
+    since_fill_s: float | None = None
+    since_loss_s: float | None = None
+    openings_last_hour: int = 0
+    attempts_in_window: int = 0
+    errors_in_window: int = 0
+    day_pnl_usd: float = 0.0
+    peak_nav_usd: float | None = None
+    reference_price: float | None = None
+    is_intent_seen: bool = False
+    since_same_order_s: float | None = None
 
 
 @dataclass(slots=True)

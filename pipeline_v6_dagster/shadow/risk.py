@@ -1,11 +1,18 @@
 """RiskEngineV6: every rule on one intent, all reasons kept, the largest quantity that would have passed."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from math import inf
 from typing import Protocol
 
-from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import DenyReason, Diagnostic, OrderIntent, RiskDecision, RiskState
-from pipeline_v6_dagster.shadow.rules import EPSILON, RULES, Gate, is_positive
+from pipeline_v6_dagster.shadow.lots import round_down
+from pipeline_v6_dagster.shadow.readings import EPSILON, CapRoom, GateCheck, Reading, is_positive
+from pipeline_v6_dagster.shadow.rules import RULES, Cap, Gate
+
+_Bound = tuple[DenyReason, GateCheck | None, CapRoom | None]
 
 
 class RiskEngine(Protocol):
@@ -20,19 +27,7 @@ class RiskEngineV6:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # Sorted out once, not for every order: which rules bind, and what kind each is.
-        self._rules = {
-            is_reduce_only: [
-                (
-                    rule.reason,
-                    rule.check if isinstance(rule, Gate) else None,
-                    None if isinstance(rule, Gate) else rule.room,
-                )
-                for rule in RULES
-                if rule.applies_to_reduce_only or not is_reduce_only
-            ]
-            for is_reduce_only in (False, True)
-        }
+        self._rules: dict[tuple[str, bool], list[_Bound]] = {}
 
     def check_order(self, intent: OrderIntent, state: RiskState) -> RiskDecision:
         """Check `intent` against every rule that applies to it.
@@ -48,11 +43,14 @@ class RiskEngineV6:
         room_usd = notional
         is_sizable = True
         hit_caps: list[DenyReason] = []
-        for reason, check, room_of in self._rules[intent.reduce_only]:
+        for reason, check, room_of in self._rules.get((symbol.symbol, intent.reduce_only)) or self._bind(
+            symbol, intent.reduce_only
+        ):
             if check is not None:
-                breach = check(intent, state, limits, symbol)
-                if breach is None:
+                reading = check(intent, state, limits, symbol)
+                if reading is None or not reading[0]:
                     continue
+                breach = Diagnostic(*reading[1:])
                 if reason is DenyReason.NAV_STALE and not limits.is_fail_closed_on_nav_stale:
                     warnings[reason] = breach
                     continue
@@ -73,7 +71,7 @@ class RiskEngineV6:
                     hit_caps.append(reason)
                     room_usd = min(room_usd or 0.0, limit - taken)
         allowed = not diagnostics
-        largest = _clamped_qty(intent, room_usd, symbol.min_notional_usd, allowed) if is_sizable else 0.0
+        largest = _clamped_qty(intent, room_usd, symbol, allowed) if is_sizable else 0.0
         return RiskDecision(
             allowed=allowed,
             clamped_qty=largest,
@@ -83,15 +81,88 @@ class RiskEngineV6:
             diagnostics={**diagnostics, **warnings} if warnings else diagnostics,
         )
 
+    def _bind(self, symbol: SymbolLimits, is_reduce_only: bool) -> list[_Bound]:
+        """The rules that bind such an intent, sorted out once for a symbol and not for every order."""
+        bound: list[_Bound] = [
+            (rule.reason, rule.check, None) if isinstance(rule, Gate) else (rule.reason, None, rule.room)
+            for rule in RULES
+            if (rule.applies_to_reduce_only or not is_reduce_only) and rule.is_set(self._limits, symbol)
+        ]
+        self._rules[symbol.symbol, is_reduce_only] = bound
+        return bound
 
-def _clamped_qty(intent: OrderIntent, room_usd: float | None, minimum_usd: float | None, is_allowed: bool) -> float:
+
+class Outcome(StrEnum):
+    """What came of one rule."""
+
+    PASSES = "passes"
+    DENIES = "denies"
+    WARNS = "warns"
+    EXEMPT = "exempt"
+    NOT_CONFIGURED = "not configured"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReading:
+    """One rule on one intent: what it allows, what it found. Null where the number is not known or not asked for."""
+
+    reason: DenyReason
+    limit_keys: tuple[str, ...]
+    denies_when: str
+    outcome: Outcome
+    threshold: float | str | None = None
+    observed: float | str | None = None
+    unit: str = "-"
+
+
+def read_rules(intent: OrderIntent, state: RiskState, limits: Limits) -> Iterator[RuleReading]:
+    """What every rule of the built-in engine says of an intent, also those that pass."""
+    symbol = limits.of(intent.symbol)
+    for rule in RULES:
+        if intent.reduce_only and not rule.applies_to_reduce_only:
+            yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.EXEMPT)
+            continue
+        reading = (
+            _read_gate(rule, intent, state, limits, symbol)
+            if isinstance(rule, Gate)
+            else _read_cap(rule, intent, state, limits, symbol)
+        )
+        if reading is None or not rule.is_set(limits, symbol):
+            yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.NOT_CONFIGURED)
+            continue
+        is_denied, threshold, observed, unit = reading
+        outcome = Outcome.DENIES if is_denied else Outcome.PASSES
+        if is_denied and rule.reason is DenyReason.NAV_STALE and not limits.is_fail_closed_on_nav_stale:
+            outcome = Outcome.WARNS
+        yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, outcome, threshold, observed, unit)
+
+
+def _read_gate(
+    rule: Gate, intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
+) -> Reading | None:
+    return rule.check(intent, state, limits, symbol)
+
+
+def _read_cap(rule: Cap, intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
+    room, notional = rule.room(intent, state, limits, symbol), intent.quote_notional
+    if room is None or notional is None:
+        return None
+    limit, taken = room
+    if limit is None or taken is None or not 0 <= taken < inf:
+        return True, limit, None if taken is None else taken + notional, "usd"
+    return not taken + notional <= limit * (1 + EPSILON), limit, taken + notional, "usd"
+
+
+def _clamped_qty(intent: OrderIntent, room_usd: float | None, symbol: SymbolLimits, is_allowed: bool) -> float:
     """The share of the quantity for which there is room; the notional shrinks with it."""
     qty, notional = intent.qty, intent.quote_notional
     if qty is None or notional is None or room_usd is None:
         return 0.0
     if is_allowed:
         return qty
-    share = room_usd / notional
-    if not is_positive(share) or (minimum_usd is not None and notional * share < minimum_usd):
+    largest = qty * (room_usd / notional)
+    if not is_positive(largest):
         return 0.0
-    return qty * share
+    left_usd = notional * (round_down(largest, symbol.lot_step) / qty)
+    minimum = symbol.min_notional_usd
+    return largest if left_usd > 0 and (minimum is None or left_usd >= minimum) else 0.0

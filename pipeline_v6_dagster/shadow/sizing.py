@@ -1,13 +1,13 @@
 """How much v6 would have ordered: what was asked for, rounded down to the lot step. Never more."""
 
-from math import floor, inf
 from typing import Protocol
 
 from pipeline_v6_dagster.domain.decision import SizeDecision
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
+from pipeline_v6_dagster.shadow.lots import round_down
 
-# Room for binary rounding: a whole number of steps stays that number, a notional buys the quantity it came from.
+# Room for binary rounding: a notional buys the quantity it came from.
 _EPSILON = 1e-9
 
 
@@ -16,17 +16,6 @@ class Sizer(Protocol):
 
     def size_order(self, intent: OrderIntent, risk: RiskDecision) -> SizeDecision:
         """The quantity (base asset) and gross notional (USD) to order."""
-
-
-def round_down(qty: float, step: float | None) -> float:
-    """The largest whole number of steps that is not above `qty`; `qty` itself where no step is known."""
-    if not step:
-        return qty
-    steps = qty / step + _EPSILON
-    if steps == inf:
-        return qty  # So many steps that one is below what binary numbers of that size can tell.
-    # Steps are decimal numbers: 3 * 0.1 must read 0.3.
-    return min(qty, round(floor(steps) * step, 12))
 
 
 class LotStepSizer:

@@ -74,6 +74,7 @@ def risk_limits() -> dict[str, object]:
             "maker_fee_bps": MAKER_FEE_BPS,
             "taker_fee_bps": TAKER_FEE_BPS,
             "expected_slippage_bps": EXPECTED_SLIPPAGE_BPS,
+            "allow_pyramiding": True,
             "tiers": {"CORE": {"per_symbol_nav_pct": 30.0}, "SATELLITE": {"per_symbol_nav_pct": 20.0}},
         },
         "nav_freshness_seconds": 150.0,

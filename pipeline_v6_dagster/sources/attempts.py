@@ -11,7 +11,7 @@ from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 EVENT_TYPE = "order_attempt"
 
 
-class _NavRow(msgspec.Struct):
+class _NavRow(msgspec.Struct, gc=False):
     nav_usd: float | None = None
     nav: float | None = None
     gross_usd: float | None = None
@@ -22,7 +22,7 @@ class _NavRow(msgspec.Struct):
     nav_age_s: float | None = None
 
 
-class _AttemptRow(msgspec.Struct):
+class _AttemptRow(msgspec.Struct, gc=False):
     event_type: str | None = None
     symbol: str | None = None
     side: str | None = None

@@ -1,7 +1,9 @@
 """`pipeline_v6_shadow.jsonl`: a decision to a row, and a row (ours or another producer's) to what compare needs.
 
 Each row is a point to resume from: `source` and `decision_id` say which line of the attempts log it decides,
-`source.skipped` counts the unusable lines between the attempt before and this one.
+`source.skipped` counts the unusable lines between the attempt before and this one. Now and then a row carries a
+`checkpoint`: the rolling state as of it, where the live logs were read to, and the limits, by which the rows up to
+the next one can be explained and gone on from.
 """
 
 from collections.abc import Mapping
@@ -10,10 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline_v6_dagster.domain.attempt import SIDES
+from pipeline_v6_dagster.domain.account import AccountState
+from pipeline_v6_dagster.domain.attempt import SIDES, Side
 from pipeline_v6_dagster.domain.comparison import ShadowSide
-from pipeline_v6_dagster.domain.decision import ShadowDecision
+from pipeline_v6_dagster.domain.decision import RouterDecision, ShadowDecision, SizeDecision
+from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision, RiskState
 from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 
 
@@ -28,11 +33,38 @@ class Source:
     skipped: Mapping[str, int]
 
 
+@dataclass(slots=True)
+class ReadTo:
+    """The last line of a live log that the state knows: its file's head, its offsets there, its digest."""
+
+    head: str
+    start: int
+    end: int
+    digest: str
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """`account` is as of the row's attempt, before the attempt itself is remembered."""
+
+    limits: Limits
+    account: AccountState
+    read: Mapping[str, ReadTo]
+
+
 _encoder = msgspec.json.Encoder()
+# Sets have no order of their own: the same limits must give the same bytes.
+_sorted_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def encode_decision(
-    decision: ShadowDecision, decision_id: str, source: Source, config_hash: str, engine_version: str, logged_ts: float
+    decision: ShadowDecision,
+    decision_id: str,
+    source: Source,
+    config_hash: str,
+    engine_version: str,
+    logged_ts: float,
+    checkpoint: bytes | None = None,
 ) -> bytes:
     """The row of one decision. `size_decision` and `router_decision` stand in it only where risk allowed."""
     intent = decision.intent
@@ -40,6 +72,7 @@ def encode_decision(
         "decision_id": decision_id,
         "symbol": intent.symbol,
         "intent": intent,
+        "state": decision.state,
         "risk_decision": decision.risk_decision,
         "sizing": decision.sizing,
     }
@@ -54,7 +87,82 @@ def encode_decision(
     row["config_hash"] = config_hash
     row["engine_version"] = engine_version
     row["source"] = source
+    if checkpoint is not None:
+        row["checkpoint"] = msgspec.Raw(checkpoint)
     return _encoder.encode(row)
+
+
+def encode_limits(limits: Limits) -> bytes:
+    """What `encode_checkpoint` takes; the same for all checkpoints of a run."""
+    return _sorted_encoder.encode(limits)
+
+
+def encode_checkpoint(limits: bytes, account: AccountState, read: Mapping[str, ReadTo]) -> bytes:
+    """What `encode_decision` takes: a `Checkpoint`."""
+    return _encoder.encode({"limits": msgspec.Raw(limits), "account": account, "read": read})
+
+
+class _AskedIntent(msgspec.Struct):
+    symbol: str
+    side: Side | None = None
+    qty: float | None = None
+    intent_id: str | None = None
+    nav_usd: float | None = None
+
+
+class DecidedAttempt(msgspec.Struct):
+    """A row of ours as the rolling state needs it again."""
+
+    decision_id: str
+    intent: _AskedIntent
+    timestamp: float
+    config_hash: str
+    engine_version: str
+    source: Source
+    checkpoint: msgspec.Raw = msgspec.Raw()  # of nothing where the row carries none
+
+
+_decided_decoder = msgspec.json.Decoder(DecidedAttempt)
+_checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
+
+
+def parse_decided(line: bytes) -> DecidedAttempt | None:
+    """The attempt of a row of ours; None where the row is not ours or not whole."""
+    row = decode_row(_decided_decoder, line)
+    return None if isinstance(row, Rejection) else row
+
+
+def parse_checkpoint(raw: bytes | memoryview) -> Checkpoint | None:
+    """The checkpoint of a row; None where it is of a form that this version does not know."""
+    try:
+        return _checkpoint_decoder.decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+class RecordedDecision(msgspec.Struct):
+    """A row of ours in full, to be explained."""
+
+    decision_id: str
+    intent: OrderIntent
+    risk_decision: RiskDecision
+    timestamp: float
+    config_hash: str
+    engine_version: str
+    source: Source
+    logged_ts: float
+    state: RiskState | None = None
+    size_decision: SizeDecision | None = None
+    router_decision: RouterDecision | None = None
+
+
+_recorded_decoder = msgspec.json.Decoder(RecordedDecision)
+
+
+def parse_recorded(line: bytes) -> RecordedDecision | None:
+    """All of a row of ours; None where it is another producer's."""
+    row = decode_row(_recorded_decoder, line)
+    return None if isinstance(row, Rejection) else row
 
 
 class _Intent(msgspec.Struct, gc=False):

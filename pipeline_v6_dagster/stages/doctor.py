@@ -10,6 +10,7 @@ from pipeline_v6_dagster.config.ambiguity import ambiguous_ratios
 from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
+from pipeline_v6_dagster.shadow.rules import RULES
 from pipeline_v6_dagster.stages.clocks import clock_warnings
 from pipeline_v6_dagster.stages.installed import version_problems, versions
 from pipeline_v6_dagster.stages.misfits import alert_url_problems, interval_misfits, unread_variables
@@ -84,6 +85,17 @@ def understood_limits(configuration: Configuration) -> dict[str, Any]:
     limits = asdict(configuration.limits)
     del limits["fallback"]
     return limits
+
+
+def unknown_defaults(configuration: Configuration) -> dict[str, str]:
+    """What holds, per rule that is configured for any symbol, where no log tells what the rule needs."""
+    limits = configuration.limits
+    symbols = (*limits.symbols.values(), limits.fallback)
+    return {
+        f"{rule.reason} ({', '.join(rule.limit_keys)})" if rule.limit_keys else str(rule.reason): rule.when_unknown
+        for rule in RULES
+        if rule.when_unknown != "-" and any(rule.is_set(limits, symbol) for symbol in symbols)
+    }
 
 
 def _unknown(key: UnknownKey) -> str:

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.account import RoutingRecord
 from pipeline_v6_dagster.domain.decision import RouterDecision, SizeDecision
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 from pipeline_v6_dagster.domain.limits import Limits
@@ -98,8 +99,8 @@ class _GuardedRouter:
     def __init__(self, router: Any) -> None:
         self._router = router
 
-    def route_order(self, intent: OrderIntent, size: SizeDecision) -> RouterDecision:
-        return _guarded("router", lambda: self._router.route_order(intent, size), _router_decision)
+    def route_order(self, intent: OrderIntent, size: SizeDecision, record: RoutingRecord) -> RouterDecision:
+        return _guarded("router", lambda: self._router.route_order(intent, size, record), _router_decision)
 
 
 def _with_risk(engines: Engines, engine: Any) -> Engines:

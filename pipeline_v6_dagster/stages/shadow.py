@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.attempt import Attempt
@@ -11,8 +12,9 @@ from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.shadow_log import Source, encode_decision, source_of
+from pipeline_v6_dagster.stages.account_history import AccountHistory
 from pipeline_v6_dagster.stages.engines import load_engines
-from pipeline_v6_dagster.storage.follow import Follower, Position
+from pipeline_v6_dagster.storage.follow import Follower, Line, Position
 from pipeline_v6_dagster.storage.generations import line_digest
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 from pipeline_v6_dagster.storage.lock import locked
@@ -23,7 +25,10 @@ BLOCK_ROWS = 2000
 
 @dataclass(slots=True)
 class ShadowRun:
-    """What one run did. `rejected` counts unusable lines by kind; `cut_bytes` is a torn end that was removed."""
+    """What one run did. `rejected` counts unusable lines by kind; `cut_bytes` is a torn end that was removed.
+
+    `lost_inputs` are the live logs in which the place to go on from was not found.
+    """
 
     decided: int = 0
     allowed: int = 0
@@ -34,6 +39,7 @@ class ShadowRun:
     is_position_lost: bool = False
     lost_bytes: int = 0
     cut_bytes: int = 0
+    lost_inputs: tuple[str, ...] = ()
 
 
 def open_shadow_log(settings: Settings) -> JsonlLog:
@@ -84,7 +90,7 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
         with follow_attempts(settings, log) as follower:
             run.is_log_missing = follower.is_missing
             block: list[bytes] = []
-            for row in _decide(follower, limits, engines, run, clock):
+            for row in _decide(settings, log, follower, limits, engines, run, clock):
                 block.append(row)
                 if len(block) == BLOCK_ROWS:
                     log.append(block)
@@ -97,12 +103,36 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
 
 
 def _decide(
-    follower: Follower, limits: Limits, engines: Engines, run: ShadowRun, clock: Callable[[], float]
+    settings: Settings,
+    log: JsonlLog,
+    follower: Follower,
+    limits: Limits,
+    engines: Engines,
+    run: ShadowRun,
+    clock: Callable[[], float],
+) -> Iterator[bytes]:
+    lines = follower.lines()
+    first = next(lines, None)
+    if first is None:
+        return  # The live logs are read only for an attempt.
+    with AccountHistory(settings, limits, engines.version, log) as history:
+        yield from _decide_each(follower, chain((first,), lines), history, limits, engines, run, clock())
+        run.lost_inputs = history.lost
+
+
+def _decide_each(
+    follower: Follower,
+    lines: Iterator[Line],
+    history: AccountHistory,
+    limits: Limits,
+    engines: Engines,
+    run: ShadowRun,
+    logged_ts: float,
 ) -> Iterator[bytes]:
     log_name = follower.path.name
-    logged_ts = clock()
+    account = history.account
     skipped: Counter[str] = Counter()
-    for line in follower.lines():
+    for line in lines:
         attempt = parse_attempt(line.raw)
         if not isinstance(attempt, Attempt):
             skipped[attempt.kind] += 1
@@ -112,7 +142,8 @@ def _decide(
             skipped += follower.rejected
             run.rejected += follower.rejected
             follower.rejected.clear()
-        decision = run_pipeline_v6_shadow(attempt, limits, engines)
+        checkpoint = history.go_to(attempt.as_of)
+        decision = run_pipeline_v6_shadow(attempt, account, limits, engines)
         risk = decision.risk_decision
         run.decided += 1
         if risk.allowed:
@@ -127,6 +158,7 @@ def _decide(
             config_hash=limits.config_hash,
             engine_version=engines.version,
             logged_ts=logged_ts,
+            checkpoint=checkpoint,
         )
         if skipped:
             skipped = Counter()

@@ -21,7 +21,10 @@ LINEAGE = {
     "position_state": ("sources", set()),
     "risk_limits": ("sources", set()),
     "pairs_universe": ("sources", set()),
-    "shadow_log": ("shadow", {"order_attempts", "risk_limits", "pairs_universe"}),
+    "shadow_log": (
+        "shadow",
+        {"order_attempts", "orders_executed", "order_metrics", "position_state", "risk_limits", "pairs_universe"},
+    ),
     "shadow_head": ("shadow", {"shadow_log"}),
     "compare_diffs": ("compare", {"shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"}),
     "compare_summary": ("compare", {"compare_diffs"}),

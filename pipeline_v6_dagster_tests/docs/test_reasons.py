@@ -17,11 +17,13 @@ _END = "<!-- end -->"
 def reasons_table() -> str:
     """One row per rule, in the order in which a decision lists its reasons."""
     rows = [
-        "| reason | kind | denies when | configuration keys | unit | reduce-only |\n",
-        "| --- | --- | --- | --- | --- | --- |\n",
+        "| reason | kind | denies when | configuration keys | unit | reduce-only | where no log tells |\n",
+        "| --- | --- | --- | --- | --- | --- | --- |\n",
     ]
     rows += [f"| {' | '.join(_cells(rule))} |\n" for rule in RULES]
-    rows.append(f"| `{DenyReason.ENGINE_ERROR}` | gate | an engine of the desk's own failed | - | text | applies |\n")
+    rows.append(
+        f"| `{DenyReason.ENGINE_ERROR}` | gate | an engine of the desk's own failed | - | text | applies | - |\n"
+    )
     return "".join(rows)
 
 
@@ -33,6 +35,7 @@ def _cells(rule: Gate | Cap) -> tuple[str, ...]:
         ", ".join(f"`{key}`" for key in rule.limit_keys) or "-",
         rule.unit,
         "applies" if rule.applies_to_reduce_only else "exempt",
+        rule.when_unknown,
     )
 
 

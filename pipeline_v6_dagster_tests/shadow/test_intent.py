@@ -8,13 +8,24 @@ from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
 from pipeline_v6_dagster.shadow.intent import build_intent
-from pipeline_v6_dagster_tests.builders import AS_OF, NAV_USD, SYMBOL, attempt, intent, limits, nav, state, unhurried
+from pipeline_v6_dagster_tests.builders import (
+    AS_OF,
+    NAV_USD,
+    SYMBOL,
+    account,
+    attempt,
+    intent,
+    limits,
+    nav,
+    state,
+    unhurried,
+)
 
 NO_LIMITS = limits()
 
 
 def built(rules: Limits = NO_LIMITS, **changes: Any) -> tuple[OrderIntent, RiskState]:
-    return build_intent(attempt(**changes), rules)
+    return build_intent(attempt(**changes), account(rules), rules)
 
 
 def test_an_attempt_of_a_flat_account_becomes_its_intent_and_state() -> None:
@@ -104,19 +115,19 @@ def test_exposure_is_what_the_snapshot_tells_and_never_less_than_it_can_be(
     snapshot: tuple[float | None, dict[str, float] | None], expected: tuple[Any, ...]
 ) -> None:
     gross_usd, symbol_gross_usd = snapshot
-    found, account = built(nav=nav(gross_usd=gross_usd, symbol_gross_usd=symbol_gross_usd))
+    found, known = built(nav=nav(gross_usd=gross_usd, symbol_gross_usd=symbol_gross_usd))
     assert (
         found.current_gross_notional,
-        account.portfolio_gross_usd,
+        known.portfolio_gross_usd,
         found.open_positions_count,
-        account.has_position,
+        known.has_position,
         found.symbol_open_qty,
     ) == expected
 
 
 def test_without_a_snapshot_the_account_is_unknown() -> None:
-    found, account = built(nav=None)
-    assert account == RiskState(as_of=AS_OF, nav_age_s=None, portfolio_gross_usd=None, has_position=None)
+    found, known = built(nav=None)
+    assert known == RiskState(as_of=AS_OF, nav_age_s=None, portfolio_gross_usd=None, has_position=None)
     assert (found.nav_usd, found.current_gross_notional, found.tier_gross_notional) == (None, None, None)
     assert (found.open_positions_count, found.symbol_open_qty) == (None, None)
 
@@ -144,7 +155,7 @@ def test_the_gross_of_a_tier_is_that_of_all_its_symbols() -> None:
 def test_a_symbols_gross_is_never_above_the_portfolios(
     gross_usd: float | None, symbol_gross_usd: dict[str, float] | None
 ) -> None:
-    found, account = built(nav=nav(gross_usd=gross_usd, symbol_gross_usd=symbol_gross_usd))
+    found, known = built(nav=nav(gross_usd=gross_usd, symbol_gross_usd=symbol_gross_usd))
     if found.current_gross_notional is not None:
-        assert account.portfolio_gross_usd is not None
-        assert 0 <= found.current_gross_notional <= account.portfolio_gross_usd * (1 + 1e-12)
+        assert known.portfolio_gross_usd is not None
+        assert 0 <= found.current_gross_notional <= known.portfolio_gross_usd * (1 + 1e-12)

@@ -13,10 +13,20 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.decision import ShadowDecision
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import DenyReason
-from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
+from pipeline_v6_dagster.shadow.pipeline import ENGINE_VERSION, Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.shadow_log import Source, encode_decision
-from pipeline_v6_dagster_tests.builders import AS_OF, SYMBOL, attempt, attempt_row, limits, line, nav, unhurried
+from pipeline_v6_dagster_tests.builders import (
+    AS_OF,
+    SYMBOL,
+    account,
+    attempt,
+    attempt_row,
+    limits,
+    line,
+    nav,
+    unhurried,
+)
 
 RISK = {
     "max_leverage": 3,
@@ -33,11 +43,11 @@ BARE = limits()
 
 
 def run(record: Attempt, rules: Limits = RULES) -> ShadowDecision:
-    return run_pipeline_v6_shadow(record, rules, Engines.built_in(rules))
+    return run_pipeline_v6_shadow(record, account(rules), rules, Engines.built_in(rules))
 
 
 def encoded(decision: ShadowDecision, rules: Limits = RULES) -> bytes:
-    return encode_decision(decision, "id", Source("log", "head", 0, 1, {}), rules.config_hash, "v6.0", AS_OF)
+    return encode_decision(decision, "id", Source("log", "head", 0, 1, {}), rules.config_hash, ENGINE_VERSION, AS_OF)
 
 
 numbers = st.none() | st.floats() | st.sampled_from([0.0, 1.0, 5.0, 100.0, -100.0, 1e-308, 1e308])
@@ -68,7 +78,7 @@ def wild_attempts(draw: st.DrawFn) -> Attempt:
         is_reduce_only=draw(st.booleans()),
         intent_id=draw(names),
         attempt_id=draw(names),
-        as_of=draw(st.floats()),
+        as_of=draw(st.floats(1e9, 1e10)),
         nav=draw(st.none() | st.just(snapshot)),
     )
 
@@ -123,9 +133,9 @@ def test_any_attempt_is_decided_and_written(record: Attempt, rules: Limits) -> N
 def test_numbers_of_any_size_are_decided_and_written(
     qty: float, price: float, notional: float, nav_usd: float, is_reduce_only: bool
 ) -> None:
-    account = nav(nav_usd=nav_usd)
+    snapshot = nav(nav_usd=nav_usd)
     record = attempt(
-        qty=qty, price=price, quote_notional_usd=notional, nav=account, is_reduce_only=is_reduce_only, leverage=1.0
+        qty=qty, price=price, quote_notional_usd=notional, nav=snapshot, is_reduce_only=is_reduce_only, leverage=1.0
     )
     assert_sound(record, RULES)
     assert_sound(record, BARE)
@@ -181,11 +191,11 @@ def test_the_same_inputs_give_the_same_bytes(record: Attempt) -> None:
 
 
 def rows() -> list[dict[str, Any]]:
-    account = {"nav_usd": 10_000.0, "gross_usd": 900.0, "symbol_gross_usd": {SYMBOL: 300.0, "B": 600.0}}
+    snapshot = {"nav_usd": 10_000.0, "gross_usd": 900.0, "symbol_gross_usd": {SYMBOL: 300.0, "B": 600.0}}
     return [
         attempt_row(),
         attempt_row(symbol="D", side="x", qty=-1, nav_snapshot=None),
-        attempt_row(qty=99.0, leverage=9, nav_snapshot=account, tier="NONE"),
+        attempt_row(qty=99.0, leverage=9, nav_snapshot=snapshot, tier="NONE"),
     ]
 
 

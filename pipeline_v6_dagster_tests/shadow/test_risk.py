@@ -267,11 +267,20 @@ def test_all_reasons_that_apply_are_kept_in_the_order_of_the_reasons() -> None:
             "max_gross_nav_pct": 0.01,
             "max_concurrent_positions": 0,
             "tiers": {"CORE": {"per_symbol_nav_pct": 0.01}},
+            "cooldown_sec": 5,
+            "max_trades_per_symbol_per_hour": 1,
+            "burst_limit": {"window_sec": 5, "max_orders": 1},
+            "circuit_breaker": {"window_sec": 5, "max_errors": 1},
+            "daily_loss_limit_pct": 0.01,
+            "max_nav_drawdown_pct": 0.01,
+            "price_collar_pct": 0.01,
         },
         {"enabled": False, "block_sides": ["BUY"], "max_open_qty": 0, "max_nav_pct": 0.01, "max_order_notional": 1},
     )
     order = intent(5_000.0, leverage=2.0, tier_name="CORE", symbol_open_qty=1.0)
-    decision = check(rules, order, state(nav_age_s=2.0))
+    past = {"is_in_trade": True, "since_fill_s": 1.0, "peak_nav_usd": 20_000.0, "day_pnl_usd": -1_000.0}
+    counts = {"openings_last_hour": 1, "attempts_in_window": 1, "errors_in_window": 1, "is_intent_seen": True}
+    decision = check(rules, order, state(nav_age_s=2.0, reference_price=50.0, **past, **counts))
     assert list(decision.reasons) == [
         reason
         for reason in dict.fromkeys(rule.reason for rule in RULES)

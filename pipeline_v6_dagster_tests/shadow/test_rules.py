@@ -36,7 +36,7 @@ TABLE: dict[DenyReason, list[tuple[type, bool, set[str]]]] = {
     R.RESTRICTED_SYMBOL: [(Gate, True, {"restricted_symbols"})],
     R.NOT_WHITELISTED: [(Gate, True, {"whitelist"})],
     R.SIDE_BLOCKED: [(Gate, True, {"block_sides"})],
-    R.BELOW_MIN_NOTIONAL: [(Gate, False, {"min_notional", "min_notional_usd", "min_notional_usdt"})],
+    R.BELOW_MIN_NOTIONAL: [(Gate, True, {"min_notional", "min_notional_usd", "min_notional_usdt", "step_size"})],
     R.SYMBOL_CAP: [(Cap, False, {"max_order_notional", "max_notional_usd"}), (Gate, False, {"max_open_qty"})],
     R.SYMBOL_NAV_CAP: [(Cap, False, {"max_nav_pct", "max_symbol_exposure_pct"})],
     R.LEVERAGE_EXCEEDED: [(Gate, False, {"max_leverage"})],
@@ -45,6 +45,17 @@ TABLE: dict[DenyReason, list[tuple[type, bool, set[str]]]] = {
     R.PORTFOLIO_CAP: [(Cap, False, {"max_portfolio_gross_nav_pct", "max_gross_nav_pct", "max_gross_exposure_pct"})],
     R.TIER_CAP: [(Cap, False, {"tiers.*.per_symbol_nav_pct"})],
     R.MAX_CONCURRENT: [(Gate, False, {"max_concurrent_positions"})],
+    R.ALREADY_IN_TRADE: [(Gate, False, {"allow_pyramiding"})],
+    R.COOLDOWN: [(Gate, False, {"cooldown_sec"}), (Gate, False, {"cooldown_minutes_after_stop"})],
+    R.TRADE_RATE_LIMIT: [(Gate, False, {"max_trades_per_symbol_per_hour"})],
+    R.BURST_LIMIT: [(Gate, False, {"burst_limit.window_sec", "burst_limit.max_orders"})],
+    R.CIRCUIT_BREAKER: [
+        (Gate, False, {"circuit_breaker.window_sec", "circuit_breaker.max_errors", "error_circuit"}),
+    ],
+    R.DAY_LOSS_LIMIT: [(Gate, False, {"daily_loss_limit_pct", "reset_timezone"})],
+    R.NAV_DRAWDOWN_LIMIT: [(Gate, False, {"max_nav_drawdown_pct", "nav_peak_since"})],
+    R.PRICE_COLLAR: [(Gate, True, {"price_collar_pct"})],
+    R.DUPLICATE_INTENT: [(Gate, True, {"duplicate_window_sec"})],
 }
 
 

@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.risk import RiskDecision
-from pipeline_v6_dagster.shadow.sizing import LotStepSizer, round_down
+from pipeline_v6_dagster.shadow.lots import round_down
+from pipeline_v6_dagster.shadow.sizing import LotStepSizer
 from pipeline_v6_dagster_tests.builders import intent, limits, unhurried
 
 STEPS = ["0.00001", "0.0001", "0.001", "0.01", "0.1", "0.25", "1", "5", "10", "1000"]

@@ -20,6 +20,7 @@ from pipeline_v6_dagster.simulator.orders import LogLine
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.vetoes import parse_veto
+from pipeline_v6_dagster_tests.builders import account
 
 Record = TypeVar("Record", Attempt, OrderEvent, Veto)
 START_TS = 1_762_000_000.0
@@ -230,8 +231,9 @@ def test_the_shadow_allows_what_was_executed_and_denies_what_was_vetoed(
 ) -> None:
     limits = resolve(RiskLimitsFile.model_validate(risk_limits()), PairsUniverseFile.model_validate(pairs_universe()))
     lines = simulated(seconds, rate, upsize_share=upsize_share, idless_share=0.0)
+    engines, known = Engines.built_in(limits), account(limits)
     decisions = {
-        attempt.intent_id: run_pipeline_v6_shadow(attempt, limits, Engines.built_in(limits))
+        attempt.intent_id: run_pipeline_v6_shadow(attempt, known, limits, engines)
         for attempt in records(lines, Attempt)
     }
     executed = {event.intent_id for event in records(lines, OrderEvent) if event.kind is not EventKind.ERROR}

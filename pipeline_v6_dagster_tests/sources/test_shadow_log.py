@@ -16,6 +16,7 @@ from pipeline_v6_dagster_tests.builders import (
     AS_OF,
     AS_OF_ISO,
     SYMBOL,
+    account,
     attempt,
     intent,
     json_values,
@@ -33,7 +34,7 @@ FIELDS = tuple(
 
 def decision(record: Attempt) -> ShadowDecision:
     rules = limits(step_size=0.01, max_leverage=3)
-    return run_pipeline_v6_shadow(record, rules, Engines.built_in(rules))
+    return run_pipeline_v6_shadow(record, account(rules), rules, Engines.built_in(rules))
 
 
 def encoded(record: Attempt) -> bytes:
@@ -58,6 +59,7 @@ def test_a_row_has_the_fields_of_the_contract_in_their_order() -> None:
         "decision_id",
         "symbol",
         "intent",
+        "state",
         "risk_decision",
         "sizing",
         "size_decision",

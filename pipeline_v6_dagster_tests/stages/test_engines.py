@@ -9,6 +9,7 @@ import pytest
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.domain.errors import ConfigError
+from pipeline_v6_dagster.shadow.pipeline import ENGINE_VERSION
 from pipeline_v6_dagster.stages.shadow import ShadowRun, run_shadow
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, simulated_home
 
@@ -63,7 +64,7 @@ MODULE = """
     not_finite = NotFinite()
 
     class NoRoute:
-        def route_order(self, intent, size):
+        def route_order(self, intent, size, record):
             return "taker"
 
     no_route = NoRoute()
@@ -102,7 +103,7 @@ def test_a_risk_engine_of_the_older_kind_decides(tmp_path: Path, desk: str) -> N
     assert 0 < len(eth) < len(rows)
     assert all(reasons_of(row) == (["restricted_symbol"] if row in eth else []) for row in rows)
     assert (run.denied, run.allowed) == (len(eth), len(rows) - len(eth))
-    assert {row["engine_version"] for row in rows} == {f"v6.0+{desk}:DeniesEth"}
+    assert {row["engine_version"] for row in rows} == {f"{ENGINE_VERSION}+{desk}:DeniesEth"}
 
 
 def test_what_an_engine_raises_denies_that_attempt_and_the_run_goes_on(tmp_path: Path, desk: str) -> None:

@@ -41,10 +41,10 @@ def test_a_row_has_the_fields_of_the_contract(tmp_path: Path) -> None:
     home.shadow(10)
     allowed, denied = rows(home)
     always = {
-        *("decision_id", "symbol", "intent", "risk_decision", "sizing", "timestamp", "logged_ts", "intent_id"),
+        *("decision_id", "symbol", "intent", "state", "risk_decision", "sizing", "timestamp", "logged_ts", "intent_id"),
         *("attempt_id", "config_hash", "engine_version", "source", "chain"),
     }
-    assert set(allowed) == always | {"size_decision", "router_decision"}
+    assert set(allowed) == always | {"size_decision", "router_decision", "checkpoint"}
     assert set(denied) == always
     assert allowed["size_decision"] == {"gross_usd": 500.0, "qty": 5.0, "caps_applied": []}
     assert (allowed["timestamp"], allowed["logged_ts"]) == (T0, T0 + 10)

@@ -703,7 +703,11 @@ def test_a_reader_beside_a_writer_sees_whole_logs_only(path: Path) -> None:
             writer.stdout.readline()
             lengths_seen = set()
             while len(lengths_seen) < 60:
-                lines = forward(open_log(path))
+                try:
+                    lines = forward(open_log(path))
+                except StorageError as error:  # On a busy machine: it says so and may be run again.
+                    assert "rotated faster" in str(error)
+                    continue
                 lengths_seen.add(len(lines))
                 assert lines == blocks(0, len(lines))[: len(lines)]
         finally:

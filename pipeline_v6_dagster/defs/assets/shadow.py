@@ -19,7 +19,14 @@ _LOG_DESCRIPTION = (
 
 
 @dg.asset(
-    deps=["order_attempts", "risk_limits", "pairs_universe"],
+    deps=[
+        "order_attempts",
+        "orders_executed",
+        "order_metrics",
+        "position_state",
+        "risk_limits",
+        "pairs_universe",
+    ],
     group_name=GROUP,
     owners=OWNERS,
     kinds={"python", "jsonl"},
