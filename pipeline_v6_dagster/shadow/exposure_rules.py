@@ -3,6 +3,8 @@
 Limits apply to gross (absolute) exposure, as Binance USD-M futures count it: notional is price times quantity.
 """
 
+from math import inf
+
 from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
 from pipeline_v6_dagster.shadow.readings import EPSILON, Number, Reading, is_positive
@@ -96,4 +98,5 @@ def tier_cap(
 
 
 def _of_nav(intent: OrderIntent, ratio: float) -> float | None:
-    return intent.nav_usd * ratio if intent.nav_usd is not None and is_positive(intent.nav_usd) else None
+    nav_usd = intent.nav_usd
+    return nav_usd * ratio if nav_usd is not None and 0 < nav_usd < inf else None

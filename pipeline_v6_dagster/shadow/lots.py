@@ -8,11 +8,11 @@ _EPSILON = 1e-9
 
 def round_down(qty: float, step: float | None) -> float:
     """The largest whole number of steps that is not above `qty`; `qty` itself where no step is known."""
-    if not step or not isfinite(qty):
+    if not step:
         return qty
     steps = qty / step + _EPSILON
-    if steps == inf:
-        return qty  # So many steps that one is below what binary numbers of that size can tell.
+    if not isfinite(steps):
+        return qty  # No number, or so many steps that one is below what binary numbers of that size can tell.
     # Steps are decimal numbers: 3 * 0.1 must read 0.3.
     return min(qty, round(floor(steps) * step, 12))
 

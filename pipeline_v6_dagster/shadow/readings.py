@@ -1,7 +1,7 @@
 """What a rule reads off an intent and a state: whether it denies, its threshold, what it observed, in which unit."""
 
 from collections.abc import Callable
-from math import isfinite
+from math import inf
 
 from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
@@ -28,4 +28,4 @@ def always(limits: Limits, symbol: SymbolLimits) -> bool:
 
 def is_positive(value: float | None) -> bool:
     """Known, finite and above zero."""
-    return value is not None and isfinite(value) and value > 0
+    return value is not None and 0 < value < inf

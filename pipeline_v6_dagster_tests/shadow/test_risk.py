@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskDecision, RiskState
+from pipeline_v6_dagster.shadow.lots import round_down
 from pipeline_v6_dagster.shadow.risk import RiskEngineV6
 from pipeline_v6_dagster.shadow.rules import RULES, Cap
 from pipeline_v6_dagster_tests.builders import SYMBOL, intent, limits, state, unhurried
@@ -70,6 +71,17 @@ def states(draw: st.DrawFn) -> RiskState:
         nav_age_s=draw(st.sampled_from([0.0, 0.0, 60.0, 1e6, None, nan, -5.0])),
         portfolio_gross_usd=draw(exposures | unsound),
         has_position=draw(st.sampled_from([True, False, None])),
+        is_in_trade=draw(st.sampled_from([False, False, False, True, None])),
+        since_fill_s=draw(st.sampled_from([None, 0.0, 30.0, 1e6, nan])),
+        since_loss_s=draw(st.sampled_from([None, None, 0.0, 30.0])),
+        openings_last_hour=draw(st.integers(0, 4)),
+        attempts_in_window=draw(st.integers(0, 4)),
+        errors_in_window=draw(st.integers(0, 4)),
+        day_pnl_usd=draw(st.sampled_from([0.0, 100.0, -100.0, -1_000.0, nan])),
+        peak_nav_usd=draw(st.sampled_from([None, 10_000.0, 12_000.0, 1e6, nan])),
+        reference_price=draw(st.sampled_from([None, 100.0, 101.0, 60_000.0, 0.0, nan])),
+        is_intent_seen=draw(st.sampled_from([False, False, False, True])),
+        since_same_order_s=draw(st.sampled_from([None, 0.0, 30.0])),
     )
 
 
@@ -102,6 +114,10 @@ def any_limits(draw: st.DrawFn) -> Limits:
         max_leverage=draw(st.sampled_from([None, 2.0, 4.0])),
         max_open_qty=draw(st.none() | st.floats(0, 100)),
         block_sides=draw(st.sampled_from([frozenset(), frozenset({Side.BUY})])),
+        lot_step=draw(st.sampled_from([None, None, 0.001, 10.0])),
+        cooldown_s=draw(st.sampled_from([None, 30.0, 60.0])),
+        max_openings_per_hour=draw(st.none() | st.integers(1, 5)),
+        price_collar_ratio=draw(st.sampled_from([None, 0.01, 0.5])),
     )
     return replace(
         rules,
@@ -112,11 +128,24 @@ def any_limits(draw: st.DrawFn) -> Limits:
         nav_freshness_s=draw(st.sampled_from([None, 30.0, 90.0])),
         is_fail_closed_on_nav_stale=draw(st.booleans()),
         max_concurrent_positions=draw(st.none() | st.integers(0, 4)),
+        is_pyramiding_allowed=draw(st.booleans()),
+        cooldown_after_loss_s=draw(st.sampled_from([None, 30.0])),
+        burst_window_s=60.0,
+        burst_max_orders=draw(st.none() | st.integers(1, 5)),
+        breaker_window_s=60.0,
+        breaker_max_errors=draw(st.none() | st.integers(1, 5)),
+        day_loss_nav_ratio=draw(st.sampled_from([None, 0.01, 0.05])),
+        drawdown_nav_ratio=draw(st.sampled_from([None, 0.1, 0.5])),
+        duplicate_window_s=draw(st.sampled_from([None, 10.0])),
     )
 
 
 def smaller(value: float | None, share: float) -> float:
     return 1.0 if value is None else value * share
+
+
+def fewer(count: int | None) -> int:
+    return 1 if count is None else max(count - 1, 0)
 
 
 def tightened(rules: Limits, share: float) -> dict[str, Limits]:
@@ -130,6 +159,9 @@ def tightened(rules: Limits, share: float) -> dict[str, Limits]:
         "max_symbol_nav_ratio": smaller(symbol.max_symbol_nav_ratio, share),
         "max_open_qty": smaller(symbol.max_open_qty, share),
         "block_sides": symbol.block_sides | {Side.SELL},
+        "cooldown_s": (symbol.cooldown_s or 1.0) / share,
+        "max_openings_per_hour": fewer(symbol.max_openings_per_hour),
+        "price_collar_ratio": smaller(symbol.price_collar_ratio, share),
     }
     common: dict[str, Any] = {
         "restricted_symbols": rules.restricted_symbols | {SYMBOL},
@@ -137,6 +169,13 @@ def tightened(rules: Limits, share: float) -> dict[str, Limits]:
         "is_kill_switch_on": True,
         "nav_freshness_s": smaller(rules.nav_freshness_s, share),
         "is_fail_closed_on_nav_stale": True,
+        "is_pyramiding_allowed": False,
+        "cooldown_after_loss_s": (rules.cooldown_after_loss_s or 1.0) / share,
+        "burst_max_orders": fewer(rules.burst_max_orders),
+        "breaker_max_errors": fewer(rules.breaker_max_errors),
+        "day_loss_nav_ratio": smaller(rules.day_loss_nav_ratio, share),
+        "drawdown_nav_ratio": smaller(rules.drawdown_nav_ratio, share),
+        "duplicate_window_s": (rules.duplicate_window_s or 1.0) / share,
         "trade_equity_nav_ratio": rules.trade_equity_nav_ratio * share,
         "max_trade_nav_ratio": rules.max_trade_nav_ratio * share,
         "max_portfolio_gross_nav_ratio": smaller(rules.max_portfolio_gross_nav_ratio, share),
@@ -241,7 +280,11 @@ def test_a_reduce_only_order_is_never_denied_for_exposure(
     rules: Limits, order: OrderIntent, account: RiskState
 ) -> None:
     decision = check(rules, replace(order, reduce_only=True), account)
-    assert not set(decision.reasons) & (EXPOSURE_CAPS | {DenyReason.SYMBOL_CAP, DenyReason.BELOW_MIN_NOTIONAL})
+    assert not set(decision.reasons) & (EXPOSURE_CAPS | {DenyReason.SYMBOL_CAP, DenyReason.ALREADY_IN_TRADE})
+    if DenyReason.BELOW_MIN_NOTIONAL in decision.reasons:
+        assert order.qty is not None
+        left = round_down(order.qty, rules.of(order.symbol).lot_step)
+        assert not left > 0 or not (order.quote_notional or 0.0) > 0
     assert decision.hit_caps == ()
 
 

@@ -96,3 +96,8 @@ def test_a_size_is_never_above_what_was_asked_for(notional: float, price: float,
 def test_a_quantity_that_is_worth_more_than_the_notional_is_cut_to_what_the_notional_buys() -> None:
     size = LotStepSizer(limits(step_size=0.1)).size_order(intent(100.0, price=10.0, qty=50.0), ALLOWED)
     assert (size.qty, size.gross_usd, size.caps_applied) == (10.0, 100.0, ("notional",))
+
+
+@pytest.mark.parametrize("qty", [float("nan"), float("inf"), float("-inf"), -1.797e306])
+def test_what_is_no_quantity_is_left_as_it_is(qty: float) -> None:
+    assert repr(round_down(qty, 0.01)) == repr(qty)
