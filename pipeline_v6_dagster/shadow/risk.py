@@ -100,6 +100,7 @@ class Outcome(StrEnum):
     WARNS = "warns"
     EXEMPT = "exempt"
     NOT_CONFIGURED = "not configured"
+    NOT_MEASURED = "not measured"  # for want of NAV, which nav_stale says
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class RuleReading:
 def read_rules(intent: OrderIntent, state: RiskState, limits: Limits) -> Iterator[RuleReading]:
     """What every rule of the built-in engine says of an intent, also those that pass."""
     symbol = limits.of(intent.symbol)
+    is_nav_stale = False
     for rule in RULES:
         if intent.reduce_only and not rule.applies_to_reduce_only:
             yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.EXEMPT)
@@ -134,7 +136,14 @@ def read_rules(intent: OrderIntent, state: RiskState, limits: Limits) -> Iterato
         outcome = Outcome.DENIES if is_denied else Outcome.PASSES
         if is_denied and rule.reason is DenyReason.NAV_STALE and not limits.is_fail_closed_on_nav_stale:
             outcome = Outcome.WARNS
+        is_nav_stale = is_nav_stale or (is_denied and outcome is Outcome.DENIES and rule.reason is DenyReason.NAV_STALE)
+        if isinstance(rule, Cap) and is_denied and is_nav_stale and (threshold is None or not _is_known(observed)):
+            outcome = Outcome.NOT_MEASURED
         yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, outcome, threshold, observed, unit)
+
+
+def _is_known(observed: float | str | None) -> bool:
+    return isinstance(observed, float) and 0 <= observed < inf
 
 
 def _read_gate(

@@ -55,8 +55,6 @@ def _note(found: RecordedDecision, rules: tuple[RuleReading, ...]) -> str | None
     if found.engine_version != ENGINE_VERSION:
         return f"decided by {found.engine_version}; the rules are those of {ENGINE_VERSION}"
     said = {rule.reason for rule in rules if rule.outcome is Outcome.DENIES}
-    if DenyReason.NAV_STALE in said:  # Caps that need NAV are not listed again for the same cause.
-        said = {reason for reason in said if reason in recorded}
     return None if said == recorded else "the rules do not say what the log says: the row is not what was written"
 
 

@@ -72,3 +72,15 @@ def test_an_id_that_the_log_does_not_hold_is_said(tmp_path: Path) -> None:
     home.shadow(1)
     with pytest.raises(DataError, match=r"no decision \.\*"):
         explain(home.settings, ".*")
+
+
+def test_caps_that_want_a_nav_are_not_measured_where_it_is_missing(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0, "1", nav_snapshot=None))
+    home.shadow(1)
+    (row,) = map(json.loads, home.settings.shadow_log.read_bytes().splitlines())
+    found = explain(home.settings, row["decision_id"])
+    outcomes = {rule.reason: rule.outcome for rule in found.rules}
+    assert found.note is None
+    assert outcomes[DenyReason.NAV_STALE] is Outcome.DENIES
+    assert outcomes[DenyReason.TRADE_GT_EQUITY_CAP] is Outcome.NOT_MEASURED
