@@ -27,7 +27,7 @@ _MAX_TOLD = 1000
 class Evidence:
     """One evaluation of a check, or the end of a run. `severity` is None where all is well.
 
-    `offenders` are ids that are news each by itself, the newest first. `has_crashed`: there is no evaluation.
+    `offenders` are ids that are news each by itself, the newest first.
     """
 
     subject: str
@@ -41,7 +41,6 @@ class Evidence:
     count: int | None = None
     offenders: tuple[str, ...] = ()
     is_measured: bool = True
-    has_crashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,6 @@ def worth_telling(of_one_run: Sequence[Evidence]) -> list[Evidence]:
 
 
 def _is_silent(evidence: Evidence, failing: set[str]) -> bool:
-    if evidence.has_crashed:
-        return False
     if evidence.name in _QUIET or _TOLD_BY.get(evidence.name, frozenset()) & failing:
         return True
     return not evidence.is_measured and bool((_UNMEASURED_TOLD_BY - {evidence.name}) & failing)

@@ -139,40 +139,34 @@ class History:
             before = page[-1].dagster_run.run_id
 
     def _evidence(self, run: dg.RunRecord, checks: Sequence[AssetCheckExecutionRecord]) -> Iterator[Evidence]:
-        status = run.dagster_run.status
-        failures = _step_failures(self._instance, run) if status is dg.DagsterRunStatus.FAILURE else {}
-        silent = {_step_key(record.key): record for record in checks if _is_planned(record)}
-        crashed = {step: error for step, error in failures.items() if step in silent}
-        yield from self._run_evidence(run, failures, crashed)
+        silent = sorted(record.key.name for record in checks if _is_planned(record))
+        yield from self._run_evidence(run, silent)
         for record in sorted(checks, key=lambda record: record.id):
-            step = _step_key(record.key)
             if not _is_planned(record):
                 yield self._spoken(record)
-            elif step in crashed or status is dg.DagsterRunStatus.SUCCESS:
-                error = crashed.get(step, "it was planned, and the run ended without it")
-                yield self._crashed(run, record, error)
 
-    def _run_evidence(self, run: dg.RunRecord, failures: dict[str, str], crashed: dict[str, str]) -> Iterator[Evidence]:
-        """Whether the job works. A run that failed by its checks alone is told under their names."""
+    def _run_evidence(self, run: dg.RunRecord, silent: Sequence[str]) -> Iterator[Evidence]:
+        """Whether the job works. A check that crashed, or that the failure kept from being asked, is named."""
         dagster_run = run.dagster_run
         if dagster_run.status is dg.DagsterRunStatus.CANCELED or dagster_run.tags.get(_WILL_RETRY_TAG) == "true":
             return
-        has_failed = dagster_run.status is dg.DagsterRunStatus.FAILURE
-        if has_failed and failures and failures.keys() == crashed.keys():
-            return
-        broken = {step: error for step, error in failures.items() if step not in crashed}
-        errors = "; ".join(f"{step}: {error}" for step, error in broken.items())
-        died = errors or (_run_failure(self._instance, dagster_run.run_id) if has_failed else "")
+        has_failed = dagster_run.status is dg.DagsterRunStatus.FAILURE or bool(silent)
+        errors = _step_failures(self._instance, run) if has_failed else []
+        text = f"{dagster_run.job_name} succeeded"
+        if has_failed:
+            text = f"{dagster_run.job_name} failed: {'; '.join(errors) or _run_failure(self._instance, run)}"
+        if silent:
+            text += f". Nothing is known of what these check: {', '.join(silent)}"
         yield Evidence(
             subject=f"run/{dagster_run.job_name}",
             name=RUN_FAILED,
             id=dagster_run.run_id,
-            ts=_ended_ts(run),
+            ts=run.end_time or run.update_timestamp.timestamp(),
             run_id=dagster_run.run_id,
             severity=Severity.ERROR if has_failed else None,
-            text=f"{dagster_run.job_name} failed: {died}" if has_failed else f"{dagster_run.job_name} succeeded",
+            text=text,
             link=runbook_link(self._settings, RUN_FAILED),
-            count=len(broken) if has_failed else 0,
+            count=len(silent) if has_failed else 0,
         )
 
     def _spoken(self, record: AssetCheckExecutionRecord) -> Evidence:
@@ -193,19 +187,6 @@ class History:
             is_measured=values.get(IS_MEASURED, True),
         )
 
-    def _crashed(self, run: dg.RunRecord, record: AssetCheckExecutionRecord, error: str) -> Evidence:
-        return Evidence(
-            subject=_subject(record.key),
-            name=record.key.name,
-            id=f"{record.run_id}/{record.id}",
-            ts=_ended_ts(run),
-            run_id=record.run_id,
-            severity=Severity.ERROR,
-            text=f"the check crashed, so nothing is known of what it checks: {error}",
-            link=runbook_link(self._settings, record.key.name),
-            has_crashed=True,
-        )
-
 
 def latest_evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
     """What a check said last; None where it has not spoken lately."""
@@ -215,11 +196,6 @@ def latest_evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg
 
 def _subject(key: dg.AssetCheckKey) -> str:
     return f"{key.asset_key.to_user_string()}/{key.name}"
-
-
-def _step_key(key: dg.AssetCheckKey) -> str:
-    """What Dagster calls the step of a check of its own."""
-    return f"{key.asset_key.to_python_identifier()}_{key.name}"
 
 
 def _is_planned(record: AssetCheckExecutionRecord) -> bool:
@@ -233,27 +209,23 @@ def _open(checks: Iterable[AssetCheckExecutionRecord]) -> dict[str, list[int]]:
     return still_open
 
 
-def _ended_ts(run: dg.RunRecord) -> float:
-    return run.end_time or run.update_timestamp.timestamp()
-
-
-def _step_failures(instance: dg.DagsterInstance, run: dg.RunRecord) -> dict[str, str]:
-    """The error of each failed step, in a line."""
-    failures = {}
+def _step_failures(instance: dg.DagsterInstance, run: dg.RunRecord) -> list[str]:
+    """Each failed step with its error, in a line."""
+    failures = []
     for entry in instance.all_logs(run.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.dagster_event
         if event is not None and event.step_key is not None:
             error = event.step_failure_data.error
             # Dagster wraps what a step raised in an error of its own; what caused that in turn says less.
             error = error.cause if error is not None and error.cause is not None else error
-            failures[event.step_key] = _line(error.message if error is not None else entry.message)
+            failures.append(f"{event.step_key}: {_line(error.message if error is not None else entry.message)}")
     return failures
 
 
-def _run_failure(instance: dg.DagsterInstance, run_id: str) -> str:
+def _run_failure(instance: dg.DagsterInstance, run: dg.RunRecord) -> str:
     """Why a run failed without a failed step."""
-    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-    return _line(entries[-1].message) if entries else "its process died without a word"
+    entries = instance.all_logs(run.dagster_run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    return _line(entries[-1].message) if entries else "it ended without a word"
 
 
 def _line(text: str) -> str:

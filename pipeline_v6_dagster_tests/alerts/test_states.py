@@ -116,8 +116,6 @@ def of(name: str, severity: Severity | None = Severity.ERROR, **changes: Any) ->
         ([of("no_upsizes", is_measured=False), of("coverage", Severity.WARN)], ["coverage"]),
         ([of("coverage", Severity.WARN, is_measured=False)], ["coverage"]),
         ([of("no_upsizes", is_measured=False)], ["no_upsizes"]),
-        ([of("warmup", has_crashed=True)], ["warmup"]),
-        ([of("verdict", has_crashed=True), of("no_upsizes")], ["verdict", "no_upsizes"]),
     ],
 )
 def test_a_cause_is_told_and_its_effects_are_not(failing: list[Evidence], told: list[str]) -> None:

@@ -104,21 +104,21 @@ def test_a_failed_run_is_told_with_its_error_and_its_end(tmp_path: Path, instanc
     assert alerts.subjects() == [("begins", "run/shadow_job"), ("ends", "run/shadow_job")]
 
 
-def test_a_check_that_crashes_is_told_under_its_name(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_a_check_that_crashes_is_told_by_its_name_with_its_error(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     alerts = alerts_of(tmp_path, instance)
-    # Neither a log nor a folder of logs can be read where a file stands in the place of the attempts log's folder.
     assert alerts.run("shadow_job")
     alerts.settings.order_metrics.unlink()
     alerts.settings.order_metrics.mkdir()
     assert not alerts.run("shadow_job")
     alerts.tick()
     ((kind, subject, text),) = alerts.told()
-    assert (kind, subject) == ("begins", "shadow_head/executor_alive")
-    assert "crashed" in text and "order_metrics.jsonl: cannot be read" in text
+    assert (kind, subject) == ("begins", "run/shadow_job")
+    assert "shadow_checks" in text and "order_metrics.jsonl: cannot be read" in text
+    assert "Nothing is known of what these check: executor_alive, log_integrity" in text
     alerts.settings.order_metrics.rmdir()
     assert alerts.run("shadow_job")
     alerts.tick()
-    assert alerts.subjects()[1:] == [("ends", "shadow_head/executor_alive")]
+    assert alerts.subjects()[1:] == [("ends", "run/shadow_job")]
 
 
 def test_a_run_whose_process_died_is_told(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -53,9 +53,7 @@ def test_on_a_clean_executor_every_check_passes(tmp_path: Path, instance: dg.Dag
     assert set(found) <= set(GUIDANCE)
     for name, check in found.items():
         assert check.metadata["runbook"] == dg.MetadataValue.url(f"{RUNBOOK.as_uri()}#{name}")
-        assert figure(check, "what_to_do") == GUIDANCE[name].todo
         assert isinstance(check.metadata["count"], dg.IntMetadataValue), name
-        assert isinstance(check.metadata["sample"], dg.TableMetadataValue), name
         plotted = (dg.IntMetadataValue, dg.FloatMetadataValue)
         assert any(isinstance(value, plotted) for value in check.metadata.values()), name
 
@@ -76,6 +74,7 @@ def test_upsizes_fail_with_the_exact_count_and_a_capped_sample(tmp_path: Path, i
     assert len(sample(upsized)) == 20
     assert len(figure(upsized, "offenders")) == 20
     assert figure(upsized, "excess_usd") > 0
+    assert figure(upsized, "what_to_do") == GUIDANCE["no_upsizes"].todo
     assert not found["sizing_p95"].passed
     assert found["sizing_p95"].severity is ERROR
     assert figure(found["sizing_p95"], "sizing_p95_ratio") == pytest.approx(1.0)

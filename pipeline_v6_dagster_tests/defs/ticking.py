@@ -76,7 +76,8 @@ class Daemon:
         (sensor,) = (sensor for sensor in sensors(self.settings, fixed(now)) if sensor.name == name)
         result = sensor(dg.build_sensor_context(instance=self.instance, cursor=self.cursors.get(name)))
         assert isinstance(result, dg.SensorResult)
-        self.cursors[name] = result.cursor
+        if result.cursor is not None:
+            self.cursors[name] = result.cursor
         for request in result.run_requests or ():
             make_run(self.instance, sensor.job_name, now, dict(request.tags))
         return result

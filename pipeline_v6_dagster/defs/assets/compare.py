@@ -76,13 +76,21 @@ def compare_summary(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResul
             "status": summary["status"],
             "verdict": summary["verdict"],
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary["verdict_reasons"])),
-            "upsizes": table(UPSIZE_COLUMNS, upsize_rows(summary)),
-            "mismatches": table(DIFF_COLUMNS, _mismatches(settings)),
-            "slices": table(SLICE_COLUMNS, slice_rows(summary)),
+            **_tables(settings, summary),
             "dagster/row_count": summary["sample_size"],
             **_figures(summary),
         },
     )
+
+
+def _tables(settings: Settings, summary: dict[str, Any]) -> dict[str, dg.TableMetadataValue]:
+    """What there is to see; an empty table would be kept for weeks for nothing."""
+    tables = {
+        "upsizes": (UPSIZE_COLUMNS, upsize_rows(summary)),
+        "mismatches": (DIFF_COLUMNS, _mismatches(settings)),
+        "slices": (SLICE_COLUMNS, slice_rows(summary)),
+    }
+    return {name: table(columns, rows) for name, (columns, rows) in tables.items() if rows}
 
 
 def _mismatches(settings: Settings) -> list[dict[str, Any]]:

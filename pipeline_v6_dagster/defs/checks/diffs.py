@@ -5,11 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline_v6_dagster.defs.checks.finding import Finding, check
-from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.checks.finding import Check, Finding, Look
 from pipeline_v6_dagster.defs.tables import DIFF_COLUMNS, diff_row
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MismatchKind
-from pipeline_v6_dagster.stages.evidence import read_summary, read_window
 
 _INPUT_COLUMNS = {
     "input": "string",
@@ -21,15 +19,15 @@ _INPUT_COLUMNS = {
 }
 
 
-def diffs_checks() -> Iterator[dg.AssetChecksDefinition]:
+def diffs_checks() -> Iterator[Check]:
     """`input_quality` and `coverage`."""
-    yield check("input_quality", "compare_diffs", _input_quality)
-    yield check("coverage", "compare_diffs", _coverage)
+    yield Check("input_quality", "compare_diffs", _input_quality)
+    yield Check("coverage", "compare_diffs", _coverage)
 
 
-def _input_quality(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    inputs: dict[str, dict[str, Any]] = read_summary(pipeline.settings)["input_quality"]
-    most = pipeline.settings.max_malformed_ratio
+def _input_quality(look: Look) -> Finding:
+    inputs: dict[str, dict[str, Any]] = look.summary["input_quality"]
+    most = look.settings.max_malformed_ratio
     problems = [problem for name, found in inputs.items() if (problem := _problem(name, found, most)) is not None]
     ratios = {f"{name}_malformed_ratio": found["malformed_ratio"] for name, found in inputs.items()}
     lines = sum(found["lines"] for found in inputs.values())
@@ -63,16 +61,16 @@ def _kinds(found: dict[str, Any]) -> str:
     return ", ".join(f"{kind} {count}" for kind, count in found["unusable"].items())
 
 
-def _coverage(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    summary = read_summary(pipeline.settings)
-    most_unresolved, most_live_only = pipeline.settings.max_unresolved_ratio, pipeline.settings.max_live_only_ratio
+def _coverage(look: Look) -> Finding:
+    summary = look.summary
+    most_unresolved, most_live_only = look.settings.max_unresolved_ratio, look.settings.max_live_only_ratio
     coverage, size = summary["coverage"], summary["sample_size"]
     unresolved, live_only = coverage["unresolved"], coverage["live_only"]
     unresolved_ratio = unresolved / size if size else None
     live_only_ratio = live_only / (size + live_only) if size + live_only else None
     without = [
         diff
-        for diff in read_window(pipeline.settings)
+        for diff in look.window
         if diff.live_outcome is LiveOutcome.UNRESOLVED or diff.mismatch_kind is MismatchKind.LIVE_ONLY
     ]
     has_passed = (

@@ -1,7 +1,8 @@
 """What every check says in the same form: count, capped sample, figures that plot, what to do, where to read on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,8 @@ from pipeline_v6_dagster.defs.keys import COUNT, IS_MEASURED, OFFENDERS, REMEMBE
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.runbook import runbook_link
 from pipeline_v6_dagster.defs.tables import MAX_ROWS, table
+from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.stages.evidence import read_summary, read_window
 
 
 @dataclass(frozen=True)
@@ -36,35 +39,75 @@ class Finding:
     remembered: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check(name: str, asset: str, find: Callable[[Pipeline, dg.DagsterInstance], Finding]) -> dg.AssetChecksDefinition:
-    """An asset check that says what `find` found. The instance is for what has to know its own last answer."""
-    guidance = GUIDANCE[name]
+class Look:
+    """What the checks of one step look at, each part read once and only where one asks for it."""
 
-    @dg.asset_check(asset=asset, name=name, description=f"{guidance.holds} If not: {guidance.todo}")
-    def asset_check(
-        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> dg.AssetCheckResult:
-        finding = find(pipeline, context.instance)
-        return dg.AssetCheckResult(
-            passed=finding.has_passed and finding.is_measured,
-            severity=finding.severity,
-            description=finding.text if finding.is_measured else f"not measured: {finding.text}",
-            metadata=_metadata(pipeline.settings, name, finding),
+    def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+        self.settings = pipeline.settings
+        self.now = pipeline.clock()
+        self.instance = instance
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The newest summary."""
+        return read_summary(self.settings)
+
+    @cached_property
+    def window(self) -> list[Diff]:
+        """The diffs that it covers, newest first."""
+        return read_window(self.settings)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, the asset that it stands on, and how it finds what it says."""
+
+    name: str
+    asset: str
+    find: Callable[[Look], Finding]
+
+
+def step_of(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    """The step that evaluates these checks in this order. One step: each has a price in time and in storage."""
+    specs = [
+        dg.AssetCheckSpec(
+            check.name,
+            asset=check.asset,
+            description=f"{GUIDANCE[check.name].holds} If not: {GUIDANCE[check.name].todo}",
         )
+        for check in checks
+    ]
 
-    return asset_check
+    @dg.multi_asset_check(name=name, specs=specs)
+    def step(
+        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.AssetCheckResult]:
+        look = Look(pipeline, context.instance)
+        for check in checks:
+            finding = check.find(look)
+            yield dg.AssetCheckResult(
+                asset_key=check.asset,
+                check_name=check.name,
+                passed=finding.has_passed and finding.is_measured,
+                severity=finding.severity,
+                description=finding.text if finding.is_measured else f"not measured: {finding.text}",
+                metadata=_metadata(look.settings, check.name, finding),
+            )
+
+    return step
 
 
 def _metadata(settings: Settings, name: str, finding: Finding) -> dict[str, Any]:
     figures = {key: figure for key, figure in finding.figures.items() if figure is not None}
     sample = finding.sample[:MAX_ROWS]
+    has_passed = finding.has_passed and finding.is_measured
     return {
         **({COUNT: finding.count} if finding.count is not None else {}),
         **figures,
-        **({"sample": table(finding.columns, sample)} if finding.columns else {}),
+        # Every evaluation is kept twice, for weeks: what nobody reads of one that passed is left out.
+        **({"sample": table(finding.columns, sample), "what_to_do": GUIDANCE[name].todo} if not has_passed else {}),
         **({OFFENDERS: dg.MetadataValue.json(list(finding.offenders[:MAX_ROWS]))} if finding.offenders else {}),
         **({REMEMBERED: dg.MetadataValue.json(dict(finding.remembered))} if finding.remembered else {}),
         IS_MEASURED: finding.is_measured,
-        "what_to_do": GUIDANCE[name].todo,
         "runbook": dg.MetadataValue.url(runbook_link(settings, name)),
     }

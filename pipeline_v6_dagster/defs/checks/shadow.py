@@ -1,15 +1,11 @@
 """The checks on `shadow_log` and `shadow_head`: are our logs whole, is the executor alive."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 import msgspec
 
-from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.defs.checks.finding import Finding, check
+from pipeline_v6_dagster.defs.checks.finding import Check, Finding, Look
 from pipeline_v6_dagster.defs.history import latest_evaluation
 from pipeline_v6_dagster.defs.keys import REMEMBERED
-from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import moment
 from pipeline_v6_dagster.stages.inputs import LOGS, observe_input
 from pipeline_v6_dagster.stages.verify import verify_logs
@@ -28,19 +24,20 @@ class _Verified(msgspec.Struct):
     all_ts: float
 
 
-def shadow_checks(settings: Settings) -> Iterator[dg.AssetChecksDefinition]:
-    """`executor_alive`, and `log_integrity`, which looks at the compare log as well."""
-    # A shadow log that the executor writes is not chained, and no asset of ours for a check to stand on.
-    is_ours = settings.shadow_source is ShadowSource.INTERNAL
-    yield check("log_integrity", "shadow_log" if is_ours else "compare_diffs", _log_integrity)
-    yield check("executor_alive", "shadow_head", _executor_alive)
+def executor_alive() -> Check:
+    """`executor_alive`."""
+    return Check("executor_alive", "shadow_head", _executor_alive)
 
 
-def _log_integrity(pipeline: Pipeline, instance: dg.DagsterInstance) -> Finding:
+def log_integrity(asset: str) -> Check:
+    """`log_integrity`, of all our logs, standing on the asset of one of them."""
+    return Check("log_integrity", asset, lambda look: _log_integrity(look, asset))
+
+
+def _log_integrity(look: Look, asset: str) -> Finding:
     """What was written since the last evaluation; all of it once a day, and where the last one did not pass."""
-    settings, now = pipeline.settings, pipeline.clock()
-    asset = "shadow_log" if settings.shadow_source is ShadowSource.INTERNAL else "compare_diffs"
-    known = _remembered(instance, dg.AssetCheckKey(dg.AssetKey(asset), "log_integrity"))
+    settings, now = look.settings, look.now
+    known = _remembered(look.instance, dg.AssetCheckKey(dg.AssetKey(asset), "log_integrity"))
     reports = []
     if known is not None:
         reports.append(verify_logs(settings, known.newest))
@@ -76,9 +73,9 @@ def _remembered(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> _Verifie
         return None
 
 
-def _executor_alive(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
+def _executor_alive(look: Look) -> Finding:
     """By its newest attempt, not by ours: the head is written anew also while the executor is silent."""
-    settings, now = pipeline.settings, pipeline.clock()
+    settings, now = look.settings, look.now
     states = [observe_input(settings, name, now) for name in LOGS]
     attempts = states[0]
     limit_s = settings.executor_silence_s

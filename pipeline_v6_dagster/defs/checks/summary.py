@@ -8,8 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline_v6_dagster.defs.checks.finding import Finding, check
-from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.checks.finding import Check, Finding, Look
 from pipeline_v6_dagster.defs.tables import (
     DIFF_COLUMNS,
     SLICE_COLUMNS,
@@ -19,7 +18,6 @@ from pipeline_v6_dagster.defs.tables import (
     upsize_rows,
 )
 from pipeline_v6_dagster.domain.summary import Verdict
-from pipeline_v6_dagster.stages.evidence import read_summary, read_window
 from pipeline_v6_dagster.verdict.status import (
     AMBER_SIZING_P95_RATIO,
     RED_SIZING_P95_RATIO,
@@ -32,21 +30,21 @@ _NAMED = 5
 _NO_SIZE = "no order of the window has a size on both sides"
 
 
-def summary_checks() -> Iterator[dg.AssetChecksDefinition]:
-    """`warmup`, `no_upsizes`, `veto_mismatch`, `sizing_p95`, `verdict`."""
-    yield check("warmup", "compare_summary", _warmup)
-    yield check("no_upsizes", "compare_summary", _no_upsizes)
-    yield check("veto_mismatch", "compare_summary", _veto_mismatch)
-    yield check("sizing_p95", "compare_summary", _sizing_p95)
-    yield check("verdict", "compare_summary", _verdict)
+def summary_checks() -> Iterator[Check]:
+    """`no_upsizes`, `sizing_p95`, `veto_mismatch`, `verdict`, `warmup`."""
+    yield Check("no_upsizes", "compare_summary", _no_upsizes)
+    yield Check("sizing_p95", "compare_summary", _sizing_p95)
+    yield Check("veto_mismatch", "compare_summary", _veto_mismatch)
+    yield Check("verdict", "compare_summary", _verdict)
+    yield Check("warmup", "compare_summary", _warmup)
 
 
 def _after_warmup(summary: dict[str, Any]) -> dg.AssetCheckSeverity:
     return WARN if summary["is_warmup"] else ERROR
 
 
-def _warmup(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    summary = read_summary(pipeline.settings)
+def _warmup(look: Look) -> Finding:
+    summary = look.summary
     size, needed = summary["sample_size"], summary["min_sample_size"]
     return Finding(
         has_passed=not summary["is_warmup"],
@@ -59,8 +57,8 @@ def _warmup(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     )
 
 
-def _no_upsizes(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    summary = read_summary(pipeline.settings)
+def _no_upsizes(look: Look) -> Finding:
+    summary = look.summary
     upsizes, sizing = summary["upsizes"], summary["sizing_diff_stats"]
     count, measured = sizing["upsize_count"], sizing["sample_size"]
     if count:
@@ -98,11 +96,11 @@ def _excess(upsize: dict[str, Any]) -> str:
     return ratio if upsize["excess_usd"] is None else f"{ratio} ({upsize['excess_usd']:,.2f} USD too much)"
 
 
-def _veto_mismatch(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    summary = read_summary(pipeline.settings)
+def _veto_mismatch(look: Look) -> Finding:
+    summary = look.summary
     mismatch_pct = summary["veto_mismatch_pct"]
-    most_pct = 100 * pipeline.settings.unacceptable_mismatch_ratio
-    against = [diff for diff in read_window(pipeline.settings) if diff.veto_mismatch]
+    most_pct = 100 * look.settings.unacceptable_mismatch_ratio
+    against = [diff for diff in look.window if diff.veto_mismatch]
     text = (
         "no decision was compared"
         if mismatch_pct is None
@@ -120,14 +118,14 @@ def _veto_mismatch(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     )
 
 
-def _sizing_p95(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    summary = read_summary(pipeline.settings)
+def _sizing_p95(look: Look) -> Finding:
+    summary = look.summary
     sizing = summary["sizing_diff_stats"]
     p95 = sizing["p95"]
     is_red = p95 is not None and p95 > RED_SIZING_P95_RATIO
     far = [
         diff
-        for diff in read_window(pipeline.settings)
+        for diff in look.window
         if diff.sizing_diff_pct is not None and abs(diff.sizing_diff_pct) > AMBER_SIZING_P95_RATIO
     ]
     limits = f"amber above {AMBER_SIZING_P95_RATIO:.0%}, red above {RED_SIZING_P95_RATIO:.0%}"
@@ -147,8 +145,8 @@ def _sizing_p95(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
     )
 
 
-def _verdict(pipeline: Pipeline, _: dg.DagsterInstance) -> Finding:
-    summary = read_summary(pipeline.settings)
+def _verdict(look: Look) -> Finding:
+    summary = look.summary
     verdict, reasons = summary["verdict"], [str(reason) for reason in summary["verdict_reasons"]]
     has_passed = verdict == Verdict.PASS
     return Finding(
