@@ -12,7 +12,7 @@ REPO = Path(__file__).parents[2]
 DOCUMENTS = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").rglob("*.md"))]
 
 # A code span is a path into the repository where it starts with one of these folders ...
-_FOLDERS = ("pipeline_v6_dagster", "pipeline_v6_dagster_tests", "docs", "benchmarks", ".ci")
+_FOLDERS = ("pipeline_v6_dagster", "pipeline_v6_dagster_tests", "docs", "deploy", "benchmarks", ".ci")
 # ... or ends as its sources and texts do. What the executor and the stages write ends otherwise.
 _PATH = re.compile(
     rf"(?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./-]*|[\w./-]+\.(?:py|md|cfg|toml)|Makefile|requirements\.lock"
