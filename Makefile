@@ -51,6 +51,7 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/shadow.py
 	$(BIN)/python benchmarks/storage.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/compare.py
 
 # uv only resolves here; installing needs nothing but pip.

@@ -66,6 +66,9 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     else:
         report.logs.append(_verify_shadow_log(settings, known.get("shadow_log")))
     report.logs.append(_verify_compare_log(settings, known.get("compare_diffs")))
+    outbox = settings.alert_outbox
+    after = known.get("alerts")
+    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after), [])))
     return report
 
 

@@ -284,6 +284,7 @@ def test_verify_passes_what_the_stages_wrote_and_names_what_was_touched(tmp_path
     assert [(log["name"], log["finding_count"] > 0) for log in report["logs"]] == [
         ("shadow_log", True),
         ("compare_diffs", False),
+        ("alerts", False),
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.stages.alerting import open_outbox
 from pipeline_v6_dagster.stages.verify import LogReport, VerifyReport, verify_logs
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import Home, ack_row, attempt_row, fill_row, shadow_row
@@ -47,13 +48,14 @@ def test_what_the_stages_wrote_is_whole(home: Home) -> None:
     assert [(log.name, log.lines, log.findings) for log in report.logs] == [
         ("shadow_log", 12, []),
         ("compare_diffs", 16, []),
+        ("alerts", 0, []),
     ]
 
 
 def test_a_home_without_logs_is_whole(tmp_path: Path) -> None:
     report = verify_logs(Home(tmp_path).settings)
     assert report.is_whole
-    assert [(log.lines, log.newest) for log in report.logs] == [(0, None), (0, None)]
+    assert [(log.lines, log.newest) for log in report.logs] == [(0, None)] * 3
 
 
 def test_a_rebuilt_log_is_whole(home: Home) -> None:
@@ -122,10 +124,10 @@ def test_only_what_is_new_is_read_where_one_has_verified_before(home: Home) -> N
     home.attempts(attempt_row(LATER, "new"))
     home.run(LATER + 1)
     report = verify_logs(home.settings, verified)
-    assert [(log.lines, log.findings) for log in report.logs] == [(1, []), (1, [])]
+    assert [(log.lines, log.findings) for log in report.logs] == [(1, []), (1, []), (0, [])]
     home.compare(LATER + 2, rebuild=True)
     assert of(verify_logs(home.settings, newest(report)), "compare_diffs").lines == 13
-    assert [log.lines for log in verify_logs(home.settings, {"shadow_log": "nonsense"}).logs] == [13, 13]
+    assert [log.lines for log in verify_logs(home.settings, {"shadow_log": "nonsense"}).logs] == [13, 13, 0]
 
 
 def test_a_shadow_log_of_the_executor_is_not_ours_to_verify(tmp_path: Path) -> None:
@@ -134,7 +136,10 @@ def test_a_shadow_log_of_the_executor_is_not_ours_to_verify(tmp_path: Path) -> N
     home.compare(10)
     report = verify_logs(home.settings)
     assert report.is_whole
-    assert (report.not_ours, [log.name for log in report.logs]) == ([home.settings.shadow_log], ["compare_diffs"])
+    assert (report.not_ours, [log.name for log in report.logs]) == (
+        [home.settings.shadow_log],
+        ["compare_diffs", "alerts"],
+    )
 
 
 def test_damage_is_told_while_another_process_holds_the_log(home: Home) -> None:
@@ -153,3 +158,12 @@ def test_a_log_that_cannot_be_read_is_a_storage_error(home: Home) -> None:
 def test_the_head_says_how_far_it_has_seen(home: Home) -> None:
     head = json.loads(home.settings.shadow_head.read_bytes())
     assert head["log"]["chain"] == head["last_decision"]["chain"] == of(verify_logs(home.settings), "shadow_log").newest
+
+
+def test_the_outbox_of_the_alerts_is_verified_too(home: Home) -> None:
+    open_outbox(home.settings).append([b'{"row":%d}' % number for number in range(3)])
+    assert of(verify_logs(home.settings), "alerts").lines == 3
+    path = home.settings.alert_outbox
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    (finding,) = of(verify_logs(home.settings), "alerts").findings
+    assert finding == f"{path}: line 1: removed: before it line 1 of the log is missing"
