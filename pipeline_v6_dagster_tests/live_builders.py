@@ -47,6 +47,7 @@ def policy(**changes: Any) -> ComparePolicy:
         "order_lead_s": 2.0,
         "settle_grace_s": 5.0,
         "revision_horizon_s": 86_400.0,
+        "arrival_grace_s": 0.5,
     }
     return ComparePolicy(**(fields | changes))
 

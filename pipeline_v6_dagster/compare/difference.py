@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pipeline_v6_dagster.compare.evidence import method_of, outcome_of
 from pipeline_v6_dagster.compare.folding import merge_orders
 from pipeline_v6_dagster.compare.settlement import Settled, Unexplained
+from pipeline_v6_dagster.compare.shortfall import shortfall_of
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import (
     ComparePolicy,
@@ -18,8 +19,17 @@ from pipeline_v6_dagster.domain.comparison import (
     MismatchKind,
     ShadowSide,
 )
-from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, Leg, LiveOrder, OrderEvent, OrderStatus, Veto
+from pipeline_v6_dagster.domain.live import (
+    UNFILLED_ENDS,
+    ExchangeFilter,
+    Leg,
+    LiveOrder,
+    OrderEvent,
+    OrderStatus,
+    Veto,
+)
 
+MIXED_ROUTE = "mixed"
 # Relative room for binary rounding in "more than one lot step".
 _EPSILON = 1e-9
 
@@ -29,9 +39,13 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
     if isinstance(settled, Unexplained):
         return _live_only(settled.order, settled.outcome)
     decision, order = settled.decision, settled.order
-    live = live_side(order, decision, settled.reason) if order is not None or settled.reason is not None else None
+    live = None
+    if order is not None or settled.reason is not None:
+        live = live_side(order, decision, settled.reason, settled.arrival_price)
     is_executed = settled.outcome is LiveOutcome.EXECUTED
     sizing_ratio = _sizing_ratio(decision, live)
+    impact_usd = _impact_usd(decision, live, is_executed)
+    is_mismatch = decision.is_allowed != is_executed
     return Diff(
         symbol=decision.symbol,
         ts=decision.as_of,
@@ -42,15 +56,24 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
         match_dt_s=None if order is None else round(order.first_ts - decision.as_of, 6),
         live_outcome=settled.outcome,
         mismatch_kind=_mismatch_kind(decision.is_allowed, is_executed),
-        veto_mismatch=decision.is_allowed != is_executed,
+        veto_mismatch=is_mismatch,
         size_pct_diff=_size_pct(decision, live),
         sizing_diff_pct=sizing_ratio,
-        is_upsize=_is_upsize(decision, live, sizing_ratio, policy),
+        is_upsize=_is_upsize(
+            decision,
+            live,
+            sizing_ratio,
+            policy.upsize_tolerance_ratio,
+            _lot_step(decision, live, settled.exchange, policy),
+        ),
         slippage_diff_bps=_slippage_diff_bps(decision, live),
-        impact_usd=_impact_usd(decision, live, is_executed),
+        impact_usd=impact_usd,
         root_cause=None,
         shadow=decision,
         live=live,
+        shortfall=shortfall_of(decision, live),
+        route_mismatch=None if live is None or None in (live.route, decision.route) else live.route != decision.route,
+        mismatch_usd=None if impact_usd is None else abs(impact_usd) if is_mismatch else 0.0,
     )
 
 
@@ -71,7 +94,8 @@ def revise(known: Diff, late: LiveOrder, policy: ComparePolicy) -> Diff | None:
     reason = None
     if outcome is LiveOutcome.ERROR:
         reason = (known.live.reason if known.live is not None else None) or OrderStatus.REJECTED.value
-    diff = diff_of(Settled(decision, order, outcome, method, reason), policy)
+    arrival_price = known.live.arrival_price if known.live is not None else None
+    diff = diff_of(Settled(decision, order, outcome, method, reason, arrival_price), policy)
     if _evidence(diff) == _evidence(known):
         return None
     diff.revision_of = known.decision_id
@@ -102,7 +126,9 @@ def _evidence(diff: Diff) -> tuple[object, ...]:
     return (diff.live_outcome, *sizes, live.avg_price, live.fees_usd, live.status, len(live.legs))
 
 
-def live_side(order: LiveOrder | None, decision: ShadowSide | None, reason: str | None) -> LiveSide:
+def live_side(
+    order: LiveOrder | None, decision: ShadowSide | None, reason: str | None, arrival_price: float | None = None
+) -> LiveSide:
     """One decision's live side. Sizes are those of the opening legs, unless the intent itself only reduces."""
     legs = tuple(order.legs) if order is not None else ()
     counts_reduce = decision is None or decision.is_reduce_only
@@ -125,7 +151,17 @@ def live_side(order: LiveOrder | None, decision: ShadowSide | None, reason: str 
         last_fill_ts=max((leg.last_fill_ts for leg in legs if leg.last_fill_ts is not None), default=None),
         status=own[-1].status if own else None,
         reason=reason,
+        arrival_price=arrival_price,
+        route=_route(own),
     )
+
+
+def _route(legs: Sequence[Leg]) -> str | None:
+    """Where the legs went; None where no row says it."""
+    routes = {leg.route for leg in legs if leg.route is not None}
+    if len(routes) > 1:
+        return MIXED_ROUTE
+    return next(iter(routes)).value if routes else None
 
 
 def _requested_qty(legs: Sequence[Leg]) -> float | None:
@@ -176,16 +212,27 @@ def _sizing_ratio(decision: ShadowSide, live: LiveSide | None) -> float | None:
     return (live.gross_usd - shadow_usd) / shadow_usd
 
 
+def _lot_step(
+    decision: ShadowSide, live: LiveSide | None, exchange: ExchangeFilter | None, policy: ComparePolicy
+) -> float | None:
+    """The configured lot step, else the exchange's own filter, where an order of the symbol carries it."""
+    lot_step = policy.lot_steps.get(decision.symbol)
+    if lot_step is None and live is not None:
+        lot_step = next((leg.lot_step for leg in live.legs if leg.lot_step is not None), None)
+    return exchange.lot_step if lot_step is None and exchange is not None else lot_step
+
+
 def _is_upsize(
-    decision: ShadowSide, live: LiveSide | None, sizing_ratio: float | None, policy: ComparePolicy
+    decision: ShadowSide,
+    live: LiveSide | None,
+    sizing_ratio: float | None,
+    tolerance_ratio: float,
+    lot_step: float | None,
 ) -> bool | None:
     if live is None or sizing_ratio is None:
         return None
-    if sizing_ratio <= policy.upsize_tolerance_ratio:
+    if sizing_ratio <= tolerance_ratio:
         return False
-    lot_step = policy.lot_steps.get(decision.symbol)
-    if lot_step is None:  # The exchange's own filter, where an order carries it.
-        lot_step = next((leg.lot_step for leg in live.legs if leg.lot_step is not None), None)
     if lot_step is None or not decision.price or live.gross_usd is None or decision.gross_usd is None:
         return True
     excess_qty = (live.gross_usd - decision.gross_usd) / decision.price

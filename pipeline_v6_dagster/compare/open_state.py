@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import LiveOrder, OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import ExchangeFilter, LiveOrder, OrderEvent, Veto
 
 # Decisions and orders of one stream may want each other: symbol, side, reduce-only or not.
 Stream = tuple[str | None, Side | None, bool]
@@ -16,7 +16,10 @@ Stream = tuple[str | None, Side | None, bool]
 
 @dataclass(slots=True)
 class OpenDecision:
-    """A decision and the evidence that ids have paired with it; it is due at `ready_ts` (epoch s)."""
+    """A decision and the evidence that ids have paired with it; it is due at `ready_ts` (epoch s).
+
+    `shares_intent` tells that another decision was open for the same intent.
+    """
 
     decision: ShadowSide
     order_key: str | None = None
@@ -24,6 +27,8 @@ class OpenDecision:
     veto: Veto | None = None
     error: OrderEvent | None = None
     ready_ts: float = 0.0
+    arrival_price: float | None = None
+    shares_intent: bool = False
 
     @property
     def is_undecided(self) -> bool:
@@ -45,7 +50,8 @@ class FillOwner:
 class OpenState:
     """All that a settler knows. `orders` stand under the keys by which events find them, vetoes and errors by number.
 
-    `fill_owners` holds per order id whose the fills without ids are, also after their order is settled.
+    `fill_owners` holds per order id whose the fills without ids are, also after their order is settled; `filters` what
+    the exchange asks per symbol. `has_arrivals` tells that the executor logs arrival prices, right after the fill.
     """
 
     decisions: dict[str, OpenDecision] = field(default_factory=dict)
@@ -53,6 +59,8 @@ class OpenState:
     vetoes: dict[int, Veto] = field(default_factory=dict)
     errors: dict[int, OrderEvent] = field(default_factory=dict)
     fill_owners: dict[str, FillOwner] = field(default_factory=dict)
+    filters: dict[str, ExchangeFilter] = field(default_factory=dict)
+    has_arrivals: bool = False
 
 
 def stream_of(decision: ShadowSide) -> Stream:

@@ -21,7 +21,7 @@ from pipeline_v6_dagster.compare.order_book import OrderBook
 from pipeline_v6_dagster.compare.pairing import first_partner
 from pipeline_v6_dagster.compare.waiting import Row, Waiting, is_named
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import EventKind, LiveOrder, OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, LiveOrder, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop
 
 # What is due: a decision, an order, a veto or an error. Of equal times in this order.
@@ -30,13 +30,20 @@ _DECISION, _ORDER, _VETO, _ERROR = range(4)
 
 @dataclass(slots=True)
 class Settled:
-    """One decision whose outcome is decided. `reason` is the live veto's or error's."""
+    """One decision whose outcome is decided. `reason` is the live veto's or error's.
+
+    `exchange` is what the exchange asked of the symbol by then; `shares_intent` tells of another decision of the
+    intent.
+    """
 
     decision: ShadowSide
     order: LiveOrder | None
     outcome: LiveOutcome
     method: MatchMethod | None
     reason: str | None
+    arrival_price: float | None = None
+    exchange: ExchangeFilter | None = None
+    shares_intent: bool = False
 
 
 @dataclass(slots=True)
@@ -109,6 +116,8 @@ class Settler:
 
     def add_event(self, event: OrderEvent) -> None:
         """An order event, at its log time."""
+        if event.lot_step is not None and event.symbol is not None:
+            self.state.filters[event.symbol] = ExchangeFilter(event.lot_step, event.min_notional_usd)
         if event.kind is EventKind.ERROR:
             self._add_error(event)
             return
@@ -118,6 +127,16 @@ class Settler:
                 self._schedule(owner)
             else:
                 self._push_order(key)
+
+    def add_arrival(self, arrival: Arrival) -> None:
+        """An arrival price, at its log time. The first one of a decision holds: later ones are of later orders."""
+        self.state.has_arrivals = True
+        item = self._decision_of(arrival.intent_id, arrival.attempt_id)
+        if item is None:
+            self.dropped[Drop.UNMATCHED_ARRIVAL] += 1
+        elif item.arrival_price is None:
+            item.arrival_price = arrival.price
+            self._schedule(item)
 
     def add_veto(self, veto: Veto) -> None:
         """A live veto, at its log time."""
@@ -190,7 +209,11 @@ class Settler:
     def _index(self, item: OpenDecision) -> None:
         decision = item.decision
         if decision.intent_id is not None:
-            self._by_intent.setdefault(decision.intent_id, []).append(item)
+            siblings = self._by_intent.setdefault(decision.intent_id, [])
+            siblings.append(item)
+            if len(siblings) > 1:
+                for sibling in siblings:
+                    sibling.shares_intent = True
         if decision.attempt_id is not None:
             self._by_attempt.setdefault(decision.attempt_id, []).append(item)
         self._by_stream.setdefault(stream_of(decision), {})[decision.decision_id] = item
@@ -286,6 +309,8 @@ class Settler:
         if item.order_key is not None:
             order = self.state.orders[item.order_key]
             final_ts = final_ts_of(order, decision.is_reduce_only, policy.settle_grace_s)
+            if final_ts is not None and self.state.has_arrivals and item.arrival_price is None:
+                final_ts += policy.arrival_grace_s
             return deadline if final_ts is None or final_ts > deadline else final_ts
         if item.veto is not None:
             return min(deadline, item.veto.ts)
@@ -342,14 +367,25 @@ class Settler:
             order = self._book.pop(key)
             self._claimed_by.pop(key, None)
             self._remember_late_fills(order, item)
-            return Settled(decision, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
+            return self._result(item, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
         veto = item.veto or self._take_by_time(self._vetoes, decision)
         if veto is not None:
-            return Settled(decision, None, LiveOutcome.VETOED, method_of(veto, decision), veto.reason)
+            return self._result(item, None, LiveOutcome.VETOED, method_of(veto, decision), veto.reason)
         error = item.error or self._take_by_time(self._errors, decision)
         if error is not None:
-            return Settled(decision, None, LiveOutcome.ERROR, method_of(error, decision), error.reason)
-        return Settled(decision, None, LiveOutcome.UNRESOLVED, None, None)
+            return self._result(item, None, LiveOutcome.ERROR, method_of(error, decision), error.reason)
+        return self._result(item, None, LiveOutcome.UNRESOLVED, None, None)
+
+    def _result(
+        self,
+        item: OpenDecision,
+        order: LiveOrder | None,
+        outcome: LiveOutcome,
+        method: MatchMethod | None,
+        reason: str | None,
+    ) -> Settled:
+        exchange = self.state.filters.get(item.decision.symbol)
+        return Settled(item.decision, order, outcome, method, reason, item.arrival_price, exchange, item.shares_intent)
 
     def _remember_late_fills(self, order: LiveOrder, item: OpenDecision) -> None:
         """Fills without ids that come after all must revise this decision, not be taken for another order."""

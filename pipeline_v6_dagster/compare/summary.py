@@ -1,14 +1,16 @@
 """What the newest diffs add up to. Statistics of nothing are None, never 0."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import floor
 from statistics import fmean
 
-from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
+from pipeline_v6_dagster.compare.drift import drift_in
+from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.summary import (
     Coverage,
     Quantiles,
+    ShortfallStats,
     SizingStats,
     Summary,
     SymbolSlice,
@@ -17,6 +19,16 @@ from pipeline_v6_dagster.domain.summary import (
 )
 
 MAX_UPSIZES = 20
+_UNKNOWN = "unknown"
+_HOUR_S = 3600
+
+# The parts of a window besides its symbols, by name.
+PARTS: Mapping[str, Callable[[Diff], str]] = {
+    "tier": lambda diff: (diff.shadow.tier if diff.shadow is not None else None) or _UNKNOWN,
+    "side": lambda diff: diff.side or _UNKNOWN,
+    "route": lambda diff: (diff.live.route if diff.live is not None else None) or _UNKNOWN,
+    "hour": lambda diff: f"{int(diff.ts) // _HOUR_S % 24:02d}",
+}
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
@@ -46,7 +58,9 @@ def newest_states(newest_first: Iterable[Diff], limit: int) -> list[Diff]:
 
 
 def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
-    """The summary of a window (newest first). `live_only` diffs count for coverage alone."""
+    """The summary of a window (newest first). `live_only` diffs count for coverage alone, ignored ones are counted."""
+    ignored = Counter(diff.ignored_by for diff in window if diff.ignored_by is not None)
+    window = [diff for diff in window if diff.ignored_by is None]
     samples = [diff for diff in window if diff.mismatch_kind is not MismatchKind.LIVE_ONLY]
     upsizes = [diff for diff in samples if diff.is_upsize]
     is_warmup = len(samples) < min_sample
@@ -70,8 +84,19 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
         min_sample_size=min_sample,
         mismatch_kinds={kind.value: sum(diff.mismatch_kind is kind for diff in window) for kind in MismatchKind},
         root_causes=dict(Counter(diff.root_cause.value for diff in window if diff.root_cause is not None)),
+        cause_details=dict(
+            Counter(f"{diff.root_cause}:{diff.cause_detail}" for diff in window if diff.cause_detail is not None)
+        ),
+        upsize_causes=dict(Counter(diff.upsize_cause.value for diff in samples if diff.upsize_cause is not None)),
+        unexplained=sum(RootCause.UNEXPLAINED in (diff.root_cause, diff.upsize_cause) for diff in window),
         coverage=_coverage(window),
-        by_symbol=_by_symbol(samples),
+        by_symbol=slices_by(samples, lambda diff: diff.symbol or ""),
+        slices={name: slices_by(samples, part) for name, part in PARTS.items()},
+        drift=drift_in(samples),
+        shortfall=_shortfall(samples),
+        mismatch_usd=_sum(diff.mismatch_usd for diff in samples),
+        route_mismatch_pct=_pct([diff.route_mismatch for diff in samples if diff.route_mismatch is not None]),
+        ignored={name: count for name, count in sorted(ignored.items()) if name is not None},
         upsizes=tuple(_upsize(diff) for diff in upsizes[:MAX_UPSIZES]),
         window=Window(limit, min(times, default=None), max(times, default=None)),
     )
@@ -97,21 +122,48 @@ def _coverage(window: Sequence[Diff]) -> Coverage:
     )
 
 
-def _by_symbol(samples: Sequence[Diff]) -> dict[str, SymbolSlice]:
+def slices_by(samples: Sequence[Diff], part: Callable[[Diff], str]) -> dict[str, SymbolSlice]:
+    """The samples of each part by its name."""
     slices: dict[str, list[Diff]] = {}
     for diff in samples:
-        slices.setdefault(diff.symbol or "", []).append(diff)
-    return {symbol: _slice(diffs) for symbol, diffs in sorted(slices.items())}
+        slices.setdefault(part(diff), []).append(diff)
+    return {name: _slice(diffs) for name, diffs in sorted(slices.items())}
 
 
 def _slice(diffs: Sequence[Diff]) -> SymbolSlice:
-    impacts = [diff.impact_usd for diff in diffs if diff.impact_usd is not None]
     return SymbolSlice(
         sample_size=len(diffs),
         veto_mismatch_pct=_mismatch_pct(diffs),
         upsize_count=sum(diff.is_upsize is True for diff in diffs),
-        impact_usd=sum(impacts) if impacts else None,
+        impact_usd=_sum(diff.impact_usd for diff in diffs),
+        mismatch_usd=_sum(diff.mismatch_usd for diff in diffs),
+        unresolved=sum(diff.live_outcome is LiveOutcome.UNRESOLVED for diff in diffs),
+        slippage_p50_bps=quantile(
+            [diff.slippage_diff_bps for diff in diffs if diff.slippage_diff_bps is not None], 0.5
+        ),
     )
+
+
+def _shortfall(samples: Sequence[Diff]) -> ShortfallStats:
+    parts = [diff.shortfall for diff in samples if diff.shortfall is not None]
+    return ShortfallStats(
+        delay_usd=_sum(part.delay_usd for part in parts),
+        execution_usd=_sum(part.execution_usd for part in parts),
+        fees_usd=_sum(part.fees_usd for part in parts),
+        opportunity_usd=_sum(part.opportunity_usd for part in parts),
+        total_usd=_sum(part.total_usd for part in parts),
+        total_bps=_quantiles([part.total_bps for part in parts if part.total_bps is not None]),
+        measured=sum(part.total_usd is not None and part.delay_usd is not None for part in parts),
+    )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _pct(flags: Sequence[bool]) -> float | None:
+    return 100 * sum(flags) / len(flags) if flags else None
 
 
 def _upsize(diff: Diff) -> Upsize:
@@ -125,4 +177,5 @@ def _upsize(diff: Diff) -> Upsize:
         ts=diff.ts,
         ratio=None if diff.sizing_diff_pct is None else 1 + diff.sizing_diff_pct,
         excess_usd=None if live_usd is None or shadow_usd is None else live_usd - shadow_usd,
+        cause=diff.upsize_cause,
     )

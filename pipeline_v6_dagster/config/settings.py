@@ -94,6 +94,11 @@ class Settings(BaseModel):
         alias="PIPELINE_COMPARE_SETTLE_GRACE",
         description="seconds after a cancel or an error within which another order of the intent is waited for",
     )
+    arrival_grace_s: NonNegativeSeconds = Field(
+        default=0.5,
+        alias="PIPELINE_COMPARE_ARRIVAL_GRACE",
+        description="seconds after a fill within which its metrics row is waited for, where the executor writes them",
+    )
     revision_horizon_s: NonNegativeSeconds = Field(
         default=86_400.0,
         alias="PIPELINE_COMPARE_REVISION_HORIZON",
@@ -262,6 +267,10 @@ class Settings(BaseModel):
     @property
     def pairs_universe(self) -> Path:
         return self.config_dir / "pairs_universe.json"
+
+    @property
+    def ignore_rules(self) -> Path:
+        return self.config_dir / "compare_ignore.json"
 
     # Outputs, written by us.
 

@@ -36,12 +36,20 @@ class MatchMethod(StrEnum):
 
 
 class RootCause(StrEnum):
-    """Why a decision and an order differ. Closed."""
+    """Why a decision and an order differ. Closed; `UNEXPLAINED` is the one to drive down."""
 
     SHADOW_RULE = "shadow_rule"
     NAV_STALE = "nav_stale"
     LIVE_VETO = "live_veto"
     LIVE_ERROR = "live_error"
+    CONFIG_CHANGED = "config_changed"
+    MIN_NOTIONAL_LIFT = "min_notional_lift"
+    LOT_ROUNDING = "lot_rounding"
+    FLIP_LEG = "flip_leg"
+    PARTIAL_FILL = "partial_fill"
+    PRICE_MOVED = "price_moved"
+    LATE = "late"
+    DUPLICATE = "duplicate"
     UNRESOLVED = "unresolved"
     NO_DECISION = "no_decision"
     UNEXPLAINED = "unexplained"
@@ -87,7 +95,8 @@ class ShadowSide:
 class LiveSide:
     """What compare says of the live side of one decision. None: not measured.
 
-    Sizes are of the opening legs only, except for a reduce-only intent; `legs` holds all of them.
+    Sizes are of the opening legs only, except for a reduce-only intent; `legs` holds all of them. `arrival_price` is
+    where the market stood when the order was sent; `route` is `mixed` where the legs went different ways.
     """
 
     legs: tuple[Leg, ...]
@@ -101,13 +110,33 @@ class LiveSide:
     last_fill_ts: float | None
     status: str | None
     reason: str | None
+    arrival_price: float | None = None
+    route: str | None = None
+
+
+@dataclass(slots=True)
+class Shortfall:
+    """Implementation shortfall in parts, USD, positive where it cost; None where not measured (`compare.shortfall`).
+
+    `total_bps` is the sum over what the decision was worth.
+    """
+
+    delay_usd: float | None
+    execution_usd: float | None
+    fees_usd: float | None
+    opportunity_usd: float | None
+    total_usd: float | None
+    total_bps: float | None
 
 
 @dataclass(slots=True)
 class Diff:
     """One settled decision, or one live order that no decision explains. Null means not measured.
 
-    `ignored_by` names the ignore rule that takes it out of the samples.
+    `root_cause` is of the mismatch where there is one, else of the size; `cause_detail` is the rule or the reason that
+    it names; `upsize_cause` is of the size alone. `mismatch_usd` is what a veto mismatch put or left on, 0 where both
+    sides agree. `route_mismatch` tells that live went another way than v6 would have. `ignored_by` names the ignore
+    rule that takes it out of the samples.
     """
 
     symbol: str | None
@@ -130,6 +159,11 @@ class Diff:
     live: LiveSide | None
     revision_of: str | None = None
     ignored_by: str | None = None
+    shortfall: Shortfall | None = None
+    route_mismatch: bool | None = None
+    mismatch_usd: float | None = None
+    cause_detail: str | None = None
+    upsize_cause: RootCause | None = None
     heartbeat: bool = False
 
 
@@ -139,7 +173,7 @@ class ComparePolicy:
 
     `order_lead_s` is how far an order may precede the logging of its attempt; `settle_grace_s` how long after
     a cancel or an error another order of the same intent is waited for; `revision_horizon_s` how far back a late row
-    revises a decision.
+    revises a decision; `arrival_grace_s` how long after the last fill the arrival price is waited for.
     """
 
     tolerance_s: float
@@ -148,3 +182,4 @@ class ComparePolicy:
     order_lead_s: float
     settle_grace_s: float
     revision_horizon_s: float
+    arrival_grace_s: float

@@ -39,7 +39,8 @@ class OrderEvent:
     """One usable row. `ts` is when it was logged (epoch s). None where the row does not say.
 
     `executed_qty` and `avg_price` of a fill are cumulative per order, as the exchange reports them.
-    `lot_step` is the exchange's own filter, `route` the order type, where the row carries them.
+    `lot_step` and `min_notional_usd` are the exchange's own filters, `route` is the order type, where the row carries
+    them.
     """
 
     kind: EventKind
@@ -59,6 +60,7 @@ class OrderEvent:
     reason: str | None
     lot_step: float | None
     route: Route | None = None
+    min_notional_usd: float | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +73,24 @@ class Veto:
     intent_id: str | None
     attempt_id: str | None
     reason: str
+
+
+@dataclass(slots=True)
+class Arrival:
+    """Where the market stood when an order was sent: its metrics row, logged at `ts` (epoch s)."""
+
+    ts: float
+    intent_id: str | None
+    attempt_id: str | None
+    price: float
+
+
+@dataclass(slots=True)
+class ExchangeFilter:
+    """What the exchange itself asks of an order of one symbol, as the newest row that carried it said."""
+
+    lot_step: float | None
+    min_notional_usd: float | None
 
 
 @dataclass(slots=True)

@@ -27,8 +27,10 @@ class Drop(StrEnum):
     NO_SYMBOL = "no_symbol"
     NO_ORDER_ID = "no_order_id"
     HEARTBEAT = "heartbeat"
+    NO_ARRIVAL = "no_arrival"
     UNMATCHED_VETO = "unmatched_veto"
     UNMATCHED_ERROR = "unmatched_error"
+    UNMATCHED_ARRIVAL = "unmatched_arrival"
     REPEATED_VETO = "repeated_veto"
     REPEATED_DECISION = "repeated_decision"
 

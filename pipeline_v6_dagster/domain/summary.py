@@ -54,16 +54,46 @@ class Upsize:
     ts: float
     ratio: float | None
     excess_usd: float | None
+    cause: str | None = None
 
 
 @dataclass(slots=True)
 class SymbolSlice:
-    """The window's diffs of one symbol."""
+    """The window's diffs of one symbol, or of another part of it: a tier, a side, a route, an hour of the day (UTC)."""
 
     sample_size: int
     veto_mismatch_pct: float | None
     upsize_count: int
     impact_usd: float | None
+    mismatch_usd: float | None = None
+    unresolved: int = 0
+    slippage_p50_bps: float | None = None
+
+
+@dataclass(slots=True)
+class Drift:
+    """One figure's mean over the older and the newer half of the window.
+
+    `score` is their difference in standard errors; None, as `has_moved`, where a half has too few.
+    """
+
+    older: float | None
+    newer: float | None
+    score: float | None
+    has_moved: bool | None
+
+
+@dataclass(slots=True)
+class ShortfallStats:
+    """What the window's executed orders cost in parts, USD; None where no order has the part. `measured` have all."""
+
+    delay_usd: float | None
+    execution_usd: float | None
+    fees_usd: float | None
+    opportunity_usd: float | None
+    total_usd: float | None
+    total_bps: Quantiles
+    measured: int
 
 
 @dataclass(slots=True)
@@ -107,8 +137,17 @@ class Summary:
     min_sample_size: int
     mismatch_kinds: dict[str, int]
     root_causes: dict[str, int]
+    cause_details: dict[str, int]
+    upsize_causes: dict[str, int]
+    unexplained: int
     coverage: Coverage
     by_symbol: dict[str, SymbolSlice]
+    slices: dict[str, dict[str, SymbolSlice]]
+    drift: dict[str, Drift]
+    shortfall: ShortfallStats
+    mismatch_usd: float | None
+    route_mismatch_pct: float | None
+    ignored: dict[str, int]
     upsizes: tuple[Upsize, ...]
     window: Window
 

@@ -75,6 +75,7 @@ class SequentialState:
 
     `since_ts` is the as-of time of the first of them, `log_ratio` the logarithm of how much likelier they are at the
     unacceptable rate than at the acceptable one. `is_accepted` holds from a pass on, until the ratio is above 0 again.
+    `is_first` tells that no other configuration was seen before.
     """
 
     config_hash: str | None = None
@@ -83,6 +84,7 @@ class SequentialState:
     mismatches: int = 0
     log_ratio: float = 0.0
     is_accepted: bool = False
+    is_first: bool = True
 
 
 @dataclass(slots=True)

@@ -233,6 +233,7 @@ def _event(row: _OrderRow) -> OrderEvent | Unusable:
         reason=_reason(row, kind),
         lot_step=_lot_step(row.exchange_filters_used),
         route=_route(row.order_type, raw),
+        min_notional_usd=_min_notional(row.exchange_filters_used),
     )
 
 
@@ -307,11 +308,20 @@ def _route(order_type: Any, raw: Mapping[str, Any]) -> Route | None:
 
 
 def _lot_step(filters: Any) -> float | None:
-    """The exchange's lot step where the row carries its filters: evidence, so a bad one is not an error."""
-    if not isinstance(filters, dict) or not isinstance(filters.get("LOT_SIZE"), dict):
+    return _filter(filters, "LOT_SIZE", "stepSize")
+
+
+def _min_notional(filters: Any) -> float | None:
+    """Spot markets name the field otherwise than futures do."""
+    return _filter(filters, "MIN_NOTIONAL", "notional") or _filter(filters, "MIN_NOTIONAL", "minNotional")
+
+
+def _filter(filters: Any, name: str, field: str) -> float | None:
+    """A filter of the exchange where the row carries it: evidence, so a bad one is not an error."""
+    if not isinstance(filters, dict) or not isinstance(filters.get(name), dict):
         return None
     try:
-        return _positive(exchange_number(filters["LOT_SIZE"].get("stepSize")))
+        return _positive(exchange_number(filters[name].get(field)))
     except BadFieldError:
         return None
 

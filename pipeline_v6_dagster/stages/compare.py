@@ -10,12 +10,14 @@ from typing import Any
 from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_row
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.compare.settlement import Leftover, Settled, Settler, Unexplained
+from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
-from pipeline_v6_dagster.domain.live import OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop
 from pipeline_v6_dagster.stages.compare_inputs import (
+    METRICS,
     ORDERS,
     SHADOW_LOG,
     VETOES,
@@ -36,7 +38,7 @@ from pipeline_v6_dagster.stages.known_diffs import KnownDiffs
 from pipeline_v6_dagster.stages.summary_file import make_summary, verdict_policy, write_summary
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
-from pipeline_v6_dagster.verdict.root_cause import root_cause_of
+from pipeline_v6_dagster.verdict.root_cause import Circumstances, explain
 from pipeline_v6_dagster.verdict.sequential import SequentialTest
 
 # Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
@@ -47,6 +49,7 @@ _DROPPED_FROM = {
     Drop.UNMATCHED_VETO: VETOES,
     Drop.REPEATED_VETO: VETOES,
     Drop.REPEATED_DECISION: SHADOW_LOG,
+    Drop.UNMATCHED_ARRIVAL: METRICS,
 }
 
 
@@ -77,6 +80,7 @@ def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
         order_lead_s=settings.order_lead_s,
         settle_grace_s=settings.settle_grace_s,
         revision_horizon_s=settings.revision_horizon_s,
+        arrival_grace_s=settings.arrival_grace_s,
     )
 
 
@@ -108,6 +112,7 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
     run.waits_for_shadow = stop_ts is not None
     settler = Settler(policy, cursor.open)
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
+    rules = load_ignore_rules(settings.ignore_rules)
     test = SequentialTest(verdict_policy(settings).plan, cursor.test)
     recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
     block: list[bytes] = []
@@ -137,16 +142,18 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
             diff, before = _diff_of(settled, known, policy, settler)
             if diff is None:
                 continue
-            diff.root_cause = root_cause_of(diff)
-            known.add(diff)
-            recent.append(diff)
-            block.append(encode_diff(diff))
+            test.start(diff)
+            explain(diff, _circumstances(settled, before, test.changed_ts, policy))
+            diff.ignored_by = next((rule.name for rule in rules if rule.holds_for(diff)), None)
             if before is None:
                 cursor.totals.add(diff)
                 test.add(diff)
             else:
                 cursor.totals.revise(before, diff)
                 test.revise(before, diff)
+            known.add(diff)
+            recent.append(diff)
+            block.append(encode_diff(diff))
             run.diff_count += 1
             run.mismatch_kinds[diff.mismatch_kind] += 1
         run.open_decisions = len(cursor.open.decisions)
@@ -172,6 +179,8 @@ def _settle_all(
         elif type(record) is Veto:
             cursor.newest_live_ts = record.ts
             settler.add_veto(record)
+        elif type(record) is Arrival:
+            settler.add_arrival(record)
         if is_due:
             yield None
     # Where both sides' logs are ahead of our clock, it is the clock that is behind.
@@ -200,6 +209,18 @@ def _diff_of(
         if before is not None:
             return revise(before, order, policy), before
     return diff_of(settled, policy), None
+
+
+def _circumstances(
+    settled: Settled | Unexplained | Leftover, before: Diff | None, changed_ts: float | None, policy: ComparePolicy
+) -> Circumstances:
+    return Circumstances(
+        exchange=settled.exchange if isinstance(settled, Settled) else None,
+        shares_intent=isinstance(settled, Settled) and settled.shares_intent,
+        config_changed_ts=changed_ts,
+        config_settles_s=policy.tolerance_s,
+        before=before,
+    )
 
 
 def _count_dropped(settler: Settler, cursor: Cursor) -> None:

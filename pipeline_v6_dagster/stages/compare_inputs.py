@@ -13,8 +13,9 @@ from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.domain.live import OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Rejection, Unusable
+from pipeline_v6_dagster.sources.arrivals import parse_arrival
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.shadow_log import ShadowRow, parse_shadow_row
@@ -28,10 +29,11 @@ SHADOW_LOG = "shadow_log"
 ATTEMPTS = "order_attempts"
 ORDERS = "orders_executed"
 VETOES = "risk_vetoes"
+METRICS = "order_metrics"
 
 _LOOKAHEAD_ROWS = 64
 
-Record = ShadowSide | OrderEvent | Veto
+Record = ShadowSide | OrderEvent | Veto | Arrival
 
 
 class _Row(NamedTuple):
@@ -71,6 +73,7 @@ class CompareInputs:
                 (SHADOW_LOG, settings.shadow_log),
                 (ORDERS, settings.orders_executed),
                 (VETOES, settings.risk_vetoes),
+                (METRICS, settings.order_metrics),
             )
         }
         self._stack = ExitStack()
@@ -86,8 +89,8 @@ class CompareInputs:
 
     @property
     def missing(self) -> list[Path]:
-        """The logs that are not there."""
-        return [follower.path for follower in self._followers.values() if follower.is_missing]
+        """The logs that are not there. Metrics are no evidence that a decision waits for."""
+        return [follower.path for name, follower in self._followers.items() if follower.is_missing and name != METRICS]
 
     def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
         """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
@@ -95,6 +98,7 @@ class CompareInputs:
             self._read(SHADOW_LOG, 0, _parse_decision, attrgetter("decision.as_of")),
             self._read(ORDERS, 1, lambda line: parse_order_event(line.raw), attrgetter("ts")),
             self._read(VETOES, 2, lambda line: parse_veto(line.raw), attrgetter("ts")),
+            self._read(METRICS, 3, lambda line: parse_arrival(line.raw), attrgetter("ts")),
         ]
         stop = inf if stop_before is None else stop_before
         row: _Row

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_v6_dagster.config.ambiguity import ambiguous_ratios
+from pipeline_v6_dagster.config.ignore_rules import expired_rules
 from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
@@ -63,6 +64,10 @@ def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
         problems.append(str(error))
     for path in (settings.risk_limits, settings.pairs_universe):
         warnings += ambiguous_ratios(path)
+    try:
+        warnings += expired_rules(settings.ignore_rules, now)
+    except ConfigError as error:
+        problems += map(str, error.problems)
     configuration = None
     try:
         configuration = load_configuration(settings.risk_limits, settings.pairs_universe)

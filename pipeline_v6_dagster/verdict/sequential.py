@@ -29,17 +29,23 @@ class SequentialTest:
         self._pass_at = log(plan.false_pass_ratio)
         self._fail_at = -log(plan.false_fail_ratio)
 
-    def add(self, diff: Diff) -> None:
-        """A decision that was settled. One of another configuration starts the test anew, unless it is an older one."""
-        if not is_evidence(diff):
+    def start(self, diff: Diff) -> None:
+        """Start anew where the diff is of another configuration, unless it is an older one."""
+        state = self.state
+        if diff.shadow is None or diff.revision_of is not None:
             return
-        state, config_hash = self.state, _config_hash(diff)
-        if state.since_ts is None or config_hash != state.config_hash:
-            if state.since_ts is not None and diff.ts < state.since_ts:
-                return
-            state.config_hash, state.since_ts = config_hash, diff.ts
-            state.decisions, state.mismatches, state.log_ratio, state.is_accepted = 0, 0, 0.0, False
-        self._count(diff, 1)
+        config_hash = diff.shadow.config_hash
+        if state.since_ts is not None and (config_hash == state.config_hash or diff.ts < state.since_ts):
+            return
+        state.is_first = state.since_ts is None
+        state.config_hash, state.since_ts = config_hash, diff.ts
+        state.decisions, state.mismatches, state.log_ratio, state.is_accepted = 0, 0, 0.0, False
+
+    def add(self, diff: Diff) -> None:
+        """A decision that was settled. Of an older configuration it does not count."""
+        self.start(diff)
+        if is_evidence(diff) and _config_hash(diff) == self.state.config_hash:
+            self._count(diff, 1)
 
     def revise(self, before: Diff, after: Diff) -> None:
         """A decision of which more is known now. What it was counted as is taken back."""
@@ -61,6 +67,11 @@ class SequentialTest:
             state.is_accepted = False
         if state.is_accepted:
             state.log_ratio = max(state.log_ratio, self._pass_at)
+
+    @property
+    def changed_ts(self) -> float | None:
+        """As-of time of the first decision under this configuration; None where no other came before it."""
+        return None if self.state.is_first else self.state.since_ts
 
     @property
     def outcome(self) -> SequentialOutcome:

@@ -27,6 +27,7 @@ DEFAULTS = {
     "upsize_tolerance_ratio": 0.001,
     "order_lead_s": 2.0,
     "settle_grace_s": 5.0,
+    "arrival_grace_s": 0.5,
     "revision_horizon_s": 86_400.0,
     "max_malformed_ratio": 0.01,
     "max_unresolved_ratio": 0.05,
@@ -62,6 +63,7 @@ GIVEN = [
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "0", "upsize_tolerance_ratio", 0.0),
     ("PIPELINE_COMPARE_ORDER_LEAD", "0", "order_lead_s", 0.0),
     ("PIPELINE_COMPARE_SETTLE_GRACE", "30", "settle_grace_s", 30.0),
+    ("PIPELINE_COMPARE_ARRIVAL_GRACE", "0", "arrival_grace_s", 0.0),
     ("PIPELINE_COMPARE_REVISION_HORIZON", "3600", "revision_horizon_s", 3600.0),
     ("PIPELINE_COMPARE_MAX_MALFORMED", "0", "max_malformed_ratio", 0.0),
     ("PIPELINE_COMPARE_MAX_UNRESOLVED", "1", "max_unresolved_ratio", 1.0),
@@ -121,6 +123,7 @@ BAD = [
             "PIPELINE_COMPARE_ORDER_LEAD",
             "PIPELINE_COMPARE_SETTLE_GRACE",
             "PIPELINE_COMPARE_REVISION_HORIZON",
+            "PIPELINE_COMPARE_ARRIVAL_GRACE",
         )
         for value in ("-1", "nan", "inf", "soon")
     ),

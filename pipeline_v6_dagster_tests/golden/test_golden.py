@@ -62,7 +62,7 @@ def test_the_inputs_are_left_alone(made: Settings) -> None:
         ("flip", "match", "executed", "intent_id", None),
         ("maker_taker", "match", "executed", "intent_id", None),
         ("polled", "match", "executed", "intent_id", None),
-        ("late", "match", "executed", "intent_id", None),
+        ("late", "match", "executed", "intent_id", "late"),
         ("stranger", "live_only", "executed", None, "no_decision"),
         ("refused", "shadow_allowed_live_absent", "error", "intent_id", "live_error"),
         ("stale_nav", "shadow_vetoed_live_executed", "executed", "intent_id", "nav_stale"),

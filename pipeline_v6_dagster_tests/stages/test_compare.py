@@ -411,6 +411,41 @@ class TestInputs:
         assert (quality["is_position_lost"], quality["lost_bytes"]) == (True, gone)
 
 
+class TestArrivals:
+    def metrics(self, home: Home, at: float, name: str, mark: float) -> None:
+        row = {"ts": T0 + at, "intent_id": f"ord_{name}", "attempt_id": f"sig_{name}", "prices": {"mark": mark}}
+        home.append(home.settings.order_metrics, row)
+
+    def test_the_shortfall_is_split_at_the_arrival_price(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1", avgPrice=100.5))
+        self.metrics(home, 1.5, "1", 100.2)
+        self.metrics(home, 1.6, "1", 107.0)  # of a later poll
+        home.run(LATER)
+        (diff,) = home.diffs()
+        assert diff["live"]["arrival_price"] == 100.2
+        assert (diff["shortfall"]["delay_usd"], diff["shortfall"]["execution_usd"]) == pytest.approx((1.0, 1.5))
+        assert home.summary()["shortfall"]["measured"] == 1
+
+    def test_an_executor_that_writes_metrics_is_given_a_moment_to_write_them(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"), attempt_row(10, "2"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1"), ack_row(11, "2"), fill_row(12, "2"))
+        self.metrics(home, 2.01, "1", 100.2)
+        home.run(12.2)
+        assert home.run(12.2).open_decisions == 1
+        self.metrics(home, 12.3, "2", 100.3)
+        home.run(13)
+        assert [diff["live"]["arrival_price"] for diff in home.diffs()] == [None, 100.3]
+
+    def test_metrics_of_nobody_are_counted(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        self.metrics(home, 1, "9", 100.0)
+        home.run(10)
+        assert home.summary()["input_quality"]["order_metrics"]["unusable"] == {"unmatched_arrival": 1}
+
+
 class TestExternalShadow:
     def home(self, tmp_path: Path) -> Home:
         return Home(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external", PIPELINE_COMPARE_MIN_SAMPLE="2")
@@ -604,8 +639,18 @@ def bare_fills(name: str | None, at: float, order_id: int, delay: float) -> Epis
     ]
 
 
+def measured(name: str | None, at: float, order_id: int, delay: float) -> Episode:
+    """An order with its metrics: one row before the fill, one shortly after it, as the executor writes them."""
+    rows: Episode = []
+    for later, price in ((0.1, 100.1), (30.01, 100.2)):
+        moment = at + delay + later
+        ids = {"intent_id": f"ord_{name}", "attempt_id": f"sig_{name}"} if name else {}
+        rows.append((moment, "order_metrics", {"ts": T0 + moment, "prices": {"mark": price}, "qty": order_id, **ids}))
+    return sorted([*answered(name, at, order_id, delay), *rows[at % 1 == 0 :]], key=lambda row: row[0])
+
+
 ANSWERS: list[Callable[[str | None, float, int, float], Episode]] = [
-    *(answered, flipped, retried, vetoed, failed, ignored, garbled, bare_fills)
+    *(answered, flipped, retried, vetoed, failed, ignored, garbled, bare_fills, measured)
 ]
 
 

@@ -1,0 +1,45 @@
+"""What an order cost against the price at which it was decided, in parts (Perold 1988).
+
+    delay        from the decision to the arrival price: the market moved before the order was sent
+    execution    from the arrival price to the average fill: spread, impact, waiting
+    fees         what the exchange charged
+    opportunity  what was not filled, at the newest price that the order shows
+
+All in USD, positive where it costs, for either side. A part that was not measured is None, and so is a sum with such a
+part in it; that of delay and execution is known without the arrival price.
+"""
+
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.comparison import LiveSide, ShadowSide, Shortfall
+
+
+def shortfall_of(decision: ShadowSide, live: LiveSide | None) -> Shortfall | None:
+    """The shortfall of what live executed against what v6 would have; None where nothing of it was measured."""
+    price, side = decision.price, decision.side
+    if live is None or live.executed_qty is None or not price or side is None:
+        return None
+    asked_qty = decision.sized_qty or (decision.quote_notional or 0.0) / price
+    if not asked_qty:
+        return None
+    sign = 1.0 if side is Side.BUY else -1.0
+    filled, arrival, average = live.executed_qty, live.arrival_price, live.avg_price
+    delay = execution = paid = None
+    if not filled:
+        delay = execution = paid = 0.0
+    elif average is not None:
+        paid = sign * (average - price) * filled
+        if arrival is not None:
+            delay, execution = sign * (arrival - price) * filled, sign * (average - arrival) * filled
+    missed = max(0.0, asked_qty - filled)
+    newest = average if average is not None else arrival
+    opportunity = 0.0 if not missed else None if newest is None else sign * (newest - price) * missed
+    fees = live.fees_usd if filled else live.fees_usd or 0.0
+    total = None if paid is None or fees is None or opportunity is None else paid + fees + opportunity
+    return Shortfall(
+        delay_usd=delay,
+        execution_usd=execution,
+        fees_usd=fees,
+        opportunity_usd=opportunity,
+        total_usd=total,
+        total_bps=None if total is None else 1e4 * total / (asked_qty * price),
+    )
