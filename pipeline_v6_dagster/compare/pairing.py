@@ -7,22 +7,30 @@ computed, and only up to the first pause longer than it: what comes after such a
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _Score = tuple[int, float]
 _NONE: _Score = (0, 0.0)
 
 
+def _always(_decision: int, _order: int) -> bool:
+    return True
+
+
 def pair_by_time(
-    decisions: Sequence[float], orders: Sequence[float], tolerance_s: float, lead_s: float
+    decisions: Sequence[float],
+    orders: Sequence[float],
+    tolerance_s: float,
+    lead_s: float,
+    fits: Callable[[int, int], bool] = _always,
 ) -> list[tuple[int, int]]:
-    """The best pairing as (index of decision, index of order), both increasing.
+    """The best pairing as (index of decision, index of order), both increasing. `fits` tells which may pair at all.
 
     An order may follow its decision by at most `tolerance_s` and precede it by at most `lead_s` (seconds).
     Of several best pairings the one that gives the earliest decisions the earliest orders is returned.
     """
     spans = [_span(decision, orders, tolerance_s, lead_s) for decision in decisions]
-    best = _best_scores(decisions, orders, spans)
+    best = _best_scores(decisions, orders, spans, fits)
     pairing: list[tuple[int, int]] = []
     free = 0
     for i, (first, end) in enumerate(spans):
@@ -31,14 +39,20 @@ def pair_by_time(
             score = scores[j - first]
             if score != scores[max(free, first) - first]:
                 break  # Without the orders before this one no pairing is a best one any more.
-            if score == _paired(best, spans, i, j, abs(orders[j] - decisions[i])):
+            if fits(i, j) and score == _paired(best, spans, i, j, abs(orders[j] - decisions[i])):
                 pairing.append((i, j))
                 free = j + 1
                 break
     return pairing
 
 
-def first_partner(decisions: Sequence[float], orders: Sequence[float], tolerance_s: float, lead_s: float) -> int | None:
+def first_partner(
+    decisions: Sequence[float],
+    orders: Sequence[float],
+    tolerance_s: float,
+    lead_s: float,
+    fits: Callable[[int, int], bool] = _always,
+) -> int | None:
     """The index of the order that the best pairing gives the first decision; None where it gives it none."""
     pause_s = max(tolerance_s, lead_s)
     start = _span(decisions[0], orders, tolerance_s, lead_s)[0]
@@ -50,7 +64,7 @@ def first_partner(decisions: Sequence[float], orders: Sequence[float], tolerance
             break
         newest = max(newest, ts)
         i, j = i + is_decision, j + (not is_decision)
-    pairs = pair_by_time(decisions[:i], orders[start:j], tolerance_s, lead_s)
+    pairs = pair_by_time(decisions[:i], orders[start:j], tolerance_s, lead_s, lambda i, j: fits(i, start + j))
     return start + pairs[0][1] if pairs and pairs[0][0] == 0 else None
 
 
@@ -61,7 +75,10 @@ def _span(decision: float, orders: Sequence[float], tolerance_s: float, lead_s: 
 
 
 def _best_scores(
-    decisions: Sequence[float], orders: Sequence[float], spans: Sequence[tuple[int, int]]
+    decisions: Sequence[float],
+    orders: Sequence[float],
+    spans: Sequence[tuple[int, int]],
+    fits: Callable[[int, int], bool],
 ) -> list[list[_Score]]:
     """best[i][j - first]: (pairs, -gap) of the suffixes decisions[i:] and orders[j:], for first <= j <= end."""
     best: list[list[_Score]] = [[] for _ in spans]
@@ -71,7 +88,9 @@ def _best_scores(
         scores = [score] * (end - first + 1)
         decision = decisions[i]
         for j in range(end - 1, first - 1, -1):
-            score = max(score, _score(best, spans, i + 1, j), _paired(best, spans, i, j, abs(orders[j] - decision)))
+            score = max(score, _score(best, spans, i + 1, j))
+            if fits(i, j):
+                score = max(score, _paired(best, spans, i, j, abs(orders[j] - decision)))
             scores[j - first] = score
         best[i] = scores
     return best

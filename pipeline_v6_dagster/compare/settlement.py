@@ -19,7 +19,8 @@ from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState, Stream, stream_of
 from pipeline_v6_dagster.compare.order_book import OrderBook
 from pipeline_v6_dagster.compare.pairing import first_partner
-from pipeline_v6_dagster.compare.waiting import Row, Waiting, is_named
+from pipeline_v6_dagster.compare.waiting import Waiting, is_named
+from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, LiveOrder, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop
@@ -368,12 +369,10 @@ class Settler:
             self._claimed_by.pop(key, None)
             self._remember_late_fills(order, item)
             return self._result(item, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
-        veto = item.veto or self._take_by_time(self._vetoes, decision)
-        if veto is not None:
-            return self._result(item, None, LiveOutcome.VETOED, method_of(veto, decision), veto.reason)
-        error = item.error or self._take_by_time(self._errors, decision)
-        if error is not None:
-            return self._result(item, None, LiveOutcome.ERROR, method_of(error, decision), error.reason)
+        refusal = item.veto or item.error or self._take_refusal_by_time(decision)
+        if refusal is not None:
+            outcome = LiveOutcome.VETOED if isinstance(refusal, Veto) else LiveOutcome.ERROR
+            return self._result(item, None, outcome, method_of(refusal, decision), refusal.reason)
         return self._result(item, None, LiveOutcome.UNRESOLVED, None, None)
 
     def _result(
@@ -400,29 +399,51 @@ class Settler:
 
     # Pairing by time.
 
-    def _best_by_time(self, decision: ShadowSide, times: Sequence[float]) -> int | None:
-        """Which of the times the best pairing of the decision's stream gives it, over two tolerances.
-
-        What it leaves for later decisions cannot cross: two pairs that cross within the tolerance would be as
-        many and no farther apart the other way round.
-        """
-        if not times:
-            return None
-        policy, as_of = self._policy, decision.as_of
-        until = as_of + 2 * policy.tolerance_s
-        rivals = sorted(
-            other.decision.as_of
-            for other in self._by_stream[stream_of(decision)].values()
-            if as_of <= other.decision.as_of <= until and other.is_undecided
-        )
-        return first_partner([as_of, *rivals], times, policy.tolerance_s, policy.order_lead_s)
-
     def _take_order_by_time(self, decision: ShadowSide) -> str | None:
         orders = self._book.free_orders(decision)
-        index = self._best_by_time(decision, [first_ts for first_ts, _ in orders])
+        if not orders:
+            return None
+        rivals = self._rivals(decision, [stream_of(decision)])
+        policy = self._policy
+        times = [first_ts for first_ts, _ in orders]
+        index = first_partner([rival.as_of for rival in rivals], times, policy.tolerance_s, policy.order_lead_s)
         return None if index is None else orders[index][1]
 
-    def _take_by_time(self, waiting: Waiting[Row], decision: ShadowSide) -> Row | None:
-        own = waiting.nameless(decision)
-        index = self._best_by_time(decision, [ts for ts, _ in own])
-        return None if index is None else waiting.pop(own[index][1])
+    def _take_refusal_by_time(self, decision: ShadowSide) -> Veto | OrderEvent | None:
+        """The veto or error without ids that is the decision's. One without a side may be of either side's."""
+        rows: list[tuple[float, bool, int]] = sorted(
+            [(ts, True, number) for ts, number in self._vetoes.nameless(decision)]
+            + [(ts, False, number) for ts, number in self._errors.nameless(decision)]
+        )
+        if not rows:
+            return None
+        streams = [(decision.symbol, side, reduces) for side in (*Side, None) for reduces in (False, True)]
+        rivals = self._rivals(decision, streams)
+        sides = [(self._vetoes if is_veto else self._errors).rows[number].side for _, is_veto, number in rows]
+        index = first_partner(
+            [rival.as_of for rival in rivals],
+            [ts for ts, _, _ in rows],
+            self._policy.tolerance_s,
+            self._policy.order_lead_s,
+            lambda i, j: sides[j] in (None, rivals[i].side),
+        )
+        if index is None:
+            return None
+        _, is_veto, number = rows[index]
+        return self._vetoes.pop(number) if is_veto else self._errors.pop(number)
+
+    def _rivals(self, decision: ShadowSide, streams: Sequence[Stream]) -> list[ShadowSide]:
+        """The decision, then the others of the streams that may want the same evidence, over two tolerances, by time.
+
+        What the best pairing leaves for later decisions cannot cross: two pairs that cross within the tolerance would
+        be as many and no farther apart the other way round.
+        """
+        as_of = decision.as_of
+        until = as_of + 2 * self._policy.tolerance_s
+        rivals = [
+            other.decision
+            for stream in streams
+            for other in self._by_stream.get(stream, {}).values()
+            if as_of <= other.decision.as_of <= until and other.is_undecided
+        ]
+        return [decision, *sorted(rivals, key=lambda rival: (rival.as_of, rival.decision_id))]
