@@ -32,9 +32,9 @@ class SequentialTest:
     def start(self, diff: Diff) -> None:
         """Start anew where the diff is of another configuration, unless it is an older one."""
         state = self.state
-        if diff.shadow is None or diff.revision_of is not None:
+        if diff.decision_id is None or diff.revision_of is not None:
             return
-        config_hash = diff.shadow.config_hash
+        config_hash = _config_hash(diff)
         if state.since_ts is not None and (config_hash == state.config_hash or diff.ts < state.since_ts):
             return
         state.is_first = state.since_ts is None
