@@ -53,6 +53,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/storage.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/replay.py
 
 # uv only resolves here; installing needs nothing but pip.
 lock: $(INSTALLED)

@@ -9,7 +9,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.defs.assets.compare import compare_diffs, compare_summary
-from pipeline_v6_dagster.defs.assets.report import parity_report
+from pipeline_v6_dagster.defs.assets.report import parity_report, replay_report
 from pipeline_v6_dagster.defs.assets.shadow import shadow_assets
 from pipeline_v6_dagster.defs.assets.sources import source_assets
 from pipeline_v6_dagster.defs.checks import checks
@@ -29,6 +29,7 @@ def build_defs(settings: Settings, clock: Callable[[], float] = time.time) -> dg
             compare_diffs,
             fresh(compare_summary, settings.compare_interval_s),
             parity_report,
+            replay_report,
         ],
         asset_checks=list(checks(settings)),
         jobs=list(jobs(settings)),

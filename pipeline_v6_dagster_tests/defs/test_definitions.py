@@ -29,6 +29,7 @@ LINEAGE = {
     "compare_diffs": ("compare", {"shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"}),
     "compare_summary": ("compare", {"compare_diffs"}),
     "parity_report": ("report", {"compare_diffs", "compare_summary"}),
+    "replay_report": ("report", {"order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"}),
 }
 
 

@@ -1,5 +1,6 @@
 """The parity report as an asset."""
 
+import json
 import re
 from base64 import b64decode
 from pathlib import Path
@@ -24,3 +25,27 @@ def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.D
     picture = re.fullmatch(r"!\[red\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", str(metadata["thumbnail"]))
     assert picture is not None
     assert b64decode(picture[1]).startswith(b"\x89PNG")
+
+
+def test_a_replay_takes_its_configuration_from_the_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    for command in ("shadow", "heartbeat", "compare"):
+        assert pipeline_v6(tmp_path, command).exit_code == 0
+    (tmp_path / "strict").mkdir()
+    limits = json.loads(settings.risk_limits.read_bytes()) | {"restricted_symbols": ["SOLUSDT"]}
+    (tmp_path / "strict" / "risk_limits.json").write_text(json.dumps(limits))
+    (tmp_path / "strict" / "pairs_universe.json").write_bytes(settings.pairs_universe.read_bytes())
+    result = (
+        build_defs(settings)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey("replay_report")],
+            run_config={"ops": {"replay_report": {"config": {"config_dir": "strict"}}}},
+        )
+    )
+    (materialization,) = result.asset_materializations_for_node("replay_report")
+    metadata = {name: value.value for name, value in materialization.metadata.items()}
+    assert int(str(metadata["stopped"])) > 20
+    answer = json.loads(Path(str(metadata["path"])).read_bytes())
+    assert answer["flips"]["by_symbol"][0]["symbol"] == "SOLUSDT"

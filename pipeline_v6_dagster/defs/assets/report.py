@@ -1,14 +1,26 @@
 """The reports that people read."""
 
 from base64 import b64encode
+from pathlib import Path
 
 import dagster as dg
 
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.tables import table
+from pipeline_v6_dagster.stages.replay_file import write_replay
 from pipeline_v6_dagster.stages.report import write_report
 
 GROUP = "report"
+
+_FLIP_COLUMNS = {
+    "stopped": "int",
+    "let_through": "int",
+    "executed_gross_usd": "float",
+    "fees_usd": "float",
+    "slippage_usd": "float",
+    "profit_usd": "float",
+}
 
 
 @dg.asset(
@@ -33,5 +45,46 @@ def parity_report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[
             "decisions": report.decisions,
             "upsizes": report.upsizes,
             "size_bytes": report.size_bytes,
+        }
+    )
+
+
+class ReplayConfig(dg.Config):
+    """What a replay is run with. `from_time` and `to_time` are ISO-8601 with a zone; empty is no bound."""
+
+    config_dir: str
+    from_time: str = ""
+    to_time: str = ""
+
+
+@dg.asset(
+    deps=["order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "json"},
+    tags={"written_by": "pipeline_v6"},
+    description=(
+        "The history again under the configuration in `config_dir`: decisions that flip, orders that would not have"
+        " been placed and what they earned or lost, dollars, the verdict. Reads the live logs, changes none."
+    ),
+)
+def replay_report(config: ReplayConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+    """Replay, and write the answer beside the parity report."""
+    written = write_replay(pipeline.settings, Path(config.config_dir), pipeline.clock, config.from_time, config.to_time)
+    data = written.data
+    flips, not_placed, change = data["flips"], data["not_placed"], data["dollars"]["change"]
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(written.path),
+            "decisions": data["decisions"],
+            "stopped": flips["stopped"],
+            "let_through": flips["let_through"],
+            "orders_not_placed": not_placed["orders"],
+            "earned_usd": not_placed["earned_usd"],
+            "lost_usd": not_placed["lost_usd"],
+            "verdict_now": f"{data['now']['status']}, {data['now']['verdict']}",
+            **{f"{name}_change": value for name, value in change.items()},
+            "by_rule": table(_FLIP_COLUMNS | {"rules": "string"}, flips["by_rule"]),
+            "by_symbol": table(_FLIP_COLUMNS | {"symbol": "string"}, flips["by_symbol"]),
         }
     )

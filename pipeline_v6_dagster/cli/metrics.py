@@ -1,0 +1,29 @@
+"""`pipeline-v6 metrics`."""
+
+from pathlib import Path
+
+import click
+
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.stages.metrics import metrics_of, samples_of
+from pipeline_v6_dagster.stages.status import read_status
+from pipeline_v6_dagster.storage.files import replace_file
+
+
+@click.command("metrics")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Replace this file at once instead.")
+@json_option
+def command(as_json: bool, output: Path | None) -> None:
+    """The summary in the Prometheus text format, for a textfile collector.
+
+    With --output the file is replaced in one step, so that a collector never reads half of it.
+    """
+    report = read_status(settings_of_environment(), clock())
+    text = metrics_of(report)
+    if output is not None:
+        # Others read it: the collector runs as a user of its own.
+        replace_file(output.absolute(), text)
+        output.chmod(0o644)
+        answer(as_json, {"path": output.absolute(), "samples": len(samples_of(report))}, [f"{output}: written"])
+        return
+    answer(as_json, {"metrics": samples_of(report)}, text.decode().splitlines())

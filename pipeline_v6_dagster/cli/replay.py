@@ -1,0 +1,103 @@
+"""`pipeline-v6 replay`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline_v6_dagster.cli.progress import progress
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.sources.decoding import epoch_s
+from pipeline_v6_dagster.stages.replay import Replay, replay
+from pipeline_v6_dagster.stages.replay_tables import as_data
+
+
+class _Time(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            ts = epoch_s(float(value))
+        except ValueError:
+            ts = epoch_s(value)
+        if ts is None:
+            self.fail(f"{value!r} is neither epoch seconds nor ISO-8601 with a zone (2026-01-31T12:00:00Z)", param, ctx)
+        return ts
+
+
+@click.command("replay")
+@click.option(
+    "--config-dir",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Holds the other risk_limits.json and pairs_universe.json.",
+)
+@click.option("--from", "from_ts", type=_Time(), help="Decisions from this time on: ISO-8601 with a zone, or epoch s.")
+@click.option("--to", "to_ts", type=_Time(), help="... up to this time; what was logged later is not looked at.")
+@click.option("--rows", type=click.IntRange(min=0), default=10, show_default=True, help="Orders to list.")
+@json_option
+def command(as_json: bool, config_dir: Path, from_ts: float | None, to_ts: float | None, rows: int) -> None:
+    """The history again under another configuration: what would change, in decisions and dollars.
+
+    Never touches the live logs: it reads them, and works in a folder that is gone afterwards.
+    """
+    if from_ts is not None and to_ts is not None and from_ts > to_ts:
+        raise click.UsageError("--from is after --to")
+    settings = settings_of_environment()
+    with progress("replaying") as seen:
+        result = replay(settings, config_dir.absolute(), clock, from_ts=from_ts, to_ts=to_ts, seen=seen)
+    data = as_data(result)
+    answer(as_json, data, _lines(result, data, rows))
+
+
+def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
+    flips, dollars = data["flips"], data["dollars"]
+    yield f"{result.decisions} decisions again under {result.config_dir}"
+    if result.not_replayed:
+        yield f"{result.not_replayed} decisions cannot be decided again: their attempts are in no log any more"
+    if result.then is not None:
+        yield f"then: status {result.then.status}, verdict {result.then.verdict}: {'; '.join(result.then.reasons)}"
+    yield f"now:  status {result.now.status}, verdict {result.now.verdict}: {'; '.join(result.now.reasons)}"
+    yield f"{flips['stopped']} decisions would be stopped, {flips['let_through']} let through"
+    for title, key, name in (("rule", "by_rule", "rules"), ("symbol", "by_symbol", "symbol")):
+        if flips[key]:
+            yield f"{title:<30} {'stopped':>8} {'let thr.':>8} {'executed USD':>14} {'profit USD':>12}"
+        for row in flips[key]:
+            yield (
+                f"{row[name]:<30} {row['stopped']:>8} {row['let_through']:>8}"
+                f" {_usd(row['executed_gross_usd']):>14} {_usd(row['profit_usd']):>12}"
+            )
+    yield f"{'in dollars':<30} {'then':>16} {'now':>16} {'change':>16}"
+    for name, label in (
+        ("gross_usd", "gross notional executed"),
+        ("fees_usd", "fees"),
+        ("slippage_usd", "slippage (positive = cost)"),
+        ("profit_usd", "profit before fees"),
+    ):
+        then, now, change = dollars["then"][name], dollars["now"][name], dollars["change"][name]
+        yield f"{label:<30} {_usd(then):>16} {_usd(now):>16} {_usd(change):>16}"
+    unknown = dollars["then"]["without_fees"] + dollars["now"]["without_fees"]
+    if unknown:
+        then, now = (dollars[which]["without_fees"] for which in ("then", "now"))
+        yield f"fees were not logged of {then} orders then, {now} now; they are in no sum"
+    placed = data["not_placed"]
+    yield (
+        f"{placed['orders']} orders would not have been placed; they earned {_usd(placed['earned_usd'])} and lost"
+        f" {_usd(placed['lost_usd'])} before fees"
+        + (f"; {placed['without_profit']} opened nothing" if placed["without_profit"] else "")
+    )
+    listed = sorted(data["orders_not_placed"], key=lambda one: -abs(one["profit_usd"] or 0.0))[:most]
+    for one in listed:
+        marked = " (marked, still open)" if one["is_profit_marked"] else ""
+        yield (
+            f"  {utc(one['ts'])}  {one['symbol']:<10} {one['side'] or '-':<4} {one['decision_id']}"
+            f"  {_usd(one['executed_gross_usd'])} USD, profit {_usd(one['profit_usd'])}{marked}:"
+            f" {', '.join(one['rules'])}"
+        )
+
+
+def _usd(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:,.2f}"

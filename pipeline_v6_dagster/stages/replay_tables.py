@@ -1,0 +1,76 @@
+"""The flips of a replay by rule and by symbol, and the whole answer as plain data. Grouped with pandas."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline_v6_dagster.stages.replay import Flip, Replay
+
+COLUMNS = ("stopped", "let_through", "executed_gross_usd", "fees_usd", "slippage_usd", "profit_usd")
+
+
+def flips_by(flips: Sequence[Flip], name: str) -> list[dict[str, Any]]:
+    """Flips by `rules` (a flip counts under each of its rules) or by `symbol`, the most frequent first.
+
+    Dollars are those of the live orders behind the flips; a sum of nothing that was measured is None.
+    """
+    if not flips:
+        return []
+    # Imported here: it takes a second, and only a replay that flips something needs it.
+    import pandas as pd
+
+    frame = pd.DataFrame([asdict(flip) for flip in flips])
+    frame["stopped"] = frame["is_stopped"].astype(int)
+    frame["let_through"] = 1 - frame["stopped"]
+    frame["rules"] = [rules or ("none",) for rules in frame["rules"]]
+    if name == "rules":
+        frame = frame.explode("rules")
+    for column in COLUMNS[2:]:
+        frame[column] = pd.to_numeric(frame[column])
+    sums = frame.groupby(name)[list(COLUMNS)].sum(min_count=1)
+    sums = sums.assign(flips=sums["stopped"] + sums["let_through"]).sort_values("flips", ascending=False, kind="stable")
+    rows: list[dict[str, Any]] = []
+    for key, row in sums.iterrows():
+        values = {column: None if pd.isna(row[column]) else float(row[column]) for column in COLUMNS}
+        counts = {column: int(row[column]) for column in COLUMNS[:2]}
+        rows.append({name: str(key), **values, **counts})
+    return rows
+
+
+def as_data(answer: Replay) -> dict[str, Any]:
+    """Everything, as JSON can hold it."""
+    dollars = answer.dollars
+    not_placed = [flip for flip in answer.flips if flip.is_stopped and flip.executed_gross_usd]
+    return {
+        "config_dir": str(answer.config_dir),
+        "from_ts": answer.from_ts,
+        "to_ts": answer.to_ts,
+        "decisions": answer.decisions,
+        "not_replayed": answer.not_replayed,
+        "then": asdict(answer.then) if answer.then is not None else None,
+        "now": asdict(answer.now),
+        "flips": {
+            "stopped": sum(flip.is_stopped for flip in answer.flips),
+            "let_through": sum(not flip.is_stopped for flip in answer.flips),
+            "by_rule": flips_by(answer.flips, "rules"),
+            "by_symbol": flips_by(answer.flips, "symbol"),
+        },
+        "not_placed": {"orders": len(not_placed), **earned(not_placed)},
+        "dollars": {
+            "then": asdict(dollars.then),
+            "now": asdict(dollars.now),
+            "change": dollars.change,
+            "allowed_unexecuted": {"then": dollars.allowed_unexecuted[0], "now": dollars.allowed_unexecuted[1]},
+        },
+        "orders_not_placed": [asdict(flip) for flip in not_placed],
+    }
+
+
+def earned(flips: Sequence[Flip]) -> dict[str, float | int]:
+    """What the orders behind flips earned and lost, before fees; and of how many that could not be told."""
+    known = [flip.profit_usd for flip in flips if flip.profit_usd is not None]
+    return {
+        "earned_usd": sum(value for value in known if value > 0),
+        "lost_usd": -sum(value for value in known if value < 0),
+        "without_profit": len(flips) - len(known),
+    }
