@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 import click
 
-from pipeline_v6_dagster.cli.surroundings import clock, configuration_of, utc
+from pipeline_v6_dagster.alerts.message import Message
+from pipeline_v6_dagster.alerts.outbox import decode_line
+from pipeline_v6_dagster.cli.surroundings import clock, configuration_of, printable, utc
 from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.domain.summary import Status
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
+from pipeline_v6_dagster.simulator.faults import Injected
 from pipeline_v6_dagster.stages.compare import run_compare
 from pipeline_v6_dagster.stages.heartbeat import refresh_head
 from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed, write_instance
@@ -23,6 +28,8 @@ from pipeline_v6_dagster.stages.status import read_status
 
 _HISTORY_S = 2 * 3600.0
 _ATTEMPTS_PER_S = 0.05
+# So much of the history is compared first, to show what a warmup is.
+_WARMUP_S = 1800.0
 # The feed that goes on while one looks: faster, and with orders that are larger than asked for.
 _LIVE_ATTEMPTS_PER_S = 0.5
 _LIVE_UPSIZE_SHARE = 0.05
@@ -40,8 +47,9 @@ _LOOK_EVERY_S = 0.1
 def command(seconds: float, port: int, seed: int, ui: bool) -> None:
     """All of it in a sandbox: a simulated executor, every stage, the Dagster UI with its sensors on.
 
-    Two hours of trading in which live does what v6 would do are decided and compared, and the status is
-    printed. With the UI a feed goes on in which some orders are larger than asked for: watch the status turn red.
+    Two hours of trading in which live does what v6 would do are decided and compared: first warming up, then green.
+    With the UI a feed goes on in which some orders are larger than asked for: the status turns red, the alert comes.
+    It says, as it happens, where to look.
     Ctrl-C ends it; nothing is left behind.
     """
     # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
@@ -69,14 +77,21 @@ def _run_history(settings: Settings, seed: int) -> None:
     write_configuration(settings)
     now = clock()
     executor = SimulatedExecutor(seed=seed, start_ts=now - _HISTORY_S, attempts_per_s=_ATTEMPTS_PER_S)
+    write_feed(settings, executor.run(now - _HISTORY_S + _WARMUP_S))
+    _decide_and_compare(settings, "warming up: too few decisions to judge, flip no flag on it")
     count = write_feed(settings, executor.run(now))
-    click.echo(f"{count} lines logged by a simulated executor in {_HISTORY_S / 3600:g} hours")
+    click.echo(f"{count} more lines logged by a simulated executor, {_HISTORY_S / 3600:g} hours of trading in all")
+    _decide_and_compare(settings, "enough decisions, and live did what v6 would have done")
+
+
+def _decide_and_compare(settings: Settings, meaning: str) -> None:
     limits = configuration_of(settings).limits
     shadow = run_shadow(settings, limits, clock)
     click.echo(f"{shadow.decided} attempts decided: {shadow.allowed} allowed, {shadow.denied} denied")
     refresh_head(settings, clock())
     summary = run_compare(settings, limits, clock).summary
     click.echo(f"status {summary['status']}, verdict {summary['verdict']}: {'; '.join(summary['verdict_reasons'])}")
+    click.echo(f"  ({meaning})")
 
 
 def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port: int, seed: int) -> None:
@@ -84,8 +99,9 @@ def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port:
     executor = SimulatedExecutor(
         seed=seed + 1, start_ts=start, attempts_per_s=_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE
     )
-    click.echo(f"http://127.0.0.1:{port} in half a minute; look at the checks of compare_summary. Ctrl-C ends it.")
-    shown = ""
+    url = f"http://127.0.0.1:{port}"
+    click.echo(f"the Dagster UI will be on {url} in half a minute. Ctrl-C ends it.")
+    news = _News(settings, url)
     with _dagster(environ, port) as server:
         while clock() - start < seconds:
             if server.poll() is not None:
@@ -93,17 +109,65 @@ def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port:
                     f"dagster dev ended with exit code {server.returncode}; if port {port} is taken, give another"
                 )
             write_feed(settings, executor.run(clock()))
-            shown = _show_news(settings, shown)
+            news.tell(executor.injected)
             time.sleep(_FEED_EVERY_S)
 
 
-def _show_news(settings: Settings, shown: str) -> str:
-    """Say what `status` would say, where it is not what was said last."""
-    report = read_status(settings, clock())
-    news = f"status {report.status}, verdict {report.verdict}: {'; '.join((*report.reasons, *report.stale))}"
-    if news != shown:
-        click.echo(f"{utc(clock())}  {news}")
-    return news
+class _News:
+    """Says what is new and where to look at it, each thing once."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._settings = settings
+        self._url = url
+        self._is_up = False
+        self._told_status = ""
+        self._told_upsizes = 0
+        self._told_alerts = 0
+
+    def tell(self, injected: Sequence[Injected]) -> None:
+        """Look at everything that may have changed since the last time."""
+        if not self._is_up and self._answers():
+            self._is_up = True
+            self._say(f"the UI is up; the lineage of all assets: {self._url}/asset-groups")
+        for one in injected[self._told_upsizes :]:
+            self._say(f"injected: {one.symbol} {one.intent_id} is placed at twice the size asked for")
+        self._told_upsizes = len(injected)
+        self._tell_status()
+        self._tell_alerts()
+
+    def _tell_status(self) -> None:
+        report = read_status(self._settings, clock())
+        words = f"status {report.status}, verdict {report.verdict}: {'; '.join((*report.reasons, *report.stale))}"
+        if words == self._told_status:
+            return
+        was_red = self._told_status.startswith(f"status {Status.RED},")
+        self._told_status = words
+        self._say(words)
+        if report.status is Status.RED and not was_red:
+            self._say(f"look at the check no_upsizes: {self._url}/assets/compare_summary?view=checks")
+
+    def _tell_alerts(self) -> None:
+        try:
+            lines = self._settings.alert_outbox.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        whole = [line for line in lines if line.endswith(b"\n")]
+        for line in whole[self._told_alerts :]:
+            message = decode_line(line)
+            if isinstance(message, Message):
+                self._say(f"alert: {message.severity} {message.subject}: {message.text}")
+        self._told_alerts = max(self._told_alerts, len(whole))
+
+    def _answers(self) -> bool:
+        try:
+            with urlopen(f"{self._url}/server_info", timeout=1):  # noqa: S310 -- our own server on localhost
+                return True
+        except OSError:
+            return False
+
+    @staticmethod
+    def _say(words: str) -> None:
+        click.echo(f"{utc(clock())}  {printable(words)}")
 
 
 @contextmanager

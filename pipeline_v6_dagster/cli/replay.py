@@ -72,6 +72,7 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
             )
     yield f"{'in dollars':<30} {'then':>16} {'now':>16} {'change':>16}"
     for name, label in (
+        ("placed_usd", "gross notional placed"),
         ("gross_usd", "gross notional executed"),
         ("fees_usd", "fees"),
         ("slippage_usd", "slippage (positive = cost)"),
@@ -79,6 +80,9 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
     ):
         then, now, change = dollars["then"][name], dollars["now"][name], dollars["change"][name]
         yield f"{label:<30} {_usd(then):>16} {_usd(now):>16} {_usd(change):>16}"
+    unfilled = [dollars[which]["without_fill"] for which in ("then", "now")]
+    if any(unfilled):
+        yield f"of {unfilled[0]} orders then, {unfilled[1]} now, no fill was logged, only what was placed is known"
     unknown = dollars["then"]["without_fees"] + dollars["now"]["without_fees"]
     if unknown:
         then, now = (dollars[which]["without_fees"] for which in ("then", "now"))
@@ -87,7 +91,7 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
     yield (
         f"{placed['orders']} orders would not have been placed; they earned {_usd(placed['earned_usd'])} and lost"
         f" {_usd(placed['lost_usd'])} before fees"
-        + (f"; {placed['without_profit']} opened nothing" if placed["without_profit"] else "")
+        + (f"; {placed['without_profit']} opened nothing that is known" if placed["without_profit"] else "")
     )
     listed = sorted(data["orders_not_placed"], key=lambda one: -abs(one["profit_usd"] or 0.0))[:most]
     for one in listed:

@@ -5,25 +5,20 @@ afterwards. So rules, engines, rolling state and verdict are the real ones, and 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-
-import msgspec
 
 from pipeline_v6_dagster.compare.profit import Execution, Profit, profits_of
 from pipeline_v6_dagster.config.limits import load_configuration
-from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.sources.decoding import epoch_s
 from pipeline_v6_dagster.stages.compare import open_compare_log, run_compare
 from pipeline_v6_dagster.stages.history import read_summaries_backward
 from pipeline_v6_dagster.stages.replay_dollars import Dollars, dollars_of
+from pipeline_v6_dagster.stages.replay_home import replay_home
 from pipeline_v6_dagster.stages.replay_rows import DiffPart, NewDecision, read_new, read_old, slippage_usd_of
 from pipeline_v6_dagster.stages.shadow import run_shadow
-from pipeline_v6_dagster.storage.view import copy_folder, link_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ def replay(
     if not old:
         raise DataError(f"{settings.compare_diffs}: holds no decisions yet; run pipeline-v6 shadow and compare first")
     seen(0.1)
-    with _replay_home(settings, config_dir, to_ts) as home:
+    with replay_home(settings, config_dir, to_ts) as home:
         # Judged as of the time at which the other verdict was: neither is older than the other.
         as_of = to_ts if to_ts is not None else (clock() if then is None else float(then["generated_ts"]))
         run_shadow(home, limits, lambda: as_of)
@@ -120,35 +115,6 @@ def replay(
         flips=tuple(sorted(_flips(pairs, profits), key=lambda flip: flip.ts)),
         dollars=dollars_of(pairs, profits),
     )
-
-
-@contextmanager
-def _replay_home(settings: Settings, config_dir: Path, to_ts: float | None) -> Iterator[Settings]:
-    with TemporaryDirectory(prefix="pipeline-v6-replay-") as folder:
-        logs = Path(folder) / "logs"
-        if to_ts is None:
-            link_folder(settings.logs_dir / "execution", logs / "execution")
-        else:
-            copy_folder(settings.logs_dir / "execution", logs / "execution", lambda line: _logged_ts(line) <= to_ts)
-        changes = {"logs_dir": logs, "config_dir": config_dir, "shadow_source": ShadowSource.INTERNAL}
-        yield settings.model_copy(update=changes)
-
-
-class _Times(msgspec.Struct):
-    ts: float | str | None = None
-    local_ts: float | str | None = None
-
-
-_times_decoder = msgspec.json.Decoder(_Times)
-
-
-def _logged_ts(line: bytes) -> float:
-    """When a line was logged; one that is no row counts as of always: it stays where it was."""
-    try:
-        times = _times_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return 0.0
-    return epoch_s(times.local_ts) or epoch_s(times.ts) or 0.0
 
 
 def _summary_then(settings: Settings, to_ts: float | None) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """What another configuration would have come to in dollars.
 
-Only what live executed is counted, because only that has prices. An order counts as far as v6 would have placed it:
+Only what live placed is counted. An order counts as far as v6 would have placed it:
 not at all where it is denied, in the proportion of v6's size to live's where live ordered more. A decision that is
 allowed and that live never executed changes no dollars here; it is counted.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.compare.profit import Profit
+from pipeline_v6_dagster.domain.comparison import LiveOutcome
 from pipeline_v6_dagster.stages.replay_rows import DiffPart, NewDecision, ShadowPart, slippage_usd_of
 
 
@@ -16,10 +17,13 @@ from pipeline_v6_dagster.stages.replay_rows import DiffPart, NewDecision, Shadow
 class Money:
     """Sums over orders, USD. Slippage and fees are costs; profit is before fees, of the orders that opened.
 
-    The counts say of how many orders a part was not logged and is not in its sum.
+    `placed_usd` is what was asked of the exchange, `gross_usd` what is known to have been executed. The counts say of
+    how many orders a part was not logged and is not in its sum; of those without a fill only `placed_usd` is known.
     """
 
     orders: int = 0
+    placed_usd: float = 0.0
+    without_fill: int = 0
     gross_usd: float = 0.0
     fees_usd: float = 0.0
     slippage_usd: float = 0.0
@@ -30,9 +34,13 @@ class Money:
     def add(self, diff: DiffPart, share: float, profit: Profit | None) -> None:
         """One live order, as far as it counts."""
         live = diff.live
-        if live is None or not live.executed_gross_usd or not share:
+        if live is None or diff.live_outcome != LiveOutcome.EXECUTED or not share:
             return
         self.orders += 1
+        self.placed_usd += share * (live.gross_usd or 0.0)
+        if not live.executed_gross_usd:
+            self.without_fill += 1
+            return
         self.gross_usd += share * live.executed_gross_usd
         slippage_usd = slippage_usd_of(diff)
         if live.fees_usd is None:
@@ -58,7 +66,7 @@ class Dollars:
     @property
     def change(self) -> dict[str, float]:
         """Now minus then."""
-        names = ("orders", "gross_usd", "fees_usd", "slippage_usd", "profit_usd")
+        names = ("orders", "placed_usd", "gross_usd", "fees_usd", "slippage_usd", "profit_usd")
         return {name: getattr(self.now, name) - getattr(self.then, name) for name in names}
 
 
@@ -71,7 +79,7 @@ def dollars_of(pairs: Iterable[tuple[DiffPart, NewDecision]], profits: Mapping[o
         if old is None:
             continue
         profit = profits.get(diff.decision_id)
-        is_executed = diff.live is not None and bool(diff.live.executed_gross_usd)
+        is_executed = diff.live_outcome == LiveOutcome.EXECUTED
         sides: tuple[tuple[ShadowPart | NewDecision, Money], ...] = ((old, dollars.then), (new, dollars.now))
         for index, (side, money) in enumerate(sides):
             if side.is_allowed and not is_executed:

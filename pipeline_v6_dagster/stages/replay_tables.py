@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pipeline_v6_dagster.domain.comparison import LiveOutcome
 from pipeline_v6_dagster.stages.replay import Flip, Replay
 
 COLUMNS = ("stopped", "let_through", "executed_gross_usd", "fees_usd", "slippage_usd", "profit_usd")
@@ -40,7 +41,7 @@ def flips_by(flips: Sequence[Flip], name: str) -> list[dict[str, Any]]:
 def as_data(answer: Replay) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     dollars = answer.dollars
-    not_placed = [flip for flip in answer.flips if flip.is_stopped and flip.executed_gross_usd]
+    not_placed = [flip for flip in answer.flips if flip.is_stopped and flip.live_outcome == LiveOutcome.EXECUTED]
     return {
         "config_dir": str(answer.config_dir),
         "from_ts": answer.from_ts,

@@ -159,7 +159,8 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_chec
         assert len(numbers) >= 4
 
     said = interrupt(demo)
-    assert "status green, verdict PASS" in said
+    assert said.index("warming up") < said.index("status green, verdict PASS") < said.index("injected: ")
+    assert f"http://127.0.0.1:{port}/assets/compare_summary?view=checks" in said
     assert "status red, verdict FAIL" in said
     assert descendants_in(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -152,6 +152,7 @@ def test_profit_is_that_of_the_order_until_it_was_closed(tmp_path: Path) -> None
     assert data["not_placed"] == {"orders": 2, "earned_usd": 50.0, "lost_usd": 0, "without_profit": 1}
     assert data["dollars"]["change"] == {
         "orders": -2,
+        "placed_usd": -500.0 - 500.0,
         "gross_usd": -500.0 - 550.0,
         "fees_usd": -1.0,
         "slippage_usd": 50.0,  # sold 10 above the decision price: a gain that is gone
