@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from pipeline_v6_dagster.domain.comparison import LiveOutcome
-from pipeline_v6_dagster.stages.replay import Flip, Replay
+from pipeline_v6_dagster.stages.replay import Replay
 
 COLUMNS = ("stopped", "let_through", "executed_gross_usd", "fees_usd", "slippage_usd", "profit_usd")
 
 
-def flips_by(flips: Sequence[Flip], name: str) -> list[dict[str, Any]]:
-    """Flips by `rules` (a flip counts under each of its rules) or by `symbol`, the most frequent first.
+def flips_by(flips: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Flips (as plain data) by `rules` (a flip counts under each of its rules) or by `symbol`, the most frequent first.
 
     Dollars are those of the live orders behind the flips; a sum of nothing that was measured is None.
     """
@@ -20,7 +22,7 @@ def flips_by(flips: Sequence[Flip], name: str) -> list[dict[str, Any]]:
     # Imported here: it takes a second, and only a replay that flips something needs it.
     import pandas as pd
 
-    frame = pd.DataFrame([asdict(flip) for flip in flips])
+    frame = pd.DataFrame(flips)
     frame["stopped"] = frame["is_stopped"].astype(int)
     frame["let_through"] = 1 - frame["stopped"]
     frame["rules"] = [rules or ("none",) for rules in frame["rules"]]
@@ -41,7 +43,9 @@ def flips_by(flips: Sequence[Flip], name: str) -> list[dict[str, Any]]:
 def as_data(answer: Replay) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     dollars = answer.dollars
-    not_placed = [flip for flip in answer.flips if flip.is_stopped and flip.live_outcome == LiveOutcome.EXECUTED]
+    flips: list[dict[str, Any]] = msgspec.to_builtins(answer.flips)
+    not_placed = [flip for flip in flips if flip["is_stopped"] and flip["live_outcome"] == LiveOutcome.EXECUTED]
+    stopped = sum(flip.is_stopped for flip in answer.flips)
     return {
         "config_dir": str(answer.config_dir),
         "from_ts": answer.from_ts,
@@ -51,10 +55,10 @@ def as_data(answer: Replay) -> dict[str, Any]:
         "then": asdict(answer.then) if answer.then is not None else None,
         "now": asdict(answer.now),
         "flips": {
-            "stopped": sum(flip.is_stopped for flip in answer.flips),
-            "let_through": sum(not flip.is_stopped for flip in answer.flips),
-            "by_rule": flips_by(answer.flips, "rules"),
-            "by_symbol": flips_by(answer.flips, "symbol"),
+            "stopped": stopped,
+            "let_through": len(flips) - stopped,
+            "by_rule": flips_by(flips, "rules"),
+            "by_symbol": flips_by(flips, "symbol"),
         },
         "not_placed": {"orders": len(not_placed), **earned(not_placed)},
         "dollars": {
@@ -63,13 +67,13 @@ def as_data(answer: Replay) -> dict[str, Any]:
             "change": dollars.change,
             "allowed_unexecuted": {"then": dollars.allowed_unexecuted[0], "now": dollars.allowed_unexecuted[1]},
         },
-        "orders_not_placed": [asdict(flip) for flip in not_placed],
+        "orders_not_placed": not_placed,
     }
 
 
-def earned(flips: Sequence[Flip]) -> dict[str, float | int]:
+def earned(flips: Sequence[dict[str, Any]]) -> dict[str, float | int]:
     """What the orders behind flips earned and lost, before fees; and of how many that could not be told."""
-    known = [flip.profit_usd for flip in flips if flip.profit_usd is not None]
+    known = [flip["profit_usd"] for flip in flips if flip["profit_usd"] is not None]
     return {
         "earned_usd": sum(value for value in known if value > 0),
         "lost_usd": -sum(value for value in known if value < 0),

@@ -1,5 +1,6 @@
 """The history again under another configuration."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,14 @@ def test_profit_is_that_of_the_order_until_it_was_closed(tmp_path: Path) -> None
         "slippage_usd": 50.0,  # sold 10 above the decision price: a gain that is gone
         "profit_usd": -50.0,
     }
+
+
+def test_garbage_is_looked_for_again_afterwards(traded: Settings, tmp_path: Path) -> None:
+    replay(traded, traded.config_dir, fixed(NOW))
+    assert gc.isenabled()
+    with pytest.raises(ConfigError):
+        replay(traded, tmp_path, fixed(NOW))
+    assert gc.isenabled()
 
 
 def test_before_anything_was_compared_it_says_what_to_run(tmp_path: Path) -> None:
