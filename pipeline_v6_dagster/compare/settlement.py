@@ -10,13 +10,14 @@ comes later, so that one has to be seen as well).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from pipeline_v6_dagster.compare.evidence import final_ts_of, method_of, outcome_of, reason_of
 from pipeline_v6_dagster.compare.folding import own_attempt_id
-from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState, Stream, stream_of
+from pipeline_v6_dagster.compare.open_decisions import DecisionIndex
+from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState, stream_of
 from pipeline_v6_dagster.compare.order_book import OrderBook
 from pipeline_v6_dagster.compare.pairing import first_partner
 from pipeline_v6_dagster.compare.waiting import Waiting, is_named
@@ -79,15 +80,15 @@ class Settler:
         self._book = OrderBook(state, self._reach_s)
         self._vetoes = Waiting[Veto](state.vetoes)
         self._errors = Waiting[OrderEvent](state.errors)
-        self._by_intent: dict[str, list[OpenDecision]] = {}
-        self._by_attempt: dict[str, list[OpenDecision]] = {}
-        self._by_stream: dict[Stream, dict[str, OpenDecision]] = {}
+        self._decisions = DecisionIndex(2 * policy.tolerance_s)
         self._claimed_by: dict[str, OpenDecision] = {}
         self._forget_ts = 0.0
         # (when, what, its own time, its id or number): all that is due, in an order that no history changes.
         self._due: list[tuple[float, int, float, str, int]] = []
         for item in state.decisions.values():
-            self._index(item)
+            self._decisions.add(item)
+            if item.order_key is not None:
+                self._claimed_by[item.order_key] = item
             self._push(item)
         for key in state.orders:
             self._push_order(key)
@@ -105,7 +106,7 @@ class Settler:
             return
         item = OpenDecision(decision)
         self.state.decisions[decision.decision_id] = item
-        self._index(item)
+        self._decisions.add(item)
         # An order or a veto may be logged a little before its attempt.
         key = self._free_key(decision)
         if key is not None:
@@ -132,7 +133,7 @@ class Settler:
     def add_arrival(self, arrival: Arrival) -> None:
         """An arrival price, at its log time. The first one of a decision holds: later ones are of later orders."""
         self.state.has_arrivals = True
-        item = self._decision_of(arrival.intent_id, arrival.attempt_id)
+        item = self._decisions.named(arrival.intent_id, arrival.attempt_id)
         if item is None:
             self.dropped[Drop.UNMATCHED_ARRIVAL] += 1
         elif item.arrival_price is None:
@@ -141,7 +142,7 @@ class Settler:
 
     def add_veto(self, veto: Veto) -> None:
         """A live veto, at its log time."""
-        item = self._decision_of(veto.intent_id, veto.attempt_id)
+        item = self._decisions.named(veto.intent_id, veto.attempt_id)
         if item is None:
             self._push_row(_VETO, self._vetoes.add(veto), veto)
         elif item.veto is not None:
@@ -151,7 +152,7 @@ class Settler:
             self._schedule(item)
 
     def _add_error(self, error: OrderEvent) -> None:
-        item = self._decision_of(error.intent_id, error.attempt_id)
+        item = self._decisions.named(error.intent_id, error.attempt_id)
         if item is None:
             self._push_row(_ERROR, self._errors.add(error), error)
             return
@@ -207,26 +208,12 @@ class Settler:
 
     # Pairing by id.
 
-    def _index(self, item: OpenDecision) -> None:
-        decision = item.decision
-        if decision.intent_id is not None:
-            siblings = self._by_intent.setdefault(decision.intent_id, [])
-            siblings.append(item)
-            if len(siblings) > 1:
-                for sibling in siblings:
-                    sibling.shares_intent = True
-        if decision.attempt_id is not None:
-            self._by_attempt.setdefault(decision.attempt_id, []).append(item)
-        self._by_stream.setdefault(stream_of(decision), {})[decision.decision_id] = item
-        if item.order_key is not None:
-            self._claimed_by[item.order_key] = item
-
     def _known_key(self, event: OrderEvent) -> str | None:
         """The key of an event's order where the attempt tells it: attempts that share an intent have each their own."""
         if event.intent_id is None or event.attempt_id is None:
             return None
-        items = self._by_intent.get(event.intent_id)
-        if items is None:
+        items = self._decisions.of_intent(event.intent_id)
+        if not items:
             return None
         attempt_id = own_attempt_id(event.attempt_id)
         for item in items:
@@ -236,22 +223,10 @@ class Settler:
                 return f"i:{event.intent_id}#{attempt_id}"
         return None
 
-    def _decision_of(self, intent_id: str | None, attempt_id: str | None) -> OpenDecision | None:
-        """The open decision that ids name; of several of one intent that of the attempt, else the newest free one."""
-        own_attempt = own_attempt_id(attempt_id)
-        items = self._by_intent.get(intent_id, ()) if intent_id is not None else ()
-        for item in items:
-            if own_attempt is not None and item.decision.attempt_id == own_attempt:
-                return item
-        if items:
-            return next((item for item in reversed(items) if item.order_key is None), items[-1])
-        by_attempt = self._by_attempt.get(own_attempt, ()) if own_attempt is not None else ()
-        return by_attempt[-1] if by_attempt else None
-
     def _claim_for(self, key: str) -> OpenDecision | None:
         """Give an order to the decision that it names, where that has none."""
         order = self.state.orders[key]
-        item = self._decision_of(order.intent_id, order.attempt_id)
+        item = self._decisions.named(order.intent_id, order.attempt_id)
         if item is None or item.order_key is not None:
             return None
         self._claim(item, key)
@@ -350,14 +325,7 @@ class Settler:
     def _close(self, item: OpenDecision) -> None:
         decision = item.decision
         del self.state.decisions[decision.decision_id]
-        del self._by_stream[stream_of(decision)][decision.decision_id]
-        for index, key in ((self._by_intent, decision.intent_id), (self._by_attempt, decision.attempt_id)):
-            if key is not None:
-                others = index[key]
-                if len(others) == 1:
-                    del index[key]
-                else:
-                    index[key] = [other for other in others if other is not item]
+        self._decisions.remove(item)
 
     def _settled(self, item: OpenDecision) -> Settled:
         decision, key, method = item.decision, item.order_key, item.method
@@ -403,7 +371,7 @@ class Settler:
         orders = self._book.free_orders(decision)
         if not orders:
             return None
-        rivals = self._rivals(decision, [stream_of(decision)])
+        rivals = self._decisions.rivals(decision, [stream_of(decision)])
         policy = self._policy
         times = [first_ts for first_ts, _ in orders]
         index = first_partner([rival.as_of for rival in rivals], times, policy.tolerance_s, policy.order_lead_s)
@@ -418,7 +386,7 @@ class Settler:
         if not rows:
             return None
         streams = [(decision.symbol, side, reduces) for side in (*Side, None) for reduces in (False, True)]
-        rivals = self._rivals(decision, streams)
+        rivals = self._decisions.rivals(decision, streams)
         sides = [(self._vetoes if is_veto else self._errors).rows[number].side for _, is_veto, number in rows]
         index = first_partner(
             [rival.as_of for rival in rivals],
@@ -431,19 +399,3 @@ class Settler:
             return None
         _, is_veto, number = rows[index]
         return self._vetoes.pop(number) if is_veto else self._errors.pop(number)
-
-    def _rivals(self, decision: ShadowSide, streams: Sequence[Stream]) -> list[ShadowSide]:
-        """The decision, then the others of the streams that may want the same evidence, over two tolerances, by time.
-
-        What the best pairing leaves for later decisions cannot cross: two pairs that cross within the tolerance would
-        be as many and no farther apart the other way round.
-        """
-        as_of = decision.as_of
-        until = as_of + 2 * self._policy.tolerance_s
-        rivals = [
-            other.decision
-            for stream in streams
-            for other in self._by_stream.get(stream, {}).values()
-            if as_of <= other.decision.as_of <= until and other.is_undecided
-        ]
-        return [decision, *sorted(rivals, key=lambda rival: (rival.as_of, rival.decision_id))]

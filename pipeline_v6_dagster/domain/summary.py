@@ -97,6 +97,16 @@ class ShortfallStats:
 
 
 @dataclass(slots=True)
+class Control:
+    """Live against itself over the window: what of every difference is noise (`compare.control`)."""
+
+    sample_size: int
+    veto_mismatch_pct: float | None
+    size_diff_stats: Quantiles
+    sizing_diff_stats: SizingStats
+
+
+@dataclass(slots=True)
 class Coverage:
     """How much of the window's evidence has two sides."""
 

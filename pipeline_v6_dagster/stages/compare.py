@@ -123,7 +123,7 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
         # What is recent may be in the log already.
         older = islice(read_diffs_backward(log), max(0, len(recent) - len(block)), None)
         newest_first = chain(reversed(recent), older)
-        run.summary = make_summary(settings, limits.config_hash, newest_first, cursor, test, now)
+        run.summary = make_summary(settings, limits.config_hash, policy, newest_first, cursor, test, now)
         run.summary["undecided_since_ts"] = stop_ts
         end = BlockEnd(ts=now, diff_count=len(block), heartbeat=not block, summary=run.summary, cursor=cursor)
         log.append([*block, encode_end(end)])

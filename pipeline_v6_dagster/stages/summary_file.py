@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from pipeline_v6_dagster.compare.control import control_of
 from pipeline_v6_dagster.compare.summary import newest_states, summarise
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.verdict import EvidenceLimits, SequentialPlan, VerdictPolicy
 from pipeline_v6_dagster.stages.compare_inputs import ATTEMPTS, SHADOW_LOG
@@ -39,15 +40,20 @@ def verdict_policy(settings: Settings) -> VerdictPolicy:
 
 
 def make_summary(
-    settings: Settings, config_hash: str, newest_first: Iterable[Diff], cursor: Cursor, test: SequentialTest, now: float
+    settings: Settings,
+    config_hash: str,
+    policy: ComparePolicy,
+    newest_first: Iterable[Diff],
+    cursor: Cursor,
+    test: SequentialTest,
+    now: float,
 ) -> dict[str, Any]:
     """The summary as the compare log and its file hold it. `newest_first` is read as far as the window reaches."""
     # What we write ourselves is no input; what the executor decides from is none of ours to count.
     not_an_input = ATTEMPTS if settings.shadow_source is ShadowSource.EXTERNAL else SHADOW_LOG
     inputs = {name: counts for name, counts in sorted(cursor.counts.items()) if name != not_an_input}
-    summary = summarise(
-        newest_states(newest_first, settings.compare_limit), settings.compare_limit, settings.min_sample
-    )
+    window = newest_states(newest_first, settings.compare_limit)
+    summary = summarise(window, settings.compare_limit, settings.min_sample)
     malformed = [ratio for counts in inputs.values() if (ratio := counts.recent_malformed_ratio) is not None]
     quality = quality_of(summary.coverage, summary.sample_size, max(malformed, default=None), cursor.newest_live_ts)
     gaps = gaps_in(quality, verdict_policy(settings).limits, now)
@@ -60,6 +66,7 @@ def make_summary(
     content["verdict"] = judgement.verdict.value
     content["verdict_reasons"] = list(judgement.reasons)
     content["evidence"] = msgspec.to_builtins(quality) | {"gaps": [gap.value for gap, _ in gaps]}
+    content["aa_control"] = msgspec.to_builtins(control_of(window, policy))
     content["sequential_test"] = msgspec.to_builtins(report)
     content["input_quality"] = {name: _shown(counts) for name, counts in inputs.items()}
     content["newest_live_ts"] = cursor.newest_live_ts
