@@ -153,7 +153,7 @@ class Follower:
         carry = b""
         is_skipping = False  # inside a line that is too long to hold
         while chunk := file.read(CHUNK_BYTES):
-            if generation.is_current and generation.is_rewritten(offset + len(carry) + len(chunk)):
+            if generation.is_current and generation.is_rewritten():
                 return  # This chunk may be of another file than `head` says. The next time reads it.
             pieces = chunk.split(b"\n")
             pieces[0] = carry + pieces[0]

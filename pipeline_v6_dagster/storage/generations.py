@@ -106,6 +106,7 @@ class Generation:
         self.is_current = is_current
         self.is_compressed = path.suffix == ".gz"
         self._held = held
+        self._seen_bytes = 0
 
     @cached_property
     def head(self) -> str | None:
@@ -113,15 +114,17 @@ class Generation:
         with self.reading() as file:
             return _head(file.read(HEAD_BYTES))
 
-    def is_rewritten(self, read_bytes: int = 0) -> bool:
-        """Whether it begins otherwise than when it was opened, or is shorter than what was read of it.
+    def is_rewritten(self) -> bool:
+        """Whether it begins otherwise than when it was opened, or is shorter than it has been since then.
 
         Then it was truncated, as copy-and-truncate rotates.
         """
         if self._held is None or self.is_compressed:
             return False
         file = self._held.fileno()
-        return os.fstat(file).st_size < read_bytes or _head(os.pread(file, HEAD_BYTES, 0)) != self.head
+        size, before = os.fstat(file).st_size, self._seen_bytes
+        self._seen_bytes = size
+        return size < before or _head(os.pread(file, HEAD_BYTES, 0)) != self.head
 
     @contextmanager
     def reading(self) -> Iterator[BinaryIO]:
@@ -205,7 +208,7 @@ def _open(listing: _Listing | None, path: Path, stack: ExitStack) -> list[Genera
                 return None
         generation = Generation(where, held, is_current=where == path)
         if not generation.is_compressed:
-            _ = generation.head  # As it is now, so that a truncation from here on shows.
+            _ = generation.is_rewritten()  # As it is now, so that a truncation from here on shows.
         opened.append(generation)
     return opened
 

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.follow import Follower
 from pipeline_v6_dagster.storage.generations import (
@@ -389,6 +390,30 @@ def test_a_log_that_cannot_be_read_cannot_be_recovered(path: Path) -> None:
 
     with pytest.raises(StorageError, match="cannot be recovered: Is a directory"):
         open_log(path).recover()
+
+
+def test_the_chain_goes_on_from_what_is_there_after_an_append_that_failed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = written(path, 1, 1)
+
+    def fails(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", fails)
+        with pytest.raises(StorageError, match="Input/output error"):
+            log.append(block(2))
+    log.append(block(3))
+    assert forward(log) == blocks(1, 3)  # The block was written, though nobody knows whether it is safe.
+
+
+def test_the_chain_goes_on_from_what_is_there_after_a_cut(path: Path) -> None:
+    log = written(path, 1, 1)
+    log.append(block(2)[:-1])
+    assert log.recover() > 0
+    log.append(block(3))
+    assert forward(log) == [*block(1), *block(3)]
 
 
 # -- rotation and archives -----------------------------------------------------------------------------------------
