@@ -6,6 +6,7 @@ Everything it writes stands in one folder, and all of its processes are gone at 
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -35,18 +36,19 @@ STOP_S = 60.0
 PG = {"host": "127.0.0.1", "port": "5432", "user": "postgres"}
 
 LOCATION = "pipeline_v6_dagster"
+_PORTS = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody listens on now, below those that the kernel gives to outgoing connections meanwhile."""
+    free: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            free.append(port)
+        if len(free) == count:
+            break
+    return free
 
 
 def wait_for(what: str, is_so: Callable[[], object], deadline_s: float, every_s: float = 0.5) -> Any:
@@ -174,7 +176,10 @@ class Deployment:
 
     def wait_until_up(self) -> None:
         for port in (self.web_port, self.admin_port):
-            wait_for(f"the webserver on port {port} was up; {self.logs()}", lambda p=port: self._is_up(p), START_S)
+            try:
+                wait_for(f"the webserver on port {port} was up", lambda p=port: self._is_up(p), START_S)
+            except pytest.fail.Exception as failure:
+                raise AssertionError(f"{failure}; {self.logs()}") from None
 
     def _is_up(self, port: int) -> bool:
         assert self._supervisor is None or self._supervisor.poll() is None, f"supervisord ended: {self.logs()}"

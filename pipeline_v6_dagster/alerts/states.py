@@ -17,7 +17,7 @@ _TOLD_BY = {
     ),
 }
 # That there is too little to judge yet is no event; that nothing can be measured meanwhile is neither.
-_QUIET = frozenset({"warmup"})
+_QUIET = frozenset({("warmup", Severity.WARN), ("verdict", Severity.WARN)})
 _UNMEASURED_TOLD_BY = frozenset({"warmup", "coverage"})
 # Ids that a state remembers to have told. The window of a summary holds no more upsizes than that.
 _MAX_TOLD = 1000
@@ -59,7 +59,7 @@ def worth_telling(of_one_run: Sequence[Evidence]) -> list[Evidence]:
 
 
 def _is_silent(evidence: Evidence, failing: set[str]) -> bool:
-    if evidence.name in _QUIET or _TOLD_BY.get(evidence.name, frozenset()) & failing:
+    if (evidence.name, evidence.severity) in _QUIET or _TOLD_BY.get(evidence.name, frozenset()) & failing:
         return True
     return not evidence.is_measured and bool((_UNMEASURED_TOLD_BY - {evidence.name}) & failing)
 

@@ -110,6 +110,8 @@ def of(name: str, severity: Severity | None = Severity.ERROR, **changes: Any) ->
         ([of("no_upsizes"), of("sizing_p95"), of("verdict")], ["no_upsizes"]),
         ([of("sizing_p95"), of("verdict")], ["sizing_p95"]),
         ([of("verdict")], ["verdict"]),
+        ([of("verdict", Severity.WARN)], []),
+        ([of("warmup", Severity.WARN)], []),
         ([of("warmup", Severity.WARN), of("verdict", Severity.WARN)], []),
         ([of("warmup", Severity.WARN), of("no_upsizes", Severity.WARN)], ["no_upsizes"]),
         ([of("warmup", Severity.WARN), of("no_upsizes", Severity.WARN, is_measured=False)], []),
