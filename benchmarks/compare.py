@@ -87,7 +87,10 @@ def _ticks(folder: Path, history_rows: Sequence[int]) -> None:
     homes = []
     for rows in history_rows:
         home = folder / f"tick-{rows}"
-        settings, executor = _history(home, int(rows / ROWS_PER_ATTEMPT))
+        attempts = int(rows / ROWS_PER_ATTEMPT)
+        # The history ends just now: what is under way at the end of a tick is open, as it is beside a live executor.
+        lasts_s = (attempts + (TICKS + 1) * TICK_ATTEMPTS) / ATTEMPTS_PER_S
+        settings, executor = _history(home, attempts, time.time() - lasts_s)
         environ = {"PIPELINE_V6_HOME": str(home)}
         for command in ("shadow", "compare"):
             _cost([*CLI, command], environ)
@@ -107,12 +110,12 @@ def _ticks(folder: Path, history_rows: Sequence[int]) -> None:
     print(json.dumps(result))
 
 
-def _history(home: Path, attempts: int) -> tuple[Settings, "_Clocked"]:
+def _history(home: Path, attempts: int, start_ts: float = START_TS) -> tuple[Settings, "_Clocked"]:
     home.mkdir()
     settings = load_settings({"PIPELINE_V6_HOME": str(home)}, home)
     write_configuration(settings)
-    executor = _Clocked(SimulatedExecutor(1, START_TS, ATTEMPTS_PER_S, idless_share=0.0))
-    write_feed(settings, executor.run(START_TS + attempts / ATTEMPTS_PER_S))
+    executor = _Clocked(SimulatedExecutor(1, start_ts, ATTEMPTS_PER_S, idless_share=0.0))
+    write_feed(settings, executor.run(start_ts + attempts / ATTEMPTS_PER_S))
     return settings, executor
 
 
