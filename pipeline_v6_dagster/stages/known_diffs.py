@@ -1,9 +1,11 @@
 """Which diff a late order, veto or error revises.
 
-What is held in memory is one number per id: the diffs themselves are read again from the compare log, which a
-late row asks for seldom and soon.
+What is held in memory is one number per id, eight bytes each, for as long as a diff may be revised: the diffs
+themselves are read again from the compare log, which a late row asks for seldom and soon.
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -29,6 +31,37 @@ class _Ids(msgspec.Struct, gc=False):
 
 _ids_decoder = msgspec.json.Decoder(_Ids)
 
+_HOUR_S = 3600.0
+
+
+class _Hashes:
+    """Ids that were seen, by the hour of their diffs, so that old hours can go."""
+
+    def __init__(self) -> None:
+        self._by_hour: dict[int, array[int]] = {}
+        self._unsorted: set[int] = set()
+
+    def add(self, ts: float, keys: Iterable[str]) -> None:
+        hour = int(ts // _HOUR_S)
+        self._by_hour.setdefault(hour, array("q")).extend(map(hash, keys))
+        self._unsorted.add(hour)
+
+    def forget(self, before_ts: float) -> None:
+        for hour in [hour for hour in self._by_hour if (hour + 1) * _HOUR_S < before_ts]:
+            del self._by_hour[hour]
+            self._unsorted.discard(hour)
+
+    def __contains__(self, key: str) -> bool:
+        for hour in self._unsorted:
+            self._by_hour[hour] = array("q", sorted(self._by_hour[hour]))
+        self._unsorted.clear()
+        wanted = hash(key)
+        for hashes in self._by_hour.values():
+            place = bisect_left(hashes, wanted)
+            if place < len(hashes) and hashes[place] == wanted:
+                return True
+        return False
+
 
 class KnownDiffs:
     """The diffs of the compare log, and of the block that is being made, by the ids that they carry.
@@ -41,8 +74,8 @@ class KnownDiffs:
         self._horizon_s = horizon_s
         self._slack_s = slack_s
         self._of_the_block: dict[str, Diff] = {}
-        self._of_this_run: set[int] = set()
-        self._of_earlier_runs: set[int] | None = None
+        self._of_this_run = _Hashes()
+        self._of_earlier_runs: _Hashes | None = None
 
     def add(self, diff: Diff) -> None:
         """A diff of the block that is being made."""
@@ -51,7 +84,11 @@ class KnownDiffs:
 
     def end_block(self) -> None:
         """The block was appended to the log."""
-        self._of_this_run.update(map(hash, self._of_the_block))
+        if self._of_the_block:
+            newest_ts = max(diff.ts for diff in self._of_the_block.values())
+            self._of_this_run.add(newest_ts, self._of_the_block)
+            # Late rows come in the order of their times, none before the diffs that are settled by then.
+            self._of_this_run.forget(newest_ts - self._horizon_s - self._slack_s)
         self._of_the_block.clear()
 
     def find(self, intent_id: str | None, attempt_id: str | None, ts: float) -> Diff | None:
@@ -61,18 +98,17 @@ class KnownDiffs:
             self._of_earlier_runs = self._read_ids(ts - self._horizon_s)
         for key in _keys(intent_id, attempt_id):
             diff = self._of_the_block.get(key)
-            if diff is None and (hash(key) in self._of_this_run or hash(key) in self._of_earlier_runs):
+            if diff is None and (key in self._of_this_run or key in self._of_earlier_runs):
                 diff = self._read(key, ts - self._horizon_s)
             if diff is not None and ts - diff.ts <= self._horizon_s:
                 return diff
         return None
 
-    def _read_ids(self, oldest_ts: float) -> set[int]:
-        return {
-            hash(key)
-            for _, row in self._recent(self._log.backward(), oldest_ts)
-            for key in _keys(row.intent_id, row.shadow.attempt_id if row.shadow is not None else None)
-        }
+    def _read_ids(self, oldest_ts: float) -> _Hashes:
+        found = _Hashes()
+        for _, row in self._recent(self._log.backward(), oldest_ts):
+            found.add(row.ts, _keys(row.intent_id, row.shadow.attempt_id if row.shadow is not None else None))
+        return found
 
     def _read(self, key: str, oldest_ts: float) -> Diff | None:
         text = msgspec.json.encode(key[2:])
