@@ -51,7 +51,9 @@ def what_to_do(
     upsizes = summary["upsizes"] if summary is not None else ()
     if upsizes:
         steps.append("keep v6 off and stop the executor from opening: it orders more than it is asked to")
-        steps.append(f"look at the newest upsize: intent {upsizes[0]['intent_id'] or upsizes[0]['decision_id']}")
+        newest = upsizes[0]
+        explained = f", pipeline-v6 explain {newest['decision_id']}" if newest["decision_id"] else ""
+        steps.append(f"look at the newest upsize: intent {newest['intent_id'] or 'without id'}{explained}")
     elif status in (Status.RED, Status.AMBER):
         steps.append("keep v6 off: order sizes are far from v6's; run pipeline-v6 report for the worst cases")
     if verdict is Verdict.FAIL and status is Status.GREEN:

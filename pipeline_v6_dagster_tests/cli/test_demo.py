@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from pipeline_v6_dagster_tests.deployment import free_ports
 from pipeline_v6_dagster_tests.homes import simulated_home
 
 pytestmark = pytest.mark.slow
@@ -33,10 +33,7 @@ _CHECKS = """{
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
-        return number
+    return free_ports(1)[0]
 
 
 def make(target: str, port: int, **environ: str) -> subprocess.Popen[str]:
