@@ -85,10 +85,11 @@ class KnownDiffs:
     def end_block(self) -> None:
         """The block was appended to the log."""
         if self._of_the_block:
-            newest_ts = max(diff.ts for diff in self._of_the_block.values())
-            self._of_this_run.add(newest_ts, self._of_the_block)
-            # Late rows come in the order of their times, none before the diffs that are settled by then.
-            self._of_this_run.forget(newest_ts - self._horizon_s - self._slack_s)
+            times = [diff.ts for diff in self._of_the_block.values()]
+            self._of_this_run.add(max(times), self._of_the_block)
+            # Late rows come in the order of their times. By the oldest of the block, so that one decision whose clock
+            # was ahead does not end the horizon of the others.
+            self._of_this_run.forget(min(times) - self._horizon_s - self._slack_s)
         self._of_the_block.clear()
 
     def find(self, intent_id: str | None, attempt_id: str | None, ts: float) -> Diff | None:
