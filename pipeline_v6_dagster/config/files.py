@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import TypeVar
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -90,8 +90,11 @@ class GlobalLimits(SharedLimits):
     @field_validator("reset_timezone")
     @classmethod
     def _is_timezone(cls, name: str | None) -> str | None:
-        if name is not None and name not in available_timezones():
-            raise ValueError("must be the name of a time zone, as Europe/Berlin or UTC")
+        try:
+            if name is not None:
+                ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError("must be the name of a time zone, as Europe/Berlin or UTC") from None
         return name
 
 
