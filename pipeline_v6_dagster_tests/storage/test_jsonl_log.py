@@ -722,12 +722,13 @@ def test_a_writer_killed_at_random_loses_no_acknowledged_block_and_doubles_none(
 
 
 def test_a_reader_beside_a_writer_sees_whole_logs_only(path: Path) -> None:
-    with child(WRITER, path, 150, 0.002) as writer:
+    with child(WRITER, path, 1000, 0.02) as writer:
         try:
             assert writer.stdout is not None
             writer.stdout.readline()
             lengths_seen = set()
-            while len(lengths_seen) < 60:
+            deadline = time.monotonic() + 30  # However busy the machine is, it is read a few times by then.
+            while len(lengths_seen) < 25 and time.monotonic() < deadline:
                 try:
                     lines = forward(open_log(path))
                 except StorageError as error:  # On a busy machine: it says so and may be run again.
@@ -735,6 +736,7 @@ def test_a_reader_beside_a_writer_sees_whole_logs_only(path: Path) -> None:
                     continue
                 lengths_seen.add(len(lines))
                 assert lines == blocks(0, len(lines))[: len(lines)]
+            assert len(lengths_seen) > 1
         finally:
             writer.kill()
             writer.communicate()
