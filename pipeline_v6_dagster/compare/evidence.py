@@ -1,5 +1,6 @@
 """What one piece of live evidence says: its outcome, when it is final, what pairs it."""
 
+from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import LiveOrder, OrderEvent, OrderStatus, Veto
 
@@ -39,4 +40,12 @@ def method_of(row: Veto | OrderEvent, decision: ShadowSide) -> MatchMethod:
     """What pairs a veto or an error with a decision."""
     if row.intent_id is not None and row.intent_id == decision.intent_id:
         return MatchMethod.INTENT_ID
-    return MatchMethod.TIME if row.attempt_id is None else MatchMethod.ATTEMPT_ID
+    attempt_id = own_attempt_id(row.attempt_id)
+    return MatchMethod.ATTEMPT_ID if attempt_id is not None and attempt_id == decision.attempt_id else MatchMethod.TIME
+
+
+def has_other_id(live: LiveOrder | Veto | OrderEvent, decision: ShadowSide) -> bool:
+    """Whether both carry an id of one kind, so that ids alone say whether they belong together."""
+    if live.intent_id is not None and decision.intent_id is not None:
+        return True
+    return live.attempt_id is not None and decision.attempt_id is not None

@@ -60,6 +60,10 @@ class DecisionIndex:
         by_attempt = self._by_attempt.get(own_attempt, ()) if own_attempt is not None else ()
         return by_attempt[-1] if by_attempt else None
 
+    def undecided(self, stream: Stream) -> list[ShadowSide]:
+        """The decisions of a stream that no id has paired."""
+        return [item.decision for item in self._by_stream.get(stream, {}).values() if item.is_undecided]
+
     def rivals(self, decision: ShadowSide, streams: Sequence[Stream]) -> list[ShadowSide]:
         """The decision, then the others of the streams that may want the same evidence, by time.
 

@@ -52,6 +52,7 @@ class OpenState:
 
     `fill_owners` holds per order id whose the fills without ids are, also after their order is settled; `filters` what
     the exchange asks per symbol. `has_arrivals` tells that the executor logs arrival prices, right after the fill.
+    `strays` are the keys of orders with ids that no decision carries, but that time may give to one all the same.
     """
 
     decisions: dict[str, OpenDecision] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class OpenState:
     fill_owners: dict[str, FillOwner] = field(default_factory=dict)
     filters: dict[str, ExchangeFilter] = field(default_factory=dict)
     has_arrivals: bool = False
+    strays: dict[str, None] = field(default_factory=dict)
 
 
 def stream_of(decision: ShadowSide) -> Stream:

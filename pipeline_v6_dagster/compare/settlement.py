@@ -17,14 +17,18 @@ from heapq import heappop, heappush
 from pipeline_v6_dagster.compare.evidence import final_ts_of, method_of, outcome_of, reason_of
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.compare.open_decisions import DecisionIndex
-from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState, stream_of
+from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState
 from pipeline_v6_dagster.compare.order_book import OrderBook
-from pipeline_v6_dagster.compare.pairing import first_partner
+from pipeline_v6_dagster.compare.time_pairing import Owns, TimePairing
 from pipeline_v6_dagster.compare.waiting import Waiting, is_named
-from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, LiveOrder, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop
+
+
+def _none_owns(_intent_id: str | None, _attempt_id: str | None, _ts: float) -> bool:
+    return False
+
 
 # What is due: a decision, an order, a veto or an error. Of equal times in this order.
 _DECISION, _ORDER, _VETO, _ERROR = range(4)
@@ -67,10 +71,10 @@ class Settler:
     """Open decisions and the live evidence that may decide them.
 
     All that it knows is in `state`, which it changes in place: a settler of that state goes on where this one
-    stopped. What else it holds is an index of it.
+    stopped. What else it holds is an index of it. `owns` tells of the decisions that were settled before.
     """
 
-    def __init__(self, policy: ComparePolicy, state: OpenState) -> None:
+    def __init__(self, policy: ComparePolicy, state: OpenState, owns: Owns = _none_owns) -> None:
         self.state = state
         self.dropped: Counter[str] = Counter()
         self._policy = policy
@@ -81,6 +85,8 @@ class Settler:
         self._vetoes = Waiting[Veto](state.vetoes)
         self._errors = Waiting[OrderEvent](state.errors)
         self._decisions = DecisionIndex(2 * policy.tolerance_s)
+        waiting = (self._vetoes, self._errors)
+        self._by_time = TimePairing(policy, state, self._book, waiting, self._decisions, owns)
         self._claimed_by: dict[str, OpenDecision] = {}
         self._forget_ts = 0.0
         # (when, what, its own time, its id or number): all that is due, in an order that no history changes.
@@ -182,6 +188,7 @@ class Settler:
             elif what == _ORDER:
                 if self._is_order_due(key, due_ts):
                     order = self._book.pop(key)
+                    self._forget_stray(key)
                     yield Unexplained(order, outcome_of(order))
             elif what == _VETO:
                 if number in self._vetoes.rows:
@@ -250,6 +257,11 @@ class Settler:
         item.order_key = key
         item.method = MatchMethod.INTENT_ID if is_same_intent else MatchMethod.ATTEMPT_ID
         self._claimed_by[key] = item
+        self._forget_stray(key)
+
+    def _forget_stray(self, key: str) -> None:
+        self._by_time.unclaimed.pop(key, None)
+        self.state.strays.pop(key, None)
 
     # When.
 
@@ -258,20 +270,30 @@ class Settler:
         heappush(self._due, (item.ready_ts, _DECISION, decision.as_of, decision.decision_id, 0))
 
     def _push_order(self, key: str) -> None:
+        if key in self._claimed_by:
+            return
         order = self.state.orders[key]
-        if key not in self._claimed_by:
-            heappush(self._due, (self._order_due_ts(order), _ORDER, order.first_ts, key, 0))
+        if order.has_id:
+            self._by_time.unclaimed[key] = None
+        heappush(self._due, (self._order_due_ts(key, order), _ORDER, order.first_ts, key, 0))
 
     def _push_row(self, what: int, number: int, row: Veto | OrderEvent) -> None:
         if is_named(row):
             heappush(self._due, (row.ts + self._reach_s, what, row.ts, "", number))
 
-    def _order_due_ts(self, order: LiveOrder) -> float:
-        return order.first_ts + (self._policy.tolerance_s if order.has_id else self._reach_s)
+    def _order_due_ts(self, key: str, order: LiveOrder) -> float:
+        waits_for_time = not order.has_id or key in self.state.strays
+        return order.first_ts + (self._reach_s if waits_for_time else self._policy.tolerance_s)
 
     def _is_order_due(self, key: str, due_ts: float) -> bool:
         order = self.state.orders.get(key)
-        return order is not None and key not in self._claimed_by and self._order_due_ts(order) == due_ts
+        if order is None or key in self._claimed_by or self._order_due_ts(key, order) != due_ts:
+            return False
+        if order.has_id and key not in self.state.strays and self._by_time.is_wanted(order):
+            self.state.strays[key] = None
+            self._push_order(key)
+            return False
+        return True
 
     def _schedule(self, item: OpenDecision) -> None:
         ready_ts = self._ready_ts(item)
@@ -309,12 +331,7 @@ class Settler:
         final_deadline = decision.as_of + policy.tolerance_s + policy.tolerance_s
         if item.ready_ts >= final_deadline:
             return False
-        candidates = (
-            *self._book.free_orders(decision),
-            *self._vetoes.nameless(decision),
-            *self._errors.nameless(decision),
-        )
-        if not any(-policy.order_lead_s <= ts - decision.as_of <= policy.tolerance_s for ts, _ in candidates):
+        if not self._by_time.has_candidate(decision):
             return False
         item.ready_ts = final_deadline
         self._push(item)
@@ -330,14 +347,15 @@ class Settler:
     def _settled(self, item: OpenDecision) -> Settled:
         decision, key, method = item.decision, item.order_key, item.method
         if item.is_undecided:
-            key = self._take_order_by_time(decision)
+            key = self._by_time.take_order(decision)
             method = MatchMethod.TIME if key is not None else None
         if key is not None:
             order = self._book.pop(key)
             self._claimed_by.pop(key, None)
+            self._forget_stray(key)
             self._remember_late_fills(order, item)
             return self._result(item, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
-        refusal = item.veto or item.error or self._take_refusal_by_time(decision)
+        refusal = item.veto or item.error or self._by_time.take_refusal(decision)
         if refusal is not None:
             outcome = LiveOutcome.VETOED if isinstance(refusal, Veto) else LiveOutcome.ERROR
             return self._result(item, None, outcome, method_of(refusal, decision), refusal.reason)
@@ -364,38 +382,3 @@ class Settler:
             for leg in order.legs:
                 if not leg.is_final:
                     self._book.remember(leg.order_id, owner, item.ready_ts)
-
-    # Pairing by time.
-
-    def _take_order_by_time(self, decision: ShadowSide) -> str | None:
-        orders = self._book.free_orders(decision)
-        if not orders:
-            return None
-        rivals = self._decisions.rivals(decision, [stream_of(decision)])
-        policy = self._policy
-        times = [first_ts for first_ts, _ in orders]
-        index = first_partner([rival.as_of for rival in rivals], times, policy.tolerance_s, policy.order_lead_s)
-        return None if index is None else orders[index][1]
-
-    def _take_refusal_by_time(self, decision: ShadowSide) -> Veto | OrderEvent | None:
-        """The veto or error without ids that is the decision's. One without a side may be of either side's."""
-        rows: list[tuple[float, bool, int]] = sorted(
-            [(ts, True, number) for ts, number in self._vetoes.nameless(decision)]
-            + [(ts, False, number) for ts, number in self._errors.nameless(decision)]
-        )
-        if not rows:
-            return None
-        streams = [(decision.symbol, side, reduces) for side in (*Side, None) for reduces in (False, True)]
-        rivals = self._decisions.rivals(decision, streams)
-        sides = [(self._vetoes if is_veto else self._errors).rows[number].side for _, is_veto, number in rows]
-        index = first_partner(
-            [rival.as_of for rival in rivals],
-            [ts for ts, _, _ in rows],
-            self._policy.tolerance_s,
-            self._policy.order_lead_s,
-            lambda i, j: sides[j] in (None, rivals[i].side),
-        )
-        if index is None:
-            return None
-        _, is_veto, number = rows[index]
-        return self._vetoes.pop(number) if is_veto else self._errors.pop(number)

@@ -5,6 +5,7 @@ Which of them a decision takes is `compare.settlement`.
 
 from typing import Any, Generic, TypeVar
 
+from pipeline_v6_dagster.compare.evidence import has_other_id
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.live import OrderEvent, Veto
@@ -19,7 +20,9 @@ class Waiting(Generic[Row]):
         self.rows: dict[int, Row] = rows
         self._next = max(rows, default=-1) + 1
         self._by_id: dict[str, dict[int, None]] = {}
+        # Those without ids, and those whose ids no decision carries so far.
         self._by_symbol: dict[str | None, dict[int, None]] = {}
+        self._named_by_symbol: dict[str | None, dict[int, None]] = {}
         for number in rows:
             self._index(number, rows[number])
 
@@ -51,14 +54,17 @@ class Waiting(Generic[Row]):
         fresh = [number for number in numbers if self.rows[number].ts >= oldest_ts]
         return self.pop(min(fresh)) if fresh else None
 
-    def nameless(self, decision: ShadowSide) -> list[tuple[float, int]]:
-        """(log time, number) of the rows without ids that may be of the decision, oldest first.
+    def candidates(self, decision: ShadowSide) -> list[tuple[float, int]]:
+        """(log time, number) of the rows that may be the decision's though no id says so, oldest first.
 
-        They are of its symbol, and of its side where they name one.
+        They are of its symbol, of its side where they name one, and carry no other id.
         """
-        numbers = self._by_symbol.get(decision.symbol, ())
-        side = decision.side
-        return sorted((self.rows[number].ts, number) for number in numbers if self.rows[number].side in (None, side))
+        numbers = [*self._by_symbol.get(decision.symbol, ())]
+        if decision.intent_id is None or decision.attempt_id is None:
+            named = self._named_by_symbol.get(decision.symbol, ())
+            numbers += [number for number in named if not has_other_id(self.rows[number], decision)]
+        sides = (None, decision.side)
+        return sorted((self.rows[number].ts, number) for number in numbers if self.rows[number].side in sides)
 
     def drop_nameless(self, oldest_ts: float) -> int:
         """Drop the rows without ids that are older; how many those were."""
@@ -74,7 +80,7 @@ class Waiting(Generic[Row]):
     def _keys(self, row: Row) -> list[tuple[dict[Any, dict[int, None]], str | None]]:
         if not is_named(row):
             return [(self._by_symbol, row.symbol)]
-        keys: list[tuple[dict[Any, dict[int, None]], str | None]] = []
+        keys: list[tuple[dict[Any, dict[int, None]], str | None]] = [(self._named_by_symbol, row.symbol)]
         if row.intent_id is not None:
             keys.append((self._by_id, f"i:{row.intent_id}"))
         if row.attempt_id is not None:

@@ -110,8 +110,8 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
     policy = compare_policy(settings, limits)
     stop_ts = first_undecided_ts(settings)
     run.waits_for_shadow = stop_ts is not None
-    settler = Settler(policy, cursor.open)
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
+    settler = Settler(policy, cursor.open, known.has)
     rules = load_ignore_rules(settings.ignore_rules)
     test = SequentialTest(verdict_policy(settings).plan, cursor.test)
     recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet

@@ -105,6 +105,10 @@ class KnownDiffs:
                 return diff
         return None
 
+    def has(self, intent_id: str | None, attempt_id: str | None, ts: float) -> bool:
+        """Whether `find` finds one."""
+        return self.find(intent_id, attempt_id, ts) is not None
+
     def _read_ids(self, oldest_ts: float) -> _Hashes:
         found = _Hashes()
         for _, row in self._recent(self._log.backward(), oldest_ts):

@@ -56,8 +56,10 @@ def feed(settler: Settler, records: list[Record], until: float | None = None) ->
     return out
 
 
-def settle(*records: Record, until: float | None = None) -> list[Result]:
-    return feed(Settler(policy(), OpenState()), list(records), until)
+def settle(*records: Record, until: float | None = None, owned: tuple[str, ...] = ()) -> list[Result]:
+    """`owned` are the intents of decisions that were settled in an earlier run."""
+    settler = Settler(policy(), OpenState(), lambda intent_id, _attempt_id, _ts: intent_id in owned)
+    return feed(settler, list(records), until)
 
 
 def only(results: list[Result]) -> Settled:
@@ -256,7 +258,7 @@ class TestBareFills:
 
     def test_a_repeat_after_the_end_is_no_order_of_its_own(self) -> None:
         later = decision(10, None)
-        results = settle(decision(0), ack(1), fill(2, None), later, fill(11, None), until=5000)
+        results = settle(decision(0), ack(1), fill(2, None), later, fill(11, None), until=5000, owned=("ord_1",))
         assert [type(result) for result in results] == [Settled, Unexplained, Settled]
         assert isinstance(results[1], Unexplained)
         assert results[1].order.intent_id == "ord_1"
@@ -338,13 +340,50 @@ class TestTime:
     def test_a_veto_of_another_symbol_or_side_or_intent_is_nobodys(self) -> None:
         rows = (veto(1, None, symbol="ETHUSDT"), veto(1, None, side=Side.SELL), veto(1, "9"))
         settler = Settler(policy(), OpenState())
-        results = feed(settler, [decision(0, None), *rows], until=5000)
+        results = feed(settler, [decision(0), *rows], until=5000)
         assert [result for result in results if isinstance(result, Leftover)] == [Leftover(rows[2])]
         assert (
             only([result for result in results if not isinstance(result, Leftover)]).outcome is LiveOutcome.UNRESOLVED
         )
         settler.forget(T0 + 5000)
         assert settler.dropped[Drop.UNMATCHED_VETO] == 2
+
+    @pytest.mark.parametrize("row", [veto(1, "9"), error(1, "9")])
+    def test_a_veto_or_error_whose_ids_no_decision_carries_goes_to_one_without(self, row: Veto | OrderEvent) -> None:
+        result = only(settle(decision(0, None), row, until=5000))
+        assert (result.outcome is LiveOutcome.UNRESOLVED, result.method) == (False, MatchMethod.TIME)
+        owned = settle(decision(0, None), row, until=5000, owned=("ord_9",))
+        assert [type(result) for result in owned] == [Settled, Leftover]
+
+    def test_an_order_whose_ids_no_decision_carries_goes_to_one_without(self) -> None:
+        (result,) = settle(decision(0, None), ack(1, "9"), fill(2, "9"), until=5000)
+        assert isinstance(result, Settled)
+        assert (result.outcome, result.method) == (LiveOutcome.EXECUTED, MatchMethod.TIME)
+
+    def test_an_order_whose_ids_a_settled_decision_carries_stays_that_ones(self) -> None:
+        results = settle(decision(0, None), ack(1, "9"), fill(2, "9"), until=5000, owned=("ord_9",))
+        assert sorted(type(result).__name__ for result in results) == ["Settled", "Unexplained"]
+        assert next(result for result in results if isinstance(result, Settled)).outcome is LiveOutcome.UNRESOLVED
+
+    def test_an_order_with_another_kind_of_id_than_the_decision_may_be_its_own(self) -> None:
+        made = decision(0, intent_id=None)  # an attempt id is left
+        assert only(settle(made, ack(1, "9", attempt_id=None), fill(2, "9", attempt_id=None), until=5000)).method is (
+            MatchMethod.TIME
+        )
+        (unresolved, stranger) = settle(made, ack(1, "9"), fill(2, "9"), until=5000)
+        assert isinstance(unresolved, Settled | Unexplained)
+        assert isinstance(stranger, Settled | Unexplained)
+        assert {type(unresolved), type(stranger)} == {Settled, Unexplained}
+
+    def test_an_order_with_ids_is_told_of_at_its_tolerance_where_no_decision_can_want_it(self) -> None:
+        other = decision(0, None, side=Side.SELL)
+        assert [type(result) for result in settle(other, ack(1, "9"), until=TOLERANCE_S + 1.1)] == [Unexplained]
+
+    def test_a_decision_of_its_own_takes_an_order_from_one_without_ids(self) -> None:
+        # It is logged after the order, and by then the one without ids is already waiting for it.
+        results = settle(ack(0.5, "9"), decision(0, None), decision(1, "9"), fill(2, "9"), until=5000)
+        found = {r.decision.decision_id: r.method for r in results if isinstance(r, Settled)}
+        assert found == {"d9": MatchMethod.INTENT_ID, "d@0": None}
 
     def test_unmatched_errors_are_counted_once(self) -> None:
         settler = Settler(policy(), OpenState())

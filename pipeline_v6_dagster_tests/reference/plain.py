@@ -180,6 +180,7 @@ def _intent(decision: Row) -> str | None:
 
 def _pair_by_time(kind: str, live: list[Row], found: list[Row], tolerance_s: float, lead_s: float) -> None:
     """One alignment of what no id has paired, over the whole history: orders per stream, refusals per symbol."""
+    by_id = {one["decision"]["decision_id"]: one for one in found}
     streams: dict[tuple[Any, ...], list[Row]] = {}
     for one in found:
         if one["order"] is None and one["row"] is None:
@@ -190,14 +191,20 @@ def _pair_by_time(kind: str, live: list[Row], found: list[Row], tolerance_s: flo
         free = [
             one
             for one in live
-            if not one.get("is_taken") and one["intent"] is None and one["attempt"] is None
+            if not one.get("is_taken") and _named(one, by_id) is None
             if one["symbol"] == stream[0]
-            if kind == "row" or (one["side"], next(iter(one["legs"].values()))["is_reduce"]) == stream[1:]
+            if kind == "row" or (one["side"], all(leg["is_reduce"] for leg in one["legs"].values())) == stream[1:]
         ]
 
         def may(i: int, j: int, waiting: list[Row] = waiting, free: list[Row] = free) -> bool:
-            gap = free[j]["ts"] - waiting[i]["decision"]["timestamp"]
-            return -lead_s <= gap <= tolerance_s and free[j]["side"] in (None, _stream(waiting[i]["decision"])[1])
+            made = waiting[i]["decision"]
+            gap = free[j]["ts"] - made["timestamp"]
+            has_other_id = (free[j]["intent"] and _intent(made)) or (free[j]["attempt"] and made.get("attempt_id"))
+            return (
+                not has_other_id
+                and -lead_s <= gap <= tolerance_s
+                and free[j]["side"] in (None, _stream(waiting[i]["decision"])[1])
+            )
 
         times = [one["decision"]["timestamp"] for one in waiting]
         for i, j in align(times, [one["ts"] for one in free], may):
