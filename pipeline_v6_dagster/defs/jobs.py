@@ -1,4 +1,4 @@
-"""The jobs: two in the place of the heartbeat and the compare daemon, one that prunes."""
+"""The jobs: two in the place of the heartbeat and the compare daemon, two that write reports, one that prunes."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.defs.keys import COMPARE_JOB, SHADOW_JOB
+from pipeline_v6_dagster.defs.keys import COMPARE_JOB, REPLAY_JOB, REPORT_JOB, SHADOW_JOB
 from pipeline_v6_dagster.defs.maintenance import maintenance_job
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition | dg.JobDefinition]":
-    """`shadow_job` decides and refreshes the head, `compare_job` compares and summarises, with their checks."""
+    """`shadow_job` decides and refreshes the head, `compare_job` compares and summarises, with their checks.
+
+    `parity_report_job` writes the page. `replay_report_job` has no default: a person says which configuration.
+    """
     is_made_here = settings.shadow_source is ShadowSource.INTERNAL
     shadow = ("shadow_log", "shadow_head") if is_made_here else ("shadow_head",)
     yield dg.define_asset_job(
@@ -27,5 +30,18 @@ def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition | dg.JobD
         COMPARE_JOB,
         selection=dg.AssetSelection.assets("compare_diffs", "compare_summary"),
         description="Compare what is settled, summarise, check sizes, decisions and evidence.",
+    )
+    yield dg.define_asset_job(
+        REPORT_JOB,
+        selection=dg.AssetSelection.assets("parity_report"),
+        description="Write the parity report: the verdict and its evidence on one page.",
+    )
+    yield dg.define_asset_job(
+        REPLAY_JOB,
+        selection=dg.AssetSelection.assets("replay_report"),
+        description=(
+            "The history again under another configuration. Say in the launchpad which: `config_dir` is a folder with"
+            " risk_limits.json and pairs_universe.json; `from_time` and `to_time` bound the decisions that count."
+        ),
     )
     yield maintenance_job

@@ -1,4 +1,4 @@
-"""The same runs on a clock instead of a sensor: off by default, sharing the sensors' guard.
+"""The same runs on a clock instead of a sensor: off by default, sharing the sensors' guard. And what no sensor starts.
 
 Cron speaks of whole minutes within an hour and whole hours within a day. An interval that it cannot say evenly is
 ticked every minute and skipped in between; one that is not whole minutes is refused with a sentence when the
@@ -17,6 +17,8 @@ from pipeline_v6_dagster.defs.keys import (
     COMPARE_SCHEDULE,
     MAINTENANCE_JOB,
     MAINTENANCE_SCHEDULE,
+    REPORT_JOB,
+    REPORT_SCHEDULE,
     SHADOW_JOB,
     SHADOW_SCHEDULE,
 )
@@ -28,10 +30,12 @@ _MINUTE_S = 60
 _HOUR_MIN = 60
 _DAY_MIN = 24 * 60
 _NIGHTLY = "17 3 * * *"
+# By default a decision is settled half an hour after its attempt and compared a quarter later: yesterday is whole.
+_MORNING = "0 1 * * *"
 
 
 def schedules(settings: Settings) -> Iterator[dg.ScheduleDefinition]:
-    """`shadow_heartbeat_schedule` and `compare_schedule`, where cron can say their interval; `maintenance_schedule`."""
+    """`shadow_heartbeat_schedule` and `compare_schedule`, where cron can say their interval; the daily ones, on."""
     for name, job_name, interval_s in (
         (SHADOW_SCHEDULE, SHADOW_JOB, settings.heartbeat_interval_s),
         (COMPARE_SCHEDULE, COMPARE_JOB, settings.compare_interval_s),
@@ -48,6 +52,14 @@ def schedules(settings: Settings) -> Iterator[dg.ScheduleDefinition]:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Every night: prune what is older than {settings.retention_days:g} days.",
+    )
+    yield dg.ScheduleDefinition(
+        name=REPORT_SCHEDULE,
+        job_name=REPORT_JOB,
+        cron_schedule=_MORNING,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every day at 01:00 UTC, when yesterday is settled: write the parity report.",
     )
 
 

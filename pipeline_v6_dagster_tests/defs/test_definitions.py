@@ -79,6 +79,8 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "shadow_job",
         "compare_job",
         "maintenance_job",
+        "parity_report_job",
+        "replay_report_job",
     }
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
@@ -93,9 +95,10 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "shadow_heartbeat_schedule": "*/10 * * * *",
         "compare_schedule": "*/15 * * * *",
         "maintenance_schedule": "17 3 * * *",
+        "parity_report_schedule": "0 1 * * *",
     }
     on = {name for name, each in schedules.items() if each.default_status is dg.DefaultScheduleStatus.RUNNING}
-    assert on == {"maintenance_schedule"}
+    assert on == {"maintenance_schedule", "parity_report_schedule"}
     assert all(schedule.execution_timezone == "UTC" for schedule in schedules.values())
     checks = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
     assert checks == CHECKS
@@ -143,7 +146,8 @@ def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its
         " serves it; for a schedule give the interval as a multiple of 60."
         for name, seconds in (("shadow_heartbeat", 20), ("compare", 90))
     ]
-    assert {schedule.name for schedule in repository.schedule_defs} == {"maintenance_schedule"}
+    names = {schedule.name for schedule in repository.schedule_defs}
+    assert names == {"maintenance_schedule", "parity_report_schedule"}
     polls = {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs}
     assert polls == {
         "shadow_heartbeat_sensor": 5,

@@ -1,4 +1,4 @@
-"""The parity report as an asset."""
+"""The reports as assets, and the jobs that write them."""
 
 import json
 import re
@@ -6,18 +6,18 @@ from base64 import b64decode
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import simulated_home
+from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
 
 
 def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings, executor = simulated_home(tmp_path, upsize_share=0.05)
     for command in ("shadow", "heartbeat", "compare"):
         assert pipeline_v6(tmp_path, command).exit_code == 0
-    job = build_defs(settings).resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("parity_report")])
+    result = build_defs(settings).resolve_job_def("parity_report_job").execute_in_process(instance=instance)
     (materialization,) = result.asset_materializations_for_node("parity_report")
     metadata = {name: value.value for name, value in materialization.metadata.items()}
     assert Path(str(metadata["path"])).read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -37,10 +37,9 @@ def test_a_replay_takes_its_configuration_from_the_run(tmp_path: Path, instance:
     (tmp_path / "strict" / "pairs_universe.json").write_bytes(settings.pairs_universe.read_bytes())
     result = (
         build_defs(settings)
-        .resolve_implicit_global_asset_job_def()
+        .resolve_job_def("replay_report_job")
         .execute_in_process(
             instance=instance,
-            asset_selection=[dg.AssetKey("replay_report")],
             run_config={"ops": {"replay_report": {"config": {"config_dir": "strict"}}}},
         )
     )
@@ -49,3 +48,9 @@ def test_a_replay_takes_its_configuration_from_the_run(tmp_path: Path, instance:
     assert int(str(metadata["stopped"])) > 20
     answer = json.loads(Path(str(metadata["path"])).read_bytes())
     assert answer["flips"]["by_symbol"][0]["symbol"] == "SOLUSDT"
+
+
+def test_a_replay_does_not_start_without_a_configuration(tmp_path: Path) -> None:
+    job = build_defs(settings_of(tmp_path)).resolve_job_def("replay_report_job")
+    with pytest.raises(dg.DagsterInvalidConfigError, match="config_dir"):
+        dg.validate_run_config(job, {})
