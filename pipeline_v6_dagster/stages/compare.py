@@ -16,6 +16,7 @@ from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSid
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Drop
+from pipeline_v6_dagster.stages.collection import seldom_collected
 from pipeline_v6_dagster.stages.compare_inputs import (
     METRICS,
     ORDERS,
@@ -84,6 +85,7 @@ def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
     )
 
 
+@seldom_collected()
 def run_compare(settings: Settings, limits: Limits, clock: Callable[[], float], *, rebuild: bool = False) -> CompareRun:
     """Compare what is new. With `rebuild`, everything again from the logs, in the place of the old compare log.
 

@@ -1,13 +1,12 @@
 """The inputs of a comparison, merged by time, each read from where the cursor left it."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from heapq import merge
 from math import inf
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.attempt import Attempt
@@ -22,6 +21,7 @@ from pipeline_v6_dagster.sources.shadow_log import ShadowRow, parse_shadow_row
 from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster.stages.compare_log import Cursor, InputCounts, read_positions_backward
 from pipeline_v6_dagster.stages.shadow import follow_attempts, open_shadow_log
+from pipeline_v6_dagster.stages.time_order import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.storage.follow import Follower, Line
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
@@ -31,24 +31,41 @@ ORDERS = "orders_executed"
 VETOES = "risk_vetoes"
 METRICS = "order_metrics"
 
-_LOOKAHEAD_ROWS = 64
-
 Record = ShadowSide | OrderEvent | Veto | Arrival
 
 
-class _Row(NamedTuple):
-    """One usable row, or (with no record) the end of an input. `lines` and `unusable` count it and those before it."""
+class _Input:
+    """One log: where it is read, and how far what was read of it is dealt with."""
 
-    name: str
-    record: Any
-    line: Line | None
-    lines: int
-    unusable: Counter[str] | None
+    def __init__(self, name: str, follower: Follower) -> None:
+        self.name = name
+        self.follower = follower
+        self.last_line: Line | None = None
+        self.counts: InputCounts | None = None
+        self._usable_lines = 0
 
+    def start(self, counts: InputCounts) -> None:
+        """Its first row is dealt with."""
+        self.counts = counts
+        counts.is_position_lost = counts.is_position_lost or self.follower.is_position_lost
 
-# [time, rank of its input, number in its input, row]: rows compare without ever looking at the row itself. A list,
-# because the time of a row whose clock ran ahead is put right.
-_Timed = list[Any]
+    def count(self, counts: InputCounts, line: Line | None, lines: int, unusable: Counter[str] | None) -> None:
+        """A row, and the unusable lines before it, are dealt with."""
+        if lines == 1 and unusable is None:
+            self._usable_lines += 1
+        else:
+            self.flush()
+            counts.add(lines, unusable)
+        if line is not None:
+            if self.last_line is None:  # Once, for from here on there is another position.
+                counts.lost_bytes += self.follower.lost_bytes
+            self.last_line = line
+
+    def flush(self) -> None:
+        """Write what was counted into the cursor."""
+        if self.counts is not None:
+            self.counts.add_usable(self._usable_lines)
+            self._usable_lines = 0
 
 
 class CompareInputs:
@@ -62,12 +79,15 @@ class CompareInputs:
         self._cursor = cursor
         self._now = now
         self._is_shadow_ours = settings.shadow_source is ShadowSource.INTERNAL
-        self._followers = {
-            name: Follower(
-                path,
-                cursor.read.get(name),
-                earlier=read_positions_backward(log, name),
-                with_archives=path == settings.shadow_log,
+        self._inputs = {
+            name: _Input(
+                name,
+                Follower(
+                    path,
+                    cursor.read.get(name),
+                    earlier=read_positions_backward(log, name),
+                    with_archives=path == settings.shadow_log,
+                ),
             )
             for name, path in (
                 (SHADOW_LOG, settings.shadow_log),
@@ -77,11 +97,10 @@ class CompareInputs:
             )
         }
         self._stack = ExitStack()
-        self._last_lines: dict[str, Line] = {}
 
     def __enter__(self) -> Self:
-        for follower in self._followers.values():
-            self._stack.enter_context(follower)
+        for source in self._inputs.values():
+            self._stack.enter_context(source.follower)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -90,39 +109,44 @@ class CompareInputs:
     @property
     def missing(self) -> list[Path]:
         """The logs that are not there. Metrics are no evidence that a decision waits for."""
-        return [follower.path for name, follower in self._followers.items() if follower.is_missing and name != METRICS]
+        followers = [source.follower for name, source in self._inputs.items() if name != METRICS]
+        return [follower.path for follower in followers if follower.is_missing]
 
     def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
         """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
-        streams = [
-            self._read(SHADOW_LOG, 0, _parse_decision, attrgetter("decision.as_of")),
-            self._read(ORDERS, 1, lambda line: parse_order_event(line.raw), attrgetter("ts")),
-            self._read(VETOES, 2, lambda line: parse_veto(line.raw), attrgetter("ts")),
-            self._read(METRICS, 3, lambda line: parse_arrival(line.raw), attrgetter("ts")),
+        logs = [
+            self._read(SHADOW_LOG, _parse_decision, attrgetter("decision.as_of")),
+            self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
+            self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
+            self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
         ]
         stop = inf if stop_before is None else stop_before
-        row: _Row
-        for ts, _, _, row in merge(*map(_in_order, streams)):
-            record = row.record
-            if record is None:
-                self._count(row)
-                continue
-            if ts >= stop:
+        for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
+            if record is not None and ts >= stop:
                 return
-            self._count(row)
-            yield ts, record.decision if type(record) is ShadowRow else record
+            source.count(source.counts or self._start(source), line, lines, unusable)
+            if type(record) is ShadowRow:
+                self._count_attempts(record.skipped)
+                yield ts, record.decision
+            elif record is not None:
+                yield ts, record
 
     def advance_cursor(self) -> None:
         """Write what was read into the cursor."""
-        for name, line in self._last_lines.items():
-            self._cursor.read[name] = line.position()
+        for name, source in self._inputs.items():
+            source.flush()
+            if source.last_line is not None:
+                self._cursor.read[name] = source.last_line.position()
 
-    def _read(
-        self, name: str, rank: int, parse: Callable[[Line], Any], ts_of: Callable[[Any], float]
-    ) -> Iterator[_Timed]:
-        follower, now = self._followers[name], self._now
+    def _read(self, name: str, parse: Callable[[Line], Any], ts_of: Callable[[Any], float]) -> Iterator[Timed]:
+        """[time, input, record, its line, lines, unusable] of each usable row, and at the end one without a record.
+
+        The last two count the row and those before it that were not usable.
+        """
+        source, now = self._inputs[name], self._now
+        follower = source.follower
         rejected = follower.rejected
-        lines, number = 0, 0
+        lines = 0
         unusable: Counter[str] | None = None
         line = None
         for line in follower.lines():
@@ -138,54 +162,25 @@ class CompareInputs:
                 unusable[parsed.kind] += 1
                 continue
             ts = ts_of(parsed)
-            number += 1
-            yield [ts if ts < now else now, rank, number, _Row(name, parsed, line, lines, unusable)]
+            yield [ts if ts < now else now, source, parsed, line, lines, unusable]
             lines, unusable = 0, None
-        yield [now, rank, inf, _Row(name, None, line, lines, unusable)]
+        yield [now, source, None, line, lines, unusable]
 
-    def _count(self, row: _Row) -> None:
-        name = row.name
-        counts = self._cursor.counts.get(name)
-        if counts is None:
-            counts = self._cursor.counts[name] = InputCounts()
-        if name not in self._last_lines:
-            self._check_position(name, counts)
-        counts.add(row.lines, row.unusable)
-        if row.line is not None:
-            if name not in self._last_lines:  # Once, for from here on there is another position.
-                counts.lost_bytes += self._followers[name].lost_bytes
-            self._last_lines[name] = row.line
-        if type(row.record) is ShadowRow:
-            attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
-            skipped = row.record.skipped
-            attempts.add(1 + sum(skipped.values()), skipped)
-
-    def _check_position(self, name: str, counts: InputCounts) -> None:
-        follower = self._followers[name]
-        if name == SHADOW_LOG and self._is_shadow_ours and follower.is_position_lost:
+    def _start(self, source: _Input) -> InputCounts:
+        follower = source.follower
+        if source.name == SHADOW_LOG and self._is_shadow_ours and follower.is_position_lost:
             # All of it would be compared a second time, with live evidence that was used up the first time.
             raise DataError(
                 f"{follower.path}: is not the log that was compared so far; run pipeline-v6 compare --rebuild"
             )
-        counts.is_position_lost = counts.is_position_lost or follower.is_position_lost
+        counts = self._cursor.counts.setdefault(source.name, InputCounts())
+        source.start(counts)
+        return counts
 
-
-def _in_order(items: Iterator[_Timed]) -> Iterator[_Timed]:
-    """A row whose clock ran ahead counts as of the rows after it, so that it does not hold them up."""
-    window: deque[_Timed] = deque()
-    newest_ts = 0.0
-    for item in items:
-        ts = item[0]
-        if ts < newest_ts:
-            for earlier in reversed(window):
-                if earlier[0] <= ts:
-                    break
-                earlier[0] = ts
-        newest_ts = ts
-        window.append(item)
-        if len(window) > _LOOKAHEAD_ROWS:
-            yield window.popleft()
-    yield from window
+    def _count_attempts(self, skipped: Mapping[str, int]) -> None:
+        """The attempt of a decision, and the unusable ones before it."""
+        attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
+        attempts.add(1 + sum(skipped.values()), skipped)
 
 
 def _parse_decision(line: Line) -> ShadowRow | Unusable:

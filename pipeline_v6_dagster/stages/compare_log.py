@@ -54,6 +54,12 @@ class InputCounts:
         if self.lines - self.marks[1].lines >= RECENT_LINES:
             self.marks = (self.marks[1], Mark(self.lines, self._malformed()))
 
+    def add_usable(self, lines: int) -> None:
+        """Count lines that were all used, as if one by one."""
+        self.lines += lines
+        while self.lines - self.marks[1].lines >= RECENT_LINES:
+            self.marks = (self.marks[1], Mark(self.marks[1].lines + RECENT_LINES, self._malformed()))
+
     @property
     def malformed_ratio(self) -> float | None:
         """Share of malformed lines among all; None where there is no line."""

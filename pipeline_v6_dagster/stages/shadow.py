@@ -13,6 +13,7 @@ from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.shadow_log import Source, encode_decision, source_of
 from pipeline_v6_dagster.stages.account_history import AccountHistory
+from pipeline_v6_dagster.stages.collection import seldom_collected
 from pipeline_v6_dagster.stages.engines import load_engines
 from pipeline_v6_dagster.storage.follow import Follower, Line, Position
 from pipeline_v6_dagster.storage.generations import line_digest
@@ -69,6 +70,7 @@ def follow_attempts(settings: Settings, log: JsonlLog) -> Follower:
     return Follower(settings.order_attempts, last_position(log), earlier=_positions_backward(log))
 
 
+@seldom_collected()
 def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -> ShadowRun:
     """Decide every attempt that has no decision yet. Run again at once it does nothing.
 

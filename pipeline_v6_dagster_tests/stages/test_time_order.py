@@ -1,0 +1,100 @@
+"""Rows of several logs by time. The reference merges one row at a time, as the rule reads."""
+
+import gc
+from collections import deque
+from collections.abc import Iterator
+from heapq import merge
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_v6_dagster.stages import time_order
+from pipeline_v6_dagster.stages.collection import seldom_collected
+from pipeline_v6_dagster.stages.time_order import OrderedRows, in_time_order
+
+Row = list[Any]
+
+# Mostly forward, now and then back; the lookahead of the tests is four rows.
+steps = st.lists(st.sampled_from([0, 0, 1, 2, 5, -1, -7]), max_size=40)
+LOOKAHEAD = 4
+
+
+def rows_of(name: str, log_steps: list[int]) -> list[Row]:
+    """[time, log, number] of each row."""
+    ts = 100.0
+    rows = []
+    for number, step in enumerate(log_steps):
+        ts += step
+        rows.append([ts, name, number])
+    return rows
+
+
+def one_by_one(rows: list[Row]) -> Iterator[Row]:
+    """The rows of one log with their times put right, looking at one more row at a time."""
+    window: deque[Row] = deque()
+    newest = until = float("-inf")
+    for row in [*rows, None]:
+        if row is not None:
+            if row[0] < newest:
+                for earlier in window:
+                    earlier[0] = min(earlier[0], row[0])
+            newest = row[0]
+            window.append(row)
+        while window and (row is None or len(window) > LOOKAHEAD):
+            first = window.popleft()
+            until = first[0] = max(first[0], until)
+            yield first
+
+
+def ranked(rank: int, rows: Iterator[Row]) -> Iterator[tuple[float, int, int, Row]]:
+    for number, row in enumerate(rows):
+        yield row[0], rank, number, row
+
+
+def copies(logs: list[list[Row]]) -> list[list[Row]]:
+    return [[row[:] for row in rows] for rows in logs]
+
+
+@given(st.lists(steps, min_size=1, max_size=4), st.integers(1, 9))
+def test_batches_give_what_one_row_at_a_time_gives(log_steps: list[list[int]], batch_rows: int) -> None:
+    logs = [rows_of(str(rank), one) for rank, one in enumerate(log_steps)]
+    streams = [ranked(rank, one_by_one(rows)) for rank, rows in enumerate(copies(logs))]
+    expected = [row for *_, row in merge(*streams)]
+    with patch.object(time_order, "LOOKAHEAD_ROWS", LOOKAHEAD), patch.object(time_order, "_BATCH_ROWS", batch_rows):
+        assert list(in_time_order([OrderedRows(iter(rows)) for rows in copies(logs)])) == expected
+
+
+def test_of_equal_times_the_first_log_comes_first() -> None:
+    logs = [rows_of(name, [0] * 700) for name in "ab"]
+    merged = list(in_time_order([OrderedRows(iter(rows)) for rows in logs]))
+    assert [row[1] for row in merged] == ["a"] * 700 + ["b"] * 700
+
+
+def test_little_is_read_before_the_first_row_is_given() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Row]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield [float(taken)]
+
+    rows = in_time_order([OrderedRows(endless()), OrderedRows(endless())])
+    assert next(rows) == [1.0]
+    assert taken < 3000
+
+
+@pytest.mark.parametrize("before", [(700, 10, 10), (0, 10, 10), (500_000, 5, 5)])
+def test_garbage_is_looked_for_as_before_afterwards(before: tuple[int, int, int]) -> None:
+    own = gc.get_threshold()
+    gc.set_threshold(*before)
+    try:
+        with seldom_collected():
+            assert gc.get_threshold()[0] in (0, 100_000, 500_000)
+            assert (gc.get_threshold()[0] == 0) == (before[0] == 0)
+        assert gc.get_threshold() == before
+    finally:
+        gc.set_threshold(*own)
