@@ -1,7 +1,8 @@
 """Which diff a late order, veto or error revises.
 
 What is held in memory is one number per id, eight bytes each, for as long as a diff may be revised: the diffs
-themselves are read again from the compare log, which a late row asks for seldom and soon.
+themselves are read again from the compare log, which a late row asks for seldom and soon. Of what earlier runs wrote
+only as much is read as a late row asks for.
 """
 
 from array import array
@@ -75,7 +76,9 @@ class KnownDiffs:
         self._slack_s = slack_s
         self._of_the_block: dict[str, Diff] = {}
         self._of_this_run = _Hashes()
-        self._of_earlier_runs: _Hashes | None = None
+        # Of the log as it was when the first late row came, newest first, as far back as was asked for.
+        self._of_earlier_runs = _Hashes()
+        self._earlier: Iterator[tuple[bytes, _Ids]] | None = None
 
     def add(self, diff: Diff) -> None:
         """A diff of the block that is being made."""
@@ -94,13 +97,12 @@ class KnownDiffs:
 
     def find(self, intent_id: str | None, attempt_id: str | None, ts: float) -> Diff | None:
         """The newest diff that carries one of the ids, the intent's first, and is no older than the horizon at `ts`."""
-        if self._of_earlier_runs is None:
-            # Late rows come in the order of their times, so the first one asks for the most of the log.
-            self._of_earlier_runs = self._read_ids(ts - self._horizon_s)
         for key in _keys(intent_id, attempt_id):
             diff = self._of_the_block.get(key)
             if diff is None and (key in self._of_this_run or key in self._of_earlier_runs):
                 diff = self._read(key, ts - self._horizon_s)
+            elif diff is None:
+                diff = self._read_on(key, ts - self._horizon_s)
             if diff is not None and ts - diff.ts <= self._horizon_s:
                 return diff
         return None
@@ -109,18 +111,24 @@ class KnownDiffs:
         """Whether `find` finds one."""
         return self.find(intent_id, attempt_id, ts) is not None
 
-    def _read_ids(self, oldest_ts: float) -> _Hashes:
-        found = _Hashes()
-        for _, row in self._recent(self._log.backward(), oldest_ts):
-            found.add(row.ts, _keys(row.intent_id, row.shadow.attempt_id if row.shadow is not None else None))
-        return found
+    def _read_on(self, key: str, oldest_ts: float) -> Diff | None:
+        """Go back in the log from where the last such search ended: what is late is seldom very late."""
+        if self._earlier is None:
+            # Late rows come in the order of their times, so the first one asks for the most of the log.
+            self._earlier = self._recent(self._log.backward(), oldest_ts)
+        for line, row in self._earlier:
+            keys = _keys_of(row)
+            self._of_earlier_runs.add(row.ts, keys)
+            if key in keys:
+                return read_diff(self._log, line)
+        return None
 
     def _read(self, key: str, oldest_ts: float) -> Diff | None:
         text = msgspec.json.encode(key[2:])
         # Only lines that hold the id are looked at, and every hundredth, to see how old they are.
         lines = (line for number, line in enumerate(self._log.backward()) if text in line or not number % 100)
         for line, row in self._recent(lines, oldest_ts):
-            if key in _keys(row.intent_id, row.shadow.attempt_id if row.shadow is not None else None):
+            if key in _keys_of(row):
                 return read_diff(self._log, line)
         return None
 
@@ -134,6 +142,10 @@ class KnownDiffs:
             if older > _STRAY_DIFFS:
                 return
             yield line, row
+
+
+def _keys_of(row: _Ids) -> list[str]:
+    return _keys(row.intent_id, None if row.shadow is None else row.shadow.attempt_id)
 
 
 def _keys(intent_id: str | None, attempt_id: str | None) -> list[str]:
