@@ -8,14 +8,15 @@ what was opened before the history, and earns nobody here anything.
 from collections import deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from pipeline_v6_dagster.domain.attempt import Side
 
 _OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """What one exchange order executed. `fees_usd` is None where nobody logged them."""
 
     key: Hashable
@@ -52,7 +53,7 @@ def profits_of(executions: Iterable[Execution]) -> dict[Hashable, Profit]:
     profits: dict[Hashable, Profit] = {}
     held: dict[tuple[str, Side], deque[_Lot]] = {}
     last_price: dict[str, float] = {}
-    for one in sorted(executions, key=lambda one: one.ts):
+    for one in sorted(executions, key=attrgetter("ts")):
         last_price[one.symbol] = one.price
         if one.is_reduce_only:
             _close(one, held.get((one.symbol, _OPPOSITE[one.side]), deque()), profits)

@@ -23,6 +23,7 @@ from pipeline_v6_dagster.stages.compare_inputs import (
     SHADOW_LOG,
     VETOES,
     CompareInputs,
+    Decisions,
     first_undecided_ts,
 )
 from pipeline_v6_dagster.stages.compare_log import (
@@ -37,7 +38,7 @@ from pipeline_v6_dagster.stages.compare_log import (
 )
 from pipeline_v6_dagster.stages.known_diffs import KnownDiffs
 from pipeline_v6_dagster.stages.summary_file import make_summary, verdict_policy, write_summary
-from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
+from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.verdict.root_cause import Circumstances, explain
 from pipeline_v6_dagster.verdict.sequential import SequentialTest
@@ -67,9 +68,9 @@ class CompareRun:
     summary: dict[str, Any] = field(default_factory=dict)
 
 
-def open_compare_log(settings: Settings) -> JsonlLog:
-    """The compare log."""
-    return JsonlLog(settings.compare_diffs, kind_of)
+def open_compare_log(settings: Settings, max_bytes: int = MAX_BYTES) -> JsonlLog:
+    """The compare log, rotated at so many bytes."""
+    return JsonlLog(settings.compare_diffs, kind_of, max_bytes)
 
 
 def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
@@ -86,8 +87,19 @@ def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
 
 
 @seldom_collected()
-def run_compare(settings: Settings, limits: Limits, clock: Callable[[], float], *, rebuild: bool = False) -> CompareRun:
+def run_compare(
+    settings: Settings,
+    limits: Limits,
+    clock: Callable[[], float],
+    *,
+    rebuild: bool = False,
+    decisions: Decisions | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> CompareRun:
     """Compare what is new. With `rebuild`, everything again from the logs, in the place of the old compare log.
+
+    `decisions` stand in the place of the shadow log, which is not looked at then. The compare log is rotated at
+    `max_bytes`.
 
     Raises:
         BusyError, StorageError: the compare log cannot be written.
@@ -95,22 +107,23 @@ def run_compare(settings: Settings, limits: Limits, clock: Callable[[], float], 
             than was compared so far.
     """
     with locked(settings.compare_diffs, settings.lock_timeout_s):
-        log = open_compare_log(settings)
+        log = open_compare_log(settings, max_bytes)
         if not rebuild:
-            return _run(settings, limits, clock(), log)
+            return _run(settings, limits, clock(), log, decisions)
         log.recover()  # Refuses to go on where the file is not ours to replace.
-        fresh = JsonlLog(settings.compare_diffs.with_name(f".{settings.compare_diffs.name}.rebuild"), kind_of)
+        fresh_path = settings.compare_diffs.with_name(f".{settings.compare_diffs.name}.rebuild")
+        fresh = JsonlLog(fresh_path, kind_of, max_bytes)
         fresh.remove()
-        run = _run(settings, limits, clock(), fresh)
+        run = _run(settings, limits, clock(), fresh, decisions)
         log.replace_with(fresh)
         return run
 
 
-def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> CompareRun:
+def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog, decisions: Decisions | None) -> CompareRun:
     run = CompareRun(cut_bytes=log.recover())
     cursor = read_cursor(log) or Cursor()
     policy = compare_policy(settings, limits)
-    stop_ts = first_undecided_ts(settings)
+    stop_ts = first_undecided_ts(settings, decisions)
     run.waits_for_shadow = stop_ts is not None
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
     settler = Settler(policy, cursor.open, known.has)
@@ -134,7 +147,7 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog) -> Compa
         while len(recent) > 2 * settings.compare_limit:
             recent.popleft()
 
-    with CompareInputs(settings, log, cursor, now) as inputs:
+    with CompareInputs(settings, log, cursor, now, decisions) as inputs:
         run.missing = inputs.missing
         for settled in _settle_all(settler, inputs, cursor, now, stop_ts):
             if settled is None:

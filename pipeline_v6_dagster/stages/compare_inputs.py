@@ -1,12 +1,12 @@
 """The inputs of a comparison, merged by time, each read from where the cursor left it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from math import inf
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.attempt import Attempt
@@ -22,7 +22,7 @@ from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster.stages.compare_log import Cursor, InputCounts, read_positions_backward
 from pipeline_v6_dagster.stages.shadow import follow_attempts, open_shadow_log
 from pipeline_v6_dagster.stages.time_order import OrderedRows, Timed, in_time_order
-from pipeline_v6_dagster.storage.follow import Follower, Line
+from pipeline_v6_dagster.storage.follow import Follower, Line, Position
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
 SHADOW_LOG = "shadow_log"
@@ -30,6 +30,14 @@ ATTEMPTS = "order_attempts"
 ORDERS = "orders_executed"
 VETOES = "risk_vetoes"
 METRICS = "order_metrics"
+
+
+class Decisions(NamedTuple):
+    """Decisions that are in no log. `read_to` is where the attempt of the last one stands."""
+
+    rows: Sequence[ShadowRow]
+    read_to: Position | None
+
 
 Record = ShadowSide | OrderEvent | Veto | Arrival
 
@@ -72,11 +80,15 @@ class CompareInputs:
     """Decisions, order events and vetoes that the cursor has not seen, in the order of their times.
 
     Of equal times decisions come first, so that an order meets its decision. A row from the future (a clock
-    that is ahead) counts as of `now`, so that it holds nothing up.
+    that is ahead) counts as of `now`, so that it holds nothing up. `decisions` are those of the shadow log where it
+    need not be read.
     """
 
-    def __init__(self, settings: Settings, log: JsonlLog, cursor: Cursor, now: float) -> None:
+    def __init__(
+        self, settings: Settings, log: JsonlLog, cursor: Cursor, now: float, decisions: Decisions | None = None
+    ) -> None:
         self._cursor = cursor
+        self._decisions = decisions
         self._now = now
         self._is_shadow_ours = settings.shadow_source is ShadowSource.INTERNAL
         self._inputs = {
@@ -115,7 +127,9 @@ class CompareInputs:
     def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
         """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
         logs = [
-            self._read(SHADOW_LOG, _parse_decision, attrgetter("decision.as_of")),
+            self._read(SHADOW_LOG, _parse_decision, attrgetter("decision.as_of"))
+            if self._decisions is None
+            else self._given(self._decisions.rows),
             self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
             self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
             self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
@@ -166,6 +180,14 @@ class CompareInputs:
             lines, unusable = 0, None
         yield [now, source, None, line, lines, unusable]
 
+    def _given(self, decisions: Sequence[ShadowRow]) -> Iterator[Timed]:
+        """As `_read`, of decisions that are in no file."""
+        source, now = self._inputs[SHADOW_LOG], self._now
+        for row in decisions:
+            ts = row.decision.as_of
+            yield [ts if ts < now else now, source, row, None, 1, None]
+        yield [now, source, None, None, 0, None]
+
     def _start(self, source: _Input) -> InputCounts:
         follower = source.follower
         if source.name == SHADOW_LOG and self._is_shadow_ours and follower.is_position_lost:
@@ -190,14 +212,19 @@ def _parse_decision(line: Line) -> ShadowRow | Unusable:
     return row
 
 
-def first_undecided_ts(settings: Settings) -> float | None:
-    """As-of time of the first attempt that the shadow has not decided; None where there is none.
+def first_undecided_ts(settings: Settings, decisions: Decisions | None = None) -> float | None:
+    """As-of time of the first attempt that neither the shadow nor `decisions` decide; None where there is none.
 
     Nothing from there on can be settled: a decision that is still to come may explain it.
     """
     if settings.shadow_source is ShadowSource.EXTERNAL:
         return None
-    with follow_attempts(settings, open_shadow_log(settings)) as follower:
+    undecided = (
+        follow_attempts(settings, open_shadow_log(settings))
+        if decisions is None
+        else Follower(settings.order_attempts, decisions.read_to)
+    )
+    with undecided as follower:
         for line in follower.lines():
             attempt = parse_attempt(line.raw)
             if isinstance(attempt, Attempt):

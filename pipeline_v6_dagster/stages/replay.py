@@ -1,6 +1,6 @@
 """The replay stage: the history decided again under another configuration, against what was decided then.
 
-The shadow and compare stages themselves run, on the live logs as they are, into a folder of their own that is gone
+What the shadow and compare stages do is done, on the live logs as they are, into a folder of its own that is gone
 afterwards. So rules, engines, rolling state and verdict are the real ones, and the live logs are only read.
 """
 
@@ -9,18 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from sys import maxsize
 from typing import Any
 
 from pipeline_v6_dagster.compare.profit import Execution, Profit, profits_of
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.stages.compare import open_compare_log, run_compare
 from pipeline_v6_dagster.stages.history import read_summaries_backward
+from pipeline_v6_dagster.stages.replay_decisions import decide_again
 from pipeline_v6_dagster.stages.replay_dollars import Dollars, dollars_of
 from pipeline_v6_dagster.stages.replay_home import replay_home
-from pipeline_v6_dagster.stages.replay_rows import DiffPart, NewDecision, read_new, read_old, slippage_usd_of
-from pipeline_v6_dagster.stages.shadow import run_shadow
+from pipeline_v6_dagster.stages.replay_rows import DiffPart, read_old, slippage_usd_of
+
+# What is gone afterwards is not rotated: nobody needs it packed.
+_WHOLE = maxsize
+# The share that is done by then.
+_READ, _DECIDED, _COMPARED = 0.05, 0.4, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +113,17 @@ def _replay(
     old = read_old(settings)
     if not old:
         raise DataError(f"{settings.compare_diffs}: holds no decisions yet; run pipeline-v6 shadow and compare first")
-    seen(0.1)
+    seen(_READ)
     with replay_home(settings, config_dir, to_ts) as home:
         # Judged as of the time at which the other verdict was: neither is older than the other.
         as_of = to_ts if to_ts is not None else (clock() if then is None else float(then["generated_ts"]))
-        run_shadow(home, limits, lambda: as_of)
-        seen(0.5)
-        summary = run_compare(home, limits, lambda: as_of).summary
-        seen(0.9)
-        new = read_new(home)
+        decisions = decide_again(
+            home, limits, lambda count: seen(_READ + (_DECIDED - _READ) * min(1.0, count / len(old)))
+        )
+        seen(_DECIDED)
+        summary = run_compare(home, limits, lambda: as_of, decisions=decisions, max_bytes=_WHOLE).summary
+        seen(_COMPARED)
+    new = {row.decision.decision_id: row.decision for row in decisions.rows}
     profits = profits_of(_executions(old, to_ts))
     counted = [diff for diff in old if _is_counted(diff, from_ts, to_ts)]
     pairs = [(diff, new[diff.decision_id]) for diff in counted if diff.decision_id in new]
@@ -178,7 +187,7 @@ def _executions(diffs: list[DiffPart], to_ts: float | None) -> Iterator[Executio
                 )
 
 
-def _flips(pairs: list[tuple[DiffPart, NewDecision]], profits: dict[Any, Profit]) -> Iterator[Flip]:
+def _flips(pairs: list[tuple[DiffPart, ShadowSide]], profits: dict[Any, Profit]) -> Iterator[Flip]:
     for diff, new in pairs:
         old = diff.shadow
         if old is None or old.is_allowed == new.is_allowed:

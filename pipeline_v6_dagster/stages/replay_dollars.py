@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.compare.profit import Profit
-from pipeline_v6_dagster.domain.comparison import LiveOutcome
-from pipeline_v6_dagster.stages.replay_rows import DiffPart, NewDecision, ShadowPart, slippage_usd_of
+from pipeline_v6_dagster.domain.comparison import LiveOutcome, ShadowSide
+from pipeline_v6_dagster.stages.replay_rows import DiffPart, ShadowPart, slippage_usd_of
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Dollars:
         return {name: getattr(self.now, name) - getattr(self.then, name) for name in names}
 
 
-def dollars_of(pairs: Iterable[tuple[DiffPart, NewDecision]], profits: Mapping[object, Profit]) -> Dollars:
+def dollars_of(pairs: Iterable[tuple[DiffPart, ShadowSide]], profits: Mapping[object, Profit]) -> Dollars:
     """Sums over decisions (what was decided then with its live side, what is decided now)."""
     dollars = Dollars()
     unexecuted = [0, 0]
@@ -80,7 +80,7 @@ def dollars_of(pairs: Iterable[tuple[DiffPart, NewDecision]], profits: Mapping[o
             continue
         profit = profits.get(diff.decision_id)
         is_executed = diff.live_outcome == LiveOutcome.EXECUTED
-        sides: tuple[tuple[ShadowPart | NewDecision, Money], ...] = ((old, dollars.then), (new, dollars.now))
+        sides: tuple[tuple[ShadowPart | ShadowSide, Money], ...] = ((old, dollars.then), (new, dollars.now))
         for index, (side, money) in enumerate(sides):
             if side.is_allowed and not is_executed:
                 unexecuted[index] += 1
@@ -89,7 +89,7 @@ def dollars_of(pairs: Iterable[tuple[DiffPart, NewDecision]], profits: Mapping[o
     return dollars
 
 
-def _share(side: ShadowPart | NewDecision, diff: DiffPart) -> float:
+def _share(side: ShadowPart | ShadowSide, diff: DiffPart) -> float:
     if not side.is_allowed:
         return 0.0
     live_usd = diff.live.gross_usd if diff.live is not None else None

@@ -1,11 +1,7 @@
-"""What a replay reads of our logs: of each diff and decision the few fields that it needs, in their newest state.
+"""What a replay reads of the compare log: of each diff the few fields that it needs, in their newest state.
 
-There may be a hundred thousand of either, so that what is not needed is not built.
+There may be a hundred thousand of them, so that what is not needed is not built.
 """
-
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -13,7 +9,6 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.stages.compare import open_compare_log
-from pipeline_v6_dagster.stages.shadow import open_shadow_log
 
 
 class Leg(msgspec.Struct):
@@ -61,33 +56,7 @@ class DiffPart(msgspec.Struct):
     live: LivePart | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewDecision:
-    """One attempt, decided now."""
-
-    is_allowed: bool
-    reasons: tuple[str, ...]
-    sized_gross_usd: float | None
-
-
-class _Risk(msgspec.Struct):
-    allowed: bool
-    reasons: tuple[str, ...] = ()
-
-
-class _Size(msgspec.Struct):
-    gross_usd: float | None = None
-
-
-class _ShadowRow(msgspec.Struct):
-    decision_id: str
-    risk_decision: _Risk
-    size_decision: _Size | None = None
-
-
-_old_decoder = msgspec.json.Decoder(DiffPart)
-_Row = TypeVar("_Row", DiffPart, _ShadowRow)
-_new_decoder = msgspec.json.Decoder(_ShadowRow)
+_decoder = msgspec.json.Decoder(DiffPart)
 
 
 def read_old(settings: Settings) -> list[DiffPart]:
@@ -99,30 +68,18 @@ def read_old(settings: Settings) -> list[DiffPart]:
     seen: set[str] = set()
     diffs = []
     for line in open_compare_log(settings).backward():
-        diff = _decoded(_old_decoder, line, settings.compare_diffs)
+        try:
+            diff = _decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise DataError(
+                f"{settings.compare_diffs}: a line is not understood ({error}); run pipeline-v6 compare --rebuild"
+            ) from None
         if diff.mismatch_kind is None or diff.decision_id in seen:
             continue
         if diff.decision_id is not None:
             seen.add(diff.decision_id)
         diffs.append(diff)
     return diffs
-
-
-def read_new(home: Settings) -> dict[str, NewDecision]:
-    """What is decided now, by decision id.
-
-    Raises:
-        StorageError: the shadow log of the replay cannot be read.
-    """
-    rows = (_decoded(_new_decoder, line, home.shadow_log) for line in open_shadow_log(home).backward())
-    return {
-        row.decision_id: NewDecision(
-            row.risk_decision.allowed,
-            row.risk_decision.reasons,
-            row.size_decision.gross_usd if row.size_decision is not None else None,
-        )
-        for row in rows
-    }
 
 
 def slippage_usd_of(diff: DiffPart) -> float | None:
@@ -135,10 +92,3 @@ def slippage_usd_of(diff: DiffPart) -> float | None:
     qty = live.executed_gross_usd / live.avg_price
     sign = 1.0 if diff.side is Side.BUY else -1.0
     return sign * (live.avg_price - decision.price) * qty
-
-
-def _decoded(decoder: "msgspec.json.Decoder[_Row]", line: bytes, path: Path) -> _Row:
-    try:
-        return decoder.decode(line)
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path}: a line is not understood ({error}); run pipeline-v6 compare --rebuild") from None

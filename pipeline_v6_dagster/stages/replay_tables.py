@@ -1,4 +1,4 @@
-"""The flips of a replay by rule and by symbol, and the whole answer as plain data. Grouped with pandas."""
+"""The flips of a replay by rule and by symbol, and the whole answer as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import msgspec
 from pipeline_v6_dagster.domain.comparison import LiveOutcome
 from pipeline_v6_dagster.stages.replay import Replay
 
-COLUMNS = ("stopped", "let_through", "executed_gross_usd", "fees_usd", "slippage_usd", "profit_usd")
+_DOLLARS = ("executed_gross_usd", "fees_usd", "slippage_usd", "profit_usd")
 
 
 def flips_by(flips: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -17,27 +17,17 @@ def flips_by(flips: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]
 
     Dollars are those of the live orders behind the flips; a sum of nothing that was measured is None.
     """
-    if not flips:
-        return []
-    # Imported here: it takes a second, and only a replay that flips something needs it.
-    import pandas as pd
-
-    frame = pd.DataFrame(flips)
-    frame["stopped"] = frame["is_stopped"].astype(int)
-    frame["let_through"] = 1 - frame["stopped"]
-    frame["rules"] = [rules or ("none",) for rules in frame["rules"]]
-    if name == "rules":
-        frame = frame.explode("rules")
-    for column in COLUMNS[2:]:
-        frame[column] = pd.to_numeric(frame[column])
-    sums = frame.groupby(name)[list(COLUMNS)].sum(min_count=1)
-    sums = sums.assign(flips=sums["stopped"] + sums["let_through"]).sort_values("flips", ascending=False, kind="stable")
-    rows: list[dict[str, Any]] = []
-    for key, row in sums.iterrows():
-        values = {column: None if pd.isna(row[column]) else float(row[column]) for column in COLUMNS}
-        counts = {column: int(row[column]) for column in COLUMNS[:2]}
-        rows.append({name: str(key), **values, **counts})
-    return rows
+    rows: dict[str, dict[str, Any]] = {}
+    for flip in flips:
+        for key in (flip["rules"] or ("none",)) if name == "rules" else (flip[name],):
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = {name: key, **dict.fromkeys(_DOLLARS), "stopped": 0, "let_through": 0}
+            row["stopped" if flip["is_stopped"] else "let_through"] += 1
+            for column in _DOLLARS:
+                if flip[column] is not None:
+                    row[column] = (row[column] or 0.0) + flip[column]
+    return sorted(rows.values(), key=lambda row: (-row["stopped"] - row["let_through"], row[name]))
 
 
 def as_data(answer: Replay) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """The shadow stage: decide every new attempt, append the decisions to the shadow log."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.attempt import Attempt
+from pipeline_v6_dagster.domain.decision import ShadowDecision
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
@@ -22,6 +24,7 @@ from pipeline_v6_dagster.storage.lock import locked
 
 # Decisions per write and fsync: enough that the disk is not what one waits for, few enough to hold.
 BLOCK_ROWS = 2000
+_NONE: Mapping[str, int] = {}  # Nothing is ever put in.
 
 
 @dataclass(slots=True)
@@ -43,6 +46,15 @@ class ShadowRun:
     lost_inputs: tuple[str, ...] = ()
 
 
+class Decided(NamedTuple):
+    """One attempt decided, where it was read, and the checkpoint of the rolling state where its row carries one."""
+
+    decision_id: str
+    decision: ShadowDecision
+    source: Source
+    checkpoint: bytes | None
+
+
 def open_shadow_log(settings: Settings) -> JsonlLog:
     """The shadow log. Each row is complete by itself, so each ends a block."""
     return JsonlLog(settings.shadow_log, _kind_of)
@@ -61,8 +73,12 @@ def _positions_backward(log: JsonlLog) -> Iterator[Position]:
     for line in log.backward():
         found = source_of(line)
         if found is not None:
-            decision_id, source = found
-            yield Position(source.head, source.start, source.end, decision_id)
+            yield position_of(*found)
+
+
+def position_of(decision_id: str, source: Source) -> Position:
+    """Where the attempt of a decision stands; the decision's id is the digest of its line."""
+    return Position(source.head, source.start, source.end, decision_id)
 
 
 def follow_attempts(settings: Settings, log: JsonlLog) -> Follower:
@@ -91,9 +107,20 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
         run.cut_bytes = log.recover()
         with follow_attempts(settings, log) as follower:
             run.is_log_missing = follower.is_missing
+            logged_ts = clock()
             block: list[bytes] = []
-            for row in _decide(settings, log, follower, limits, engines, run, clock):
-                block.append(row)
+            for decided in decide(settings, log, follower, limits, engines, run):
+                block.append(
+                    encode_decision(
+                        decided.decision,
+                        decision_id=decided.decision_id,
+                        source=decided.source,
+                        config_hash=limits.config_hash,
+                        engine_version=engines.version,
+                        logged_ts=logged_ts,
+                        checkpoint=decided.checkpoint,
+                    )
+                )
                 if len(block) == BLOCK_ROWS:
                     log.append(block)
                     block = []
@@ -104,21 +131,16 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
     return run
 
 
-def _decide(
-    settings: Settings,
-    log: JsonlLog,
-    follower: Follower,
-    limits: Limits,
-    engines: Engines,
-    run: ShadowRun,
-    clock: Callable[[], float],
-) -> Iterator[bytes]:
+def decide(
+    settings: Settings, log: JsonlLog, follower: Follower, limits: Limits, engines: Engines, run: ShadowRun
+) -> Iterator[Decided]:
+    """Decide what `follower` reads, after what stands in `log`. Counts in `run`, writes nothing."""
     lines = follower.lines()
     first = next(lines, None)
     if first is None:
         return  # The live logs are read only for an attempt.
     with AccountHistory(settings, limits, engines.version, log) as history:
-        yield from _decide_each(follower, chain((first,), lines), history, limits, engines, run, clock())
+        yield from _decide_each(follower, chain((first,), lines), history, limits, engines, run)
         run.lost_inputs = history.lost
 
 
@@ -129,8 +151,7 @@ def _decide_each(
     limits: Limits,
     engines: Engines,
     run: ShadowRun,
-    logged_ts: float,
-) -> Iterator[bytes]:
+) -> Iterator[Decided]:
     log_name = follower.path.name
     account = history.account
     skipped: Counter[str] = Counter()
@@ -153,14 +174,7 @@ def _decide_each(
         else:
             run.denied += 1
             run.deny_reasons.update(risk.reasons)
-        yield encode_decision(
-            decision,
-            decision_id=line_digest(line.head, line.start, line.raw),
-            source=Source(log_name, line.head, line.start, line.end, skipped),
-            config_hash=limits.config_hash,
-            engine_version=engines.version,
-            logged_ts=logged_ts,
-            checkpoint=checkpoint,
-        )
+        source = Source(log_name, line.head, line.start, line.end, skipped or _NONE)
+        yield Decided(line_digest(line.head, line.start, line.raw), decision, source, checkpoint)
         if skipped:
             skipped = Counter()
