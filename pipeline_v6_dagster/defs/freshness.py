@@ -10,11 +10,11 @@ from pipeline_v6_dagster.stages.status import STALE_AFTER_INTERVALS
 _SHORTEST_S = 60.0
 
 
-def fresh(asset: dg.AssetsDefinition, interval_s: float) -> dg.AssetsDefinition:
+def fresh(spec: dg.AssetSpec, interval_s: float) -> dg.AssetSpec:
     """The asset, stale when `pipeline-v6 status` calls its file so, with a warning one interval before."""
     fail = timedelta(seconds=max(_SHORTEST_S, STALE_AFTER_INTERVALS * interval_s))
     warn = timedelta(seconds=(STALE_AFTER_INTERVALS - 1) * interval_s)
     policy = dg.FreshnessPolicy.time_window(
         fail_window=fail, warn_window=warn if _SHORTEST_S <= warn.total_seconds() < fail.total_seconds() else None
     )
-    return asset.map_asset_specs(lambda spec: spec.replace_attributes(freshness_policy=policy))
+    return spec.replace_attributes(freshness_policy=policy)

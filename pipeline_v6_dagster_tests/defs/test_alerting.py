@@ -97,7 +97,7 @@ def test_a_failed_run_is_told_with_its_error_and_its_end(tmp_path: Path, instanc
     alerts.tick()
     ((kind, subject, text),) = alerts.told()
     assert (kind, subject) == ("begins", "run/shadow_job")
-    assert "shadow_log" in text and "max_leverage = 'three'" in text
+    assert "shadow: " in text and "max_leverage = 'three'" in text
     alerts.settings.risk_limits.write_text(limits)
     assert alerts.run("shadow_job")
     alerts.tick()
@@ -113,7 +113,7 @@ def test_a_check_that_crashes_is_told_by_its_name_with_its_error(tmp_path: Path,
     alerts.tick()
     ((kind, subject, text),) = alerts.told()
     assert (kind, subject) == ("begins", "run/shadow_job")
-    assert "shadow_checks" in text and "order_metrics.jsonl: cannot be read" in text
+    assert "shadow: " in text and "order_metrics.jsonl: cannot be read" in text
     assert "Nothing is known of what these check: executor_alive, log_integrity" in text
     alerts.settings.order_metrics.rmdir()
     assert alerts.run("shadow_job")

@@ -20,7 +20,11 @@ def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvalu
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, key: str) -> dict[str, object]:
-    (materialization,) = result.asset_materializations_for_node(key)
+    (materialization,) = (
+        event.materialization
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey(key)
+    )
     return {name: value.value for name, value in materialization.metadata.items()}
 
 
@@ -122,12 +126,46 @@ def test_before_the_executor_has_logged_anything_both_jobs_run_and_say_so(
     assert metadata_of(compare, "compare_summary")["status"] == "no_data"
 
 
+def test_an_asset_or_a_check_can_be_asked_for_alone(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    for job in ("shadow_job", "compare_job"):
+        assert run_job(settings, job, instance).success
+    written = settings.compare_diffs.read_bytes()
+    defs = build_defs(settings)
+
+    def run(selection: dg.AssetSelection) -> dg.ExecuteInProcessResult:
+        alone = dg.Definitions.merge(defs, dg.Definitions(jobs=[dg.define_asset_job("alone", selection=selection)]))
+        return alone.resolve_job_def("alone").execute_in_process(instance=instance)
+
+    summary = run(dg.AssetSelection.assets("compare_summary"))
+    assert [event.asset_key for event in summary.get_asset_materialization_events()] == [dg.AssetKey("compare_summary")]
+    assert set(checks_of(summary)) == {"no_upsizes", "sizing_p95", "veto_mismatch", "verdict", "warmup"}
+    check = run(dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("compare_diffs"), "coverage")))
+    assert not check.get_asset_materialization_events()
+    assert set(checks_of(check)) == {"coverage"}
+    assert settings.compare_diffs.read_bytes() == written
+
+
+def test_what_was_written_stands_where_a_check_fails_on_it(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    assert run_job(settings, "shadow_job", instance).success
+    head = settings.shadow_head.read_bytes()
+    settings.order_metrics.unlink()
+    settings.order_metrics.mkdir()
+    result = run_job(settings, "shadow_job", instance)
+    written = {
+        event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key
+    }
+    assert (result.success, written) == (False, {"shadow_log", "shadow_head"})
+    assert settings.shadow_head.read_bytes() != head
+
+
 def test_a_bad_configuration_fails_the_run_and_writes_nothing(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings, _ = simulated_home(tmp_path)
     settings.risk_limits.write_text('{"max_leverage": "three"}')
     result = run_job(settings, "shadow_job", instance)
     assert not result.success
-    failure = result.failure_data_for_node("shadow_log")
+    failure = result.failure_data_for_node("shadow")
     assert failure is not None and failure.error is not None and failure.error.cause is not None
     assert "max_leverage = 'three'" in failure.error.cause.message
     assert not settings.shadow_log.exists()

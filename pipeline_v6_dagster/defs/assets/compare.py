@@ -6,8 +6,11 @@ from typing import Any
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.checks import compare_checks
+from pipeline_v6_dagster.defs.freshness import fresh
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.step import Part, step_of
 from pipeline_v6_dagster.defs.tables import (
     DIFF_COLUMNS,
     MAX_ROWS,
@@ -26,7 +29,8 @@ from pipeline_v6_dagster.stages.summary_file import write_summary
 GROUP = "compare"
 
 
-@dg.asset(
+_DIFFS = dg.AssetSpec(
+    "compare_diffs",
     deps=["shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"],
     group_name=GROUP,
     owners=OWNERS,
@@ -34,12 +38,34 @@ GROUP = "compare"
     tags={"written_by": "pipeline_v6"},
     description="Every settled decision beside what the live executor did, each once, with what differs.",
 )
-def compare_diffs(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+_SUMMARY = dg.AssetSpec(
+    "compare_summary",
+    deps=["compare_diffs"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "json"},
+    tags={"written_by": "pipeline_v6"},
+    description=(
+        "What the newest diffs add up to: status, verdict, statistics. Red means that live placed orders larger"
+        " than asked for, or sizes far from v6's: do not flip v6 on, look at the upsizes below."
+    ),
+)
+
+
+def compare_assets(settings: Settings) -> dg.AssetsDefinition:
+    """The assets of this group with their checks."""
+    summary = fresh(_SUMMARY, settings.compare_interval_s)
+    parts = [Part(_DIFFS, _write_diffs), Part(summary, _write_summary)]
+    return step_of(GROUP, parts, compare_checks(settings))
+
+
+def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Settle, pair and append what is new."""
     settings = pipeline.settings
     run = run_compare(settings, pipeline.limits(), pipeline.clock)
     totals = run.summary["totals"]
     return dg.MaterializeResult(
+        asset_key=_DIFFS.key,
         data_version=dg.DataVersion(f"{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_diffs),
@@ -54,22 +80,12 @@ def compare_diffs(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[
     )
 
 
-@dg.asset(
-    deps=["compare_diffs"],
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"python", "json"},
-    tags={"written_by": "pipeline_v6"},
-    description=(
-        "What the newest diffs add up to: status, verdict, statistics. Red means that live placed orders larger"
-        " than asked for, or sizes far from v6's: do not flip v6 on, look at the upsizes below."
-    ),
-)
-def compare_summary(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+def _write_summary(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Write the newest summary to its file."""
     settings = pipeline.settings
     summary = write_summary(settings, open_compare_log(settings))
     return dg.MaterializeResult(
+        asset_key=_SUMMARY.key,
         data_version=dg.DataVersion(_version(summary)),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_summary),

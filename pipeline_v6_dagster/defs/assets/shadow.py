@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.defs.checks import shadow_checks
 from pipeline_v6_dagster.defs.freshness import fresh
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.step import Part, step_of
 from pipeline_v6_dagster.stages.heartbeat import refresh_head
 from pipeline_v6_dagster.stages.shadow import last_position, open_shadow_log, run_shadow
 
@@ -18,7 +20,8 @@ _LOG_DESCRIPTION = (
 )
 
 
-@dg.asset(
+_LOG = dg.AssetSpec(
+    "shadow_log",
     deps=[
         "order_attempts",
         "orders_executed",
@@ -33,7 +36,36 @@ _LOG_DESCRIPTION = (
     tags={"written_by": "pipeline_v6"},
     description=_LOG_DESCRIPTION,
 )
-def shadow_log(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+_HEAD = dg.AssetSpec(
+    "shadow_head",
+    deps=["shadow_log"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "json"},
+    tags={"written_by": "pipeline_v6"},
+    description="The newest decisions in numbers. Refreshed at every heartbeat, also while the executor is silent.",
+)
+
+
+def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets of this group with their checks; the log is only observed where the executor writes it itself."""
+    head = Part(fresh(_HEAD, settings.heartbeat_interval_s), _write_head)
+    checks = shadow_checks(settings)
+    if settings.shadow_source is ShadowSource.EXTERNAL:
+        observed = dg.AssetSpec(
+            "shadow_log",
+            description=f"{_LOG_DESCRIPTION} Written by the executor.",
+            group_name=GROUP,
+            owners=OWNERS,
+            kinds={"jsonl"},
+            tags={"written_by": "executor"},
+            metadata={"path": dg.MetadataValue.path(settings.shadow_log)},
+        )
+        return [observed, step_of(GROUP, [head], checks)]
+    return [step_of(GROUP, [Part(_LOG, _write_log), head], checks)]
+
+
+def _write_log(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Decide every new attempt."""
     settings = pipeline.settings
     run = run_shadow(settings, pipeline.limits(), pipeline.clock)
@@ -42,6 +74,7 @@ def shadow_log(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[Non
         dg.TableRecord({"reason": str(reason), "denials": count}) for reason, count in run.deny_reasons.most_common()
     ]
     return dg.MaterializeResult(
+        asset_key=_LOG.key,
         data_version=dg.DataVersion(position.digest if position is not None else "empty"),
         metadata={
             "path": dg.MetadataValue.path(settings.shadow_log),
@@ -62,19 +95,12 @@ def shadow_log(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[Non
     )
 
 
-@dg.asset(
-    deps=["shadow_log"],
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"python", "json"},
-    tags={"written_by": "pipeline_v6"},
-    description="The newest decisions in numbers. Refreshed at every heartbeat, also while the executor is silent.",
-)
-def shadow_head(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
+def _write_head(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Refresh the head."""
     settings = pipeline.settings
     head = refresh_head(settings, pipeline.clock())
     return dg.MaterializeResult(
+        asset_key=_HEAD.key,
         data_version=dg.DataVersion(str(head.log["decision_id"])),
         metadata={
             "path": dg.MetadataValue.path(settings.shadow_head),
@@ -86,20 +112,3 @@ def shadow_head(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[No
             **({"newest_decision": dg.MetadataValue.timestamp(head.window.last_ts)} if head.window.last_ts else {}),
         },
     )
-
-
-def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
-    """The assets of this group; the log is only observed where the executor writes it itself."""
-    head = fresh(shadow_head, settings.heartbeat_interval_s)
-    if settings.shadow_source is ShadowSource.EXTERNAL:
-        observed = dg.AssetSpec(
-            "shadow_log",
-            description=f"{_LOG_DESCRIPTION} Written by the executor.",
-            group_name=GROUP,
-            owners=OWNERS,
-            kinds={"jsonl"},
-            tags={"written_by": "executor"},
-            metadata={"path": dg.MetadataValue.path(settings.shadow_log)},
-        )
-        return [observed, head]
-    return [shadow_log, head]

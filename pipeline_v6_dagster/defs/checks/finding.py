@@ -1,6 +1,6 @@
 """What every check says in the same form: count, capped sample, figures that plot, what to do, where to read on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -67,34 +67,23 @@ class Check:
     find: Callable[[Look], Finding]
 
 
-def step_of(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
-    """The step that evaluates these checks in this order. One step: each has a price in time and in storage."""
-    specs = [
-        dg.AssetCheckSpec(
-            check.name,
-            asset=check.asset,
-            description=f"{GUIDANCE[check.name].holds} If not: {GUIDANCE[check.name].todo}",
-        )
-        for check in checks
-    ]
+def spec_of(check: Check) -> dg.AssetCheckSpec:
+    """The check as the definitions declare it."""
+    guidance = GUIDANCE[check.name]
+    return dg.AssetCheckSpec(check.name, asset=check.asset, description=f"{guidance.holds} If not: {guidance.todo}")
 
-    @dg.multi_asset_check(name=name, specs=specs)
-    def step(
-        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> Iterator[dg.AssetCheckResult]:
-        look = Look(pipeline, context.instance)
-        for check in checks:
-            finding = check.find(look)
-            yield dg.AssetCheckResult(
-                asset_key=check.asset,
-                check_name=check.name,
-                passed=finding.has_passed and finding.is_measured,
-                severity=finding.severity,
-                description=finding.text if finding.is_measured else f"not measured: {finding.text}",
-                metadata=_metadata(look.settings, check.name, finding),
-            )
 
-    return step
+def evaluate(check: Check, look: Look) -> dg.AssetCheckResult:
+    """What the check says now."""
+    finding = check.find(look)
+    return dg.AssetCheckResult(
+        asset_key=check.asset,
+        check_name=check.name,
+        passed=finding.has_passed and finding.is_measured,
+        severity=finding.severity,
+        description=finding.text if finding.is_measured else f"not measured: {finding.text}",
+        metadata=_metadata(look.settings, check.name, finding),
+    )
 
 
 def _metadata(settings: Settings, name: str, finding: Finding) -> dict[str, Any]:
