@@ -59,8 +59,8 @@ def render(content: ReportContent) -> str:
         answer=_ANSWERS[verdict],
         verdict=verdict.value,
         status=status.value,
-        reasons=list(map(str, summary["verdict_reasons"])),
-        sentences=_sentences(summary),
+        reasons=[_unbroken(str(reason)) for reason in summary["verdict_reasons"]],
+        sentences=[_unbroken(sentence) for sentence in _sentences(summary)],
         facts=_facts(content),
         stale=content.stale,
         plots=[(plot, Markup(plot.svg) if plot.svg is not None else None) for plot in content.plots],  # noqa: S704 -- our own drawing
@@ -89,8 +89,8 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
     summary = content.summary
     sizing, slippage = summary["sizing_diff_stats"], summary["slippage_diff_bps"]
     window = summary["window"]
-    span = f"{utc(content.span[0])[:16]} to {utc(content.span[1])[:16]}" if content.span else "nothing yet"
-    newest = utc(window["last_ts"])[:16] if window["last_ts"] is not None else "-"
+    span = f"{_day(content.span[0])} to {_day(content.span[1])}" if content.span else "nothing yet"
+    newest = _day(window["last_ts"]) if window["last_ts"] is not None else "-"
     return [
         ("Decisions compared", f"{summary['sample_size']} (at least {summary['min_sample_size']} needed)"),
         ("Veto mismatch", _percent(summary["veto_mismatch_pct"])),
@@ -101,6 +101,16 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
         ("Plots and tables cover", f"{content.decisions} decisions, {span}"),
         ("Configuration", str(summary["config_hash"])),
     ]
+
+
+def _day(epoch_s: float) -> str:
+    """A time to the minute; its date is not parted at the end of a line."""
+    return utc(epoch_s)[:16].replace("-", "\N{NON-BREAKING HYPHEN}")
+
+
+def _unbroken(text: str) -> str:
+    """A number and its percent sign stay in one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _percent(value: float | None) -> str:

@@ -61,10 +61,15 @@ def gaps_in(quality: EvidenceQuality, limits: EvidenceLimits, now: float) -> tup
         gaps.append(
             (
                 EvidenceGap.STALE_LIVE_LOG,
-                f"the newest live row is older than {limits.max_live_age_s:g} s; see that the executor runs",
+                f"the newest live row is older than {_age(limits.max_live_age_s)}; see that the executor runs",
             )
         )
     return tuple(gaps)
+
+
+def _age(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:g} h" if hours.is_integer() else f"{seconds:g} s"
 
 
 def _share(part: int, whole: int) -> float | None:
