@@ -76,7 +76,8 @@ def _lines(findings: Findings) -> list[str]:
     lines += [f"note: {note}" for note in findings.notes]
     lines += [f"WARNING: {warning}" for warning in findings.warnings]
     lines += [f"PROBLEM: {problem}" for problem in findings.problems]
-    lines.append("nothing stops a run" if not findings.problems else f"{len(findings.problems)} problems to mend")
+    count = len(findings.problems)
+    lines.append(f"{count} problem{'s' if count > 1 else ''} to mend" if count else "nothing stops a run")
     return lines
 
 

@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import answer, json_option, settings_of_environment
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.stages.verify import LogReport, VerifyReport, verify_logs
@@ -18,7 +19,8 @@ def command(context: click.Context, as_json: bool) -> None:
     head, the summary or the compare log has seen more. To see a log that was rewritten as a whole, keep the newest
     link that this prints where whoever writes the log cannot reach it.
     """
-    report = verify_logs(settings_of_environment())
+    with working("verifying"):
+        report = verify_logs(settings_of_environment())
     answer(as_json, {"is_whole": report.is_whole, **msgspec.to_builtins(report, enc_hook=str)}, _lines(report))
     context.exit(0 if report.is_whole else DataError.exit_code)
 

@@ -41,4 +41,5 @@ def _lines(file: str, content: Any, prefix: str) -> Iterator[str]:
         elif key.endswith(_SUFFIX) and isinstance(value, int | float) and LEAST <= value <= MOST:
             ratio = to_ratio(value)
             other = f"{value:g} %, write {value / 100:g}" if value <= 1 else f"{value * 100:g} %, write {value * 100:g}"
-            yield f"{file}: {prefix}{key} = {value:g} is read as {ratio:.4g} of NAV ({ratio:.4%}); if you mean {other}"
+            read = f"{ratio:.4g} of NAV ({ratio * 100:.4g} %)"
+            yield f"{file}: {prefix}{key} = {value:g} is read as {read}; if you mean {other}"

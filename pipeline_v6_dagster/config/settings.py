@@ -226,7 +226,10 @@ class Settings(BaseModel):
     def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [number for number, url in enumerate(urls, 1) if not _URL.fullmatch(url)]
         if wrong:
-            raise ValueError(f"URL {wrong[0]} of {len(urls)} has no scheme, such as json:// or mailtos://")
+            places = " and ".join(map(str, wrong))
+            raise ValueError(
+                f"URL {places} of {len(urls)} has no scheme or nothing after it; as in mailtos://user:password@example.com"
+            )
         return urls
 
     @model_validator(mode="after")

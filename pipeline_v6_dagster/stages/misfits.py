@@ -47,6 +47,11 @@ def interval_misfits(settings: Settings, environ: Mapping[str, str]) -> Iterator
             f"PIPELINE_V6_LOCK_TIMEOUT = {settings.lock_timeout_s:g} s is not below the intervals: a run that waits"
             " for the log may still wait when the next one is due"
         )
+    if settings.run_timeout_s <= settings.lock_timeout_s:
+        yield (
+            f"PIPELINE_V6_RUN_TIMEOUT = {settings.run_timeout_s:g} s is not above PIPELINE_V6_LOCK_TIMEOUT ="
+            f" {settings.lock_timeout_s:g} s: a run that waits for the log counts as dead and is run again"
+        )
 
 
 def alert_url_problems(settings: Settings) -> Iterator[str]:

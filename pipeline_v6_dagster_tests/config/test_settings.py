@@ -214,6 +214,10 @@ def test_an_alert_url_that_is_none_is_refused_without_showing_it(urls: str) -> N
     assert not any(secret in str(error) for secret in ("hunter2", "tokenA", "host", "//x"))
 
 
+def test_every_alert_url_that_is_none_is_counted() -> None:
+    assert "URL 2 and 3 of 4 has no scheme" in str(refusal(PIPELINE_V6_ALERT_URLS="json://a slack:// b json://c"))
+
+
 def test_a_comma_within_an_alert_url_belongs_to_it() -> None:
     urls = "mailtos://me:pw@host?to=a@x.io,b@x.io,json://host/hook"
     assert load(PIPELINE_V6_ALERT_URLS=urls).alert_urls == ("mailtos://me:pw@host?to=a@x.io,b@x.io", "json://host/hook")

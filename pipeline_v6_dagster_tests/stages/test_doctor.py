@@ -162,7 +162,8 @@ def test_a_variable_that_no_setting_reads_is_named_with_the_nearest(tmp_path: Pa
         ({"PIPELINE_COMPARE_INTERVAL": "90"}, ["not whole minutes", "below PIPELINE_SHADOW_HEARTBEAT_INTERVAL"]),
         ({"PIPELINE_COMPARE_INTERVAL": "1020"}, ["does not divide a day"]),
         ({"PIPELINE_COMPARE_INTERVAL": "1"}, ["below the floor", "whole minutes", "below PIPELINE", "LOCK_TIMEOUT"]),
-        ({"PIPELINE_V6_LOCK_TIMEOUT": "600"}, ["not below the intervals"]),
+        ({"PIPELINE_V6_LOCK_TIMEOUT": "600"}, ["not below the intervals", "counts as dead"]),
+        ({"PIPELINE_V6_RUN_TIMEOUT": "30"}, ["counts as dead"]),
         ({}, []),
     ],
 )
@@ -180,8 +181,8 @@ def test_a_number_that_may_be_a_fraction_or_a_percent_is_told_with_both_readings
     home.settings.risk_limits.write_text(json.dumps(limits))
     warnings = [text for text in look(tmp_path).warnings if "is read as" in text]
     assert len(warnings) == 2
-    assert "max_trade_nav_pct = 1 is read as 1 of NAV (100.0000%); if you mean 1 %, write 0.01" in warnings[0]
-    assert "max_gross_exposure_pct = 1.5 is read as 0.015 of NAV (1.5000%); if you mean 150 %, write 150" in warnings[1]
+    assert "max_trade_nav_pct = 1 is read as 1 of NAV (100 %); if you mean 1 %, write 0.01" in warnings[0]
+    assert "max_gross_exposure_pct = 1.5 is read as 0.015 of NAV (1.5 %); if you mean 150 %, write 150" in warnings[1]
 
 
 def test_an_alert_url_that_reaches_nobody_is_a_problem_that_shows_no_secret(tmp_path: Path) -> None:
