@@ -123,12 +123,22 @@ class Deployment:
             **environ,
         }
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._has_storage = False
 
     @property
     def settings(self) -> Settings:
         return load_settings(self.environ, Path("/"))
 
+    def make_storage(self) -> None:
+        """As docs/operations.md says: four processes that find none lay it down at once, and SQLite is then broken."""
+        if not self._has_storage:
+            command = [str(Path(sys.executable).with_name("dagster")), "instance", "migrate"]
+            made = subprocess.run(command, env=self.environ, cwd=self.folder, capture_output=True, check=False)
+            assert made.returncode == 0, made.stderr.decode(errors="replace")
+        self._has_storage = True
+
     def start(self) -> None:
+        self.make_storage()
         self._supervisor = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(DEPLOY / "supervisord.conf")],
             env=self.environ,

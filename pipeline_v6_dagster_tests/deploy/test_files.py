@@ -116,28 +116,3 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
     verified = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
     complaints = [line for line in verified.stderr.splitlines() if "pipeline-v6" in line]
     assert complaints == []
-
-
-def test_nginx_understands_its_file(tmp_path: Path) -> None:
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    openssl = shutil.which("openssl")
-    if nginx is None or openssl is None:
-        pytest.skip("no nginx or openssl on this machine")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ops.example.com"]
-    subprocess.run(
-        [openssl, "req", *options, "-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
-    text = text.replace("/etc/ssl/certs/ops.example.com.pem", str(certificate))
-    text = text.replace("/etc/ssl/private/ops.example.com.key", str(key))
-    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/nginx.pid;\nevents {{}}\nhttp {{\n{text}\n}}\n")
-    tested = subprocess.run(
-        [nginx, "-t", "-e", str(tmp_path / "error.log"), "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert tested.returncode == 0, tested.stderr
