@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import floor
+from operator import attrgetter
 from statistics import fmean
 
 from pipeline_v6_dagster.compare.drift import drift_in
@@ -62,7 +63,7 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
     ignored = Counter(diff.ignored_by for diff in window if diff.ignored_by is not None)
     window = [diff for diff in window if diff.ignored_by is None]
     samples = [diff for diff in window if diff.mismatch_kind is not MismatchKind.LIVE_ONLY]
-    upsizes = [diff for diff in samples if diff.is_upsize]
+    upsizes = sorted((diff for diff in samples if diff.is_upsize), key=attrgetter("ts"), reverse=True)
     is_warmup = len(samples) < min_sample
     sizes = [abs(diff.size_pct_diff) for diff in samples if diff.size_pct_diff is not None]
     slippages = [diff.slippage_diff_bps for diff in samples if diff.slippage_diff_bps is not None]

@@ -168,6 +168,10 @@ class TestUpsizes:
             ("ord_1", 1.5, 250.0),
         ]
 
+    def test_the_newest_stand_first_in_whatever_order_they_were_settled(self) -> None:
+        summary = summarise([upsize(2), upsize(9), upsize(5)], 500, 1)
+        assert [found.intent_id for found in summary.upsizes] == ["ord_9", "ord_5", "ord_2"]
+
     def test_all_are_counted_and_the_newest_listed(self) -> None:
         summary = summarise([upsize(number) for number in range(MAX_UPSIZES + 5, 0, -1)], 500, 1)
         assert summary.sizing_diff_stats.upsize_count == MAX_UPSIZES + 5
