@@ -88,6 +88,13 @@ def test_supervisor_and_systemd_start_the_same_commands() -> None:
     assert len(by_supervisor) == 4
 
 
+@pytest.mark.parametrize("start", ["\nsystemctl enable --now pipeline-v6-code", "\nsupervisord -c"])
+def test_the_page_lays_the_storage_down_before_four_processes_do(start: str) -> None:
+    page = (DEPLOY.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(r"```shell(\n.*?)```", page, re.DOTALL) if start in block)
+    assert "/.venv/bin/dagster instance migrate" in block.split(start)[0]
+
+
 def test_only_the_webserver_behind_nginx_is_read_only_and_it_is_the_one_that_nginx_serves() -> None:
     conf = (DEPLOY / "supervisord.conf").read_text(encoding="utf-8")
     webservers = re.findall(r"dagster-webserver .*", conf)
