@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean
 
-from pipeline_v6_dagster.compare.summary import quantile
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
 from pipeline_v6_dagster.verdict.interval import exact_interval
@@ -100,26 +98,27 @@ def sized_orders_of(samples: Iterable[Diff]) -> list[SizedOrder]:
 
 def slippages_of(samples: Iterable[Diff]) -> list[Slippage]:
     """By symbol, the most orders first: live slippage beside what v6 expects of those that it would have placed."""
-    live: dict[str, list[float]] = {}
-    expected: dict[str, list[float]] = {}
-    for diff in samples:
-        live_bps = _live_slippage_bps(diff)
-        if live_bps is None:
-            continue
-        symbol = diff.symbol or ""
-        live.setdefault(symbol, []).append(live_bps)
-        wanted = diff.shadow.expected_slippage_bps if diff.shadow is not None else None
-        expected.setdefault(symbol, []).extend([] if wanted is None else [wanted])
+    # Imported here: it takes a second, and only the report needs it.
+    import pandas as pd
+
+    rows = [
+        (diff.symbol or "", live_bps, diff.shadow.expected_slippage_bps if diff.shadow is not None else None)
+        for diff in samples
+        if (live_bps := _live_slippage_bps(diff)) is not None
+    ]
+    orders = pd.DataFrame(rows, columns=["symbol", "live_bps", "expected_bps"]).astype({"expected_bps": float})
+    by_symbol = orders.groupby("symbol", sort=False)
+    spread = by_symbol["live_bps"].describe(percentiles=[0.05, 0.5, 0.95]).join(by_symbol["expected_bps"].mean())
     found = [
         Slippage(
-            symbol,
-            len(values),
-            quantile(values, 0.05) or 0.0,
-            quantile(values, 0.5) or 0.0,
-            quantile(values, 0.95) or 0.0,
-            fmean(expected[symbol]) if expected[symbol] else None,
+            str(symbol),
+            int(row["count"]),
+            float(row["5%"]),
+            float(row["50%"]),
+            float(row["95%"]),
+            None if pd.isna(row["expected_bps"]) else float(row["expected_bps"]),
         )
-        for symbol, values in live.items()
+        for symbol, row in spread.to_dict("index").items()
     ]
     return sorted(found, key=lambda one: -one.count)
 

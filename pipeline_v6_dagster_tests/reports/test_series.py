@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline_v6_dagster.domain.attempt import Side
-from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, MismatchKind, RootCause
+from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.reports.series import bins_of, causes_of, quality_of, sized_orders_of, slippages_of
 from pipeline_v6_dagster_tests.live_builders import T0, decision, diff, live
 
@@ -78,3 +78,19 @@ def test_a_summary_of_another_version_is_left_out() -> None:
     }
     (one,) = quality_of([{"generated_ts": "soon"}, {}, good])
     assert (one.ts, one.malformed_pct) == (T0, {"orders": 1.0})
+
+
+def test_slippage_is_by_symbol_the_most_orders_first() -> None:
+    def filled(symbol: str, price: float, expected: float | None) -> Diff:
+        return diff(shadow=decision(symbol=symbol, expected_slippage_bps=expected), live=live(avg_price=price))
+
+    first, second = slippages_of(
+        [filled("ETHUSDT", 100.0, None), *(filled("BTCUSDT", 100.0 + n / 100, float(n)) for n in range(5))]
+    )
+    assert (first.symbol, first.count, first.expected_bps) == ("BTCUSDT", 5, 2.0)
+    assert (first.p5_bps, first.p50_bps, first.p95_bps) == pytest.approx((0.2, 2.0, 3.8))
+    assert (second.symbol, second.count, second.p50_bps, second.expected_bps) == ("ETHUSDT", 1, 0.0, None)
+
+
+def test_of_no_order_there_is_no_slippage() -> None:
+    assert slippages_of([diff(live=None)]) == []
