@@ -82,7 +82,8 @@ def test_a_summary_of_another_version_is_left_out() -> None:
 
 def test_slippage_is_by_symbol_the_most_orders_first() -> None:
     def filled(symbol: str, price: float, expected: float | None) -> Diff:
-        return diff(shadow=decision(symbol=symbol, expected_slippage_bps=expected), live=live(avg_price=price))
+        made = decision(symbol=symbol, expected_slippage_bps=expected)
+        return diff(symbol=symbol, shadow=made, live=live(avg_price=price))
 
     first, second = slippages_of(
         [filled("ETHUSDT", 100.0, None), *(filled("BTCUSDT", 100.0 + n / 100, float(n)) for n in range(5))]
