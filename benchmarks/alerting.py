@@ -2,9 +2,9 @@
 
 The first is a time: from a fill being appended until a local HTTP server has been told of it, with the spacing of runs
 at 5 s, ten times. The second is a ratio: `compare_job` as a run beside a run of an asset that does nothing, started in
-turn on the same instance, each in a process of its own, as Dagster starts them. There are two peers: the asset in a
-project of its own, which is what a run on Dagster takes by itself, and the same asset loaded with our definitions,
-which leaves the load out and shares with us what our definitions do about the garbage collector.
+turn on the same instance, each in a process of its own, as Dagster starts them. The ratio that is held to the limit is
+that to the asset loaded with our definitions: it leaves the load out, and both gain by what our definitions do about
+the garbage collector. The asset in a project of its own stands beside it, for what a run takes on Dagster by itself.
 """
 
 import argparse
@@ -161,8 +161,9 @@ def _run_cost(folder: Path, rounds: int) -> None:
     result = {
         "benchmark": "compare_job wall over a run of nothing",
         "rounds": rounds,
-        "median_ratio": round(statistics.median(of_alone), 3),
-        "median_ratio_loaded_with_ours": round(statistics.median(of_beside), 3),
+        "median_ratio": round(statistics.median(of_beside), 3),
+        "at_most": 1.15,
+        "median_ratio_to_nothing_alone": round(statistics.median(of_alone), 3),
     }
     print(json.dumps(result))
 
