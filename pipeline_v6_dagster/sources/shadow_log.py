@@ -22,15 +22,18 @@ from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision, RiskState
 from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where an attempt was read. `head` names its file for ever, `start` and `end` are offsets in it."""
+class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Where an attempt was read. `head` names its file for ever, `start` and `end` are offsets in it.
+
+    `lost_bytes` of the log were gone before this attempt, where the place to go on from was in none of its files.
+    """
 
     log: str
     head: str
     start: int
     end: int
     skipped: Mapping[str, int]
+    lost_bytes: int | None = None
 
 
 @dataclass(slots=True)
@@ -202,6 +205,7 @@ class _Source(msgspec.Struct, gc=False):
     start: int | None = None
     end: int | None = None
     skipped: dict[str, int] = {}
+    lost_bytes: int | None = None
 
 
 class _ShadowRow(msgspec.Struct, gc=False):
@@ -226,10 +230,11 @@ _NO_INTENT, _NO_SIZE, _NO_ROUTE = _Intent(), _Size(), _Route()
 
 
 class ShadowRow(NamedTuple):
-    """A row read back. `skipped` counts the unusable attempts before it, by kind."""
+    """A row read back. `skipped` counts the unusable attempts before it, by kind; `lost_bytes` as `Source` has it."""
 
     decision: ShadowSide
     skipped: Mapping[str, int]
+    lost_bytes: int | None = None
 
 
 def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow | Unusable:
@@ -272,7 +277,9 @@ def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow |
         row.config_hash,
         intent.tier_name,
     )
-    return ShadowRow(decision, row.source.skipped if isinstance(row.source, _Source) else {})
+    if isinstance(row.source, _Source):
+        return ShadowRow(decision, row.source.skipped, row.source.lost_bytes)
+    return ShadowRow(decision, {})
 
 
 def source_of(line: bytes) -> tuple[str, Source] | None:

@@ -1,7 +1,7 @@
 """The inputs of a comparison, merged by time, each read from where the cursor left it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from math import inf
 from operator import attrgetter
@@ -140,7 +140,7 @@ class CompareInputs:
                 return
             source.count(source.counts or self._start(source), line, lines, unusable)
             if type(record) is ShadowRow:
-                self._count_attempts(record.skipped)
+                self._count_attempts(record)
                 yield ts, record.decision
             elif record is not None:
                 yield ts, record
@@ -199,10 +199,13 @@ class CompareInputs:
         source.start(counts)
         return counts
 
-    def _count_attempts(self, skipped: Mapping[str, int]) -> None:
-        """The attempt of a decision, and the unusable ones before it."""
+    def _count_attempts(self, row: ShadowRow) -> None:
+        """The attempt of a decision, and what was unusable or gone before it."""
         attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
-        attempts.add(1 + sum(skipped.values()), skipped)
+        attempts.add(1 + sum(row.skipped.values()), row.skipped)
+        if row.lost_bytes is not None:
+            attempts.is_position_lost = True
+            attempts.lost_bytes += row.lost_bytes
 
 
 def _parse_decision(line: Line) -> ShadowRow | Unusable:

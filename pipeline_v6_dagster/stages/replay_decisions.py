@@ -28,7 +28,7 @@ def decide_again(home: Settings, limits: Limits, seen: Callable[[int], None]) ->
     with follow_attempts(home, log) as follower:
         for decided in decide(home, log, follower, limits, load_engines(home, limits), ShadowRun()):
             side = shadow_side_of(decided.decision, decided.decision_id, limits.config_hash)
-            rows.append(ShadowRow(side, decided.source.skipped))
+            rows.append(ShadowRow(side, decided.source.skipped, decided.source.lost_bytes))
             if not len(rows) % _TOLD_EACH:
                 seen(len(rows))
     return Decisions(rows, None if decided is None else position_of(decided.decision_id, decided.source))

@@ -155,6 +155,7 @@ def _decide_each(
     log_name = follower.path.name
     account = history.account
     skipped: Counter[str] = Counter()
+    lost_bytes = follower.lost_bytes if follower.is_position_lost else None
     for line in lines:
         attempt = parse_attempt(line.raw)
         if not isinstance(attempt, Attempt):
@@ -174,7 +175,8 @@ def _decide_each(
         else:
             run.denied += 1
             run.deny_reasons.update(risk.reasons)
-        source = Source(log_name, line.head, line.start, line.end, skipped or _NONE)
+        source = Source(log_name, line.head, line.start, line.end, skipped or _NONE, lost_bytes)
+        lost_bytes = None
         yield Decided(line_digest(line.head, line.start, line.raw), decision, source, checkpoint)
         if skipped:
             skipped = Counter()

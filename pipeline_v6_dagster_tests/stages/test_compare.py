@@ -396,6 +396,24 @@ class TestInputs:
         home.run(4 * LATER)
         assert home.summary()["input_quality"]["orders_executed"] == quality
 
+    def test_attempts_that_are_gone_before_they_were_decided_are_told_of(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"), attempt_row(1, "2"))
+        home.run(10)
+        whole = home.summary()["input_quality"]["order_attempts"]
+        gone = home.log(ATTEMPTS).stat().st_size
+        home.log(ATTEMPTS).unlink()
+        home.attempts(attempt_row(20, "3"))
+        home.run(30)
+        quality = home.summary()["input_quality"]["order_attempts"]
+        assert (whole["is_position_lost"], whole["lost_bytes"]) == (False, 0)
+        assert (quality["is_position_lost"], quality["lost_bytes"]) == (True, gone)
+        home.attempts(attempt_row(40, "4"))
+        home.run(50)
+        assert home.summary()["input_quality"]["order_attempts"]["lost_bytes"] == gone
+        home.compare(60, rebuild=True)
+        assert home.summary()["input_quality"]["order_attempts"]["lost_bytes"] == gone
+
     def test_bytes_that_are_gone_are_counted_once_however_long_nothing_follows_them(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
         home.orders(ack_row(0, "1"), fill_row(1, "1"))
