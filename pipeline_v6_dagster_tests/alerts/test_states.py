@@ -21,7 +21,7 @@ def evidence(severity: Severity | None = Severity.ERROR, **changes: Any) -> Evid
         "ts": T0,
         "run_id": "run-1",
         "severity": severity,
-        "text": "1 orders placed larger than asked for; newest: BTCUSDT ord_1 x2.00 (500.00 USD too much)",
+        "text": "1 order placed larger than asked for; newest: BTCUSDT ord_1 x2.00 (500.00 USD too much)",
         "link": "https://desk/runbook#no_upsizes",
         "offenders": ("d1",) if severity is not None else (),
     }

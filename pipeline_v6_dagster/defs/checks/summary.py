@@ -62,7 +62,7 @@ def _no_upsizes(look: Look) -> Finding:
     upsizes, sizing = summary["upsizes"], summary["sizing_diff_stats"]
     count, measured = sizing["upsize_count"], sizing["sample_size"]
     if count:
-        text = f"{count} orders placed larger than asked for; newest: {_named(upsizes)}"
+        text = f"{count} order{'' if count == 1 else 's'} placed larger than asked for; newest: {_named(upsizes)}"
     elif measured:
         text = f"no order of {measured} was placed larger than asked for"
     else:
