@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pipeline_v6_dagster.compare.difference import diff_of
 from pipeline_v6_dagster.compare.settlement import Settled
-from pipeline_v6_dagster.compare.summary import summarise
+from pipeline_v6_dagster.compare.summary import mismatch_pct, size_diff_stats, sizing_diff_stats
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, LiveOutcome
 from pipeline_v6_dagster.domain.live import LiveOrder
 from pipeline_v6_dagster.domain.summary import Control
@@ -19,8 +19,7 @@ from pipeline_v6_dagster.domain.summary import Control
 def control_of(samples: Sequence[Diff], policy: ComparePolicy) -> Control:
     """The control over the executed decisions of a window. Without slippage: live has no expectation of its own."""
     diffs = [control for diff in samples if (control := control_diff(diff, policy)) is not None]
-    found = summarise(diffs, len(diffs), 0)
-    return Control(len(diffs), found.veto_mismatch_pct, found.size_diff_stats, found.sizing_diff_stats)
+    return Control(len(diffs), mismatch_pct(diffs), size_diff_stats(diffs), sizing_diff_stats(diffs))
 
 
 def control_diff(diff: Diff, policy: ComparePolicy) -> Diff | None:

@@ -65,21 +65,14 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
     samples = [diff for diff in window if diff.mismatch_kind is not MismatchKind.LIVE_ONLY]
     upsizes = sorted((diff for diff in samples if diff.is_upsize), key=attrgetter("ts"), reverse=True)
     is_warmup = len(samples) < min_sample
-    sizes = [abs(diff.size_pct_diff) for diff in samples if diff.size_pct_diff is not None]
     slippages = [diff.slippage_diff_bps for diff in samples if diff.slippage_diff_bps is not None]
-    sizings = [abs(diff.sizing_diff_pct) for diff in samples if diff.sizing_diff_pct is not None]
     times = [diff.ts for diff in samples]
     return Summary(
         sample_size=len(samples),
-        veto_mismatch_pct=_mismatch_pct(samples),
-        size_diff_stats=_quantiles(sizes),
+        veto_mismatch_pct=mismatch_pct(samples),
+        size_diff_stats=size_diff_stats(samples),
         slippage_diff_bps=_quantiles(slippages),
-        sizing_diff_stats=SizingStats(
-            p50=quantile(sizings, 0.5),
-            p95=quantile(sizings, 0.95),
-            upsize_count=len(upsizes),
-            sample_size=len(sizings),
-        ),
+        sizing_diff_stats=sizing_diff_stats(samples),
         is_warmup=is_warmup,
         warmup_reason="sample_size_below_min" if is_warmup else None,
         min_sample_size=min_sample,
@@ -103,14 +96,31 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
     )
 
 
-def _quantiles(values: Sequence[float]) -> Quantiles:
-    return Quantiles(fmean(values) if values else None, quantile(values, 0.5), quantile(values, 0.95))
+def size_diff_stats(samples: Sequence[Diff]) -> Quantiles:
+    """How far executed quantities are from decided ones, in percent."""
+    return _quantiles([abs(diff.size_pct_diff) for diff in samples if diff.size_pct_diff is not None])
 
 
-def _mismatch_pct(samples: Sequence[Diff]) -> float | None:
+def sizing_diff_stats(samples: Sequence[Diff]) -> SizingStats:
+    """How far executed sizes are from decided ones, as ratios, and how many of them are upsizes."""
+    sizings = [abs(diff.sizing_diff_pct) for diff in samples if diff.sizing_diff_pct is not None]
+    return SizingStats(
+        p50=quantile(sizings, 0.5),
+        p95=quantile(sizings, 0.95),
+        upsize_count=sum(diff.is_upsize is True for diff in samples),
+        sample_size=len(sizings),
+    )
+
+
+def mismatch_pct(samples: Sequence[Diff]) -> float | None:
+    """In how many percent of the decisions shadow and live disagree on whether to trade; None of none."""
     if not samples:
         return None
     return 100 * sum(diff.veto_mismatch is True for diff in samples) / len(samples)
+
+
+def _quantiles(values: Sequence[float]) -> Quantiles:
+    return Quantiles(fmean(values) if values else None, quantile(values, 0.5), quantile(values, 0.95))
 
 
 def _coverage(window: Sequence[Diff]) -> Coverage:
@@ -134,7 +144,7 @@ def slices_by(samples: Sequence[Diff], part: Callable[[Diff], str]) -> dict[str,
 def _slice(diffs: Sequence[Diff]) -> SymbolSlice:
     return SymbolSlice(
         sample_size=len(diffs),
-        veto_mismatch_pct=_mismatch_pct(diffs),
+        veto_mismatch_pct=mismatch_pct(diffs),
         upsize_count=sum(diff.is_upsize is True for diff in diffs),
         impact_usd=_sum(diff.impact_usd for diff in diffs),
         mismatch_usd=_sum(diff.mismatch_usd for diff in diffs),

@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO, cast
@@ -89,9 +89,15 @@ def _names(path: Path) -> list[str]:
 
 
 def _numbered(path: Path, names: list[str], ending: str) -> list[tuple[int, Path]]:
-    pattern = re.compile(re.escape(path.stem) + ending.format(suffix=re.escape(path.suffix)))
-    found = ((pattern.fullmatch(name), path.with_name(name)) for name in names)
-    return sorted((int(match[1]), where) for match, where in found if match)
+    stem, pattern = path.stem, _pattern(ending, path.suffix)
+    found = (pattern.fullmatch(name, len(stem)) for name in names if name.startswith(stem))
+    return sorted((int(match[1]), path.with_name(match.string)) for match in found if match)
+
+
+@cache
+def _pattern(ending: str, suffix: str) -> re.Pattern[str]:
+    """What may follow a log's stem. A run lists its folders some twenty times."""
+    return re.compile(ending.format(suffix=re.escape(suffix)))
 
 
 class Generation:
