@@ -246,12 +246,20 @@ class Deployment:
 
 
 @contextmanager
-def deployed(home: Path, folder: Path, storage: str, **environ: str) -> Iterator[Deployment]:
-    """A set-up on "sqlite" or "postgres", gone at the end."""
+def set_up(home: Path, folder: Path, storage: str, **environ: str) -> Iterator[Deployment]:
+    """A set-up on "sqlite" or "postgres" with its storage laid down and nothing started, gone at the end."""
     with contextlib.ExitStack() as stack:
         if storage == "postgres":
             environ["DAGSTER_PG_DB"] = stack.enter_context(postgres_database())
         deployment = Deployment(home, folder, storage, environ)
         stack.callback(deployment.stop)
+        deployment.make_storage()
+        yield deployment
+
+
+@contextmanager
+def deployed(home: Path, folder: Path, storage: str, **environ: str) -> Iterator[Deployment]:
+    """The same, running."""
+    with set_up(home, folder, storage, **environ) as deployment:
         deployment.start()
         yield deployment

@@ -3,15 +3,19 @@
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy
 import yaml
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 
 from pipeline_v6_dagster.config.settings import load_settings
+from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.deployment import DEPLOY, Deployment, postgres_database, postgres_missing
+from pipeline_v6_dagster_tests.homes import simulated_home
 
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 
@@ -70,6 +74,37 @@ def test_the_instance_on_postgresql_is_made_and_used(tmp_path: Path) -> None:
         instance.report_runless_asset_event(dg.AssetObservation("order_attempts"))
         assert len(instance.fetch_observations(dg.AssetKey("order_attempts"), limit=5).records) == 1
         assert "Postgres" in type(instance.event_log_storage).__name__
+
+
+def test_a_step_tells_postgresql_of_its_events_over_one_connection(tmp_path: Path) -> None:
+    missing = postgres_missing()
+    if missing is not None:
+        pytest.skip(missing)
+    settings, _ = simulated_home(tmp_path / "home", seconds=600)
+    job = build_defs(settings).resolve_job_def("shadow_job")
+    opened_ts: list[float] = []
+
+    def note_connection(*_: object) -> None:
+        opened_ts.append(time.time())
+
+    with (
+        postgres_database() as name,
+        Deployment(tmp_path, tmp_path / "dagster", "postgres", {"DAGSTER_PG_DB": name}).instance() as instance,
+    ):
+        sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", note_connection)
+        try:
+            result = job.execute_in_process(instance=instance)
+        finally:
+            sqlalchemy.event.remove(sqlalchemy.engine.Engine, "connect", note_connection)
+        told_ts = {
+            entry.dagster_event.event_type_value: entry.timestamp
+            for entry in reversed(instance.all_logs(result.run_id))
+            if entry.dagster_event is not None
+        }
+    assert result.success
+    within = [ts for ts in opened_ts if told_ts["STEP_OUTPUT"] < ts < told_ts["STEP_SUCCESS"]]
+    assert opened_ts
+    assert len(within) <= 5, "each event opens one or more of its own where none is kept"
 
 
 def test_supervisor_and_systemd_start_the_same_commands() -> None:

@@ -1,5 +1,6 @@
 """The compare diffs and their summary."""
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -7,9 +8,9 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.checks import compare_checks
+from pipeline_v6_dagster.defs.checks.finding import Look
 from pipeline_v6_dagster.defs.freshness import fresh
 from pipeline_v6_dagster.defs.keys import OWNERS
-from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.step import Part, step_of
 from pipeline_v6_dagster.defs.tables import (
     DIFF_COLUMNS,
@@ -21,9 +22,8 @@ from pipeline_v6_dagster.defs.tables import (
     table,
     upsize_rows,
 )
-from pipeline_v6_dagster.domain.comparison import MismatchKind
+from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
 from pipeline_v6_dagster.stages.compare import open_compare_log, run_compare
-from pipeline_v6_dagster.stages.evidence import read_window
 from pipeline_v6_dagster.stages.summary_file import write_summary
 
 GROUP = "compare"
@@ -59,10 +59,10 @@ def compare_assets(settings: Settings) -> dg.AssetsDefinition:
     return step_of(GROUP, parts, compare_checks(settings))
 
 
-def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
+def _write_diffs(look: Look) -> dg.MaterializeResult[None]:
     """Settle, pair and append what is new."""
-    settings = pipeline.settings
-    run = run_compare(settings, pipeline.limits(), pipeline.clock)
+    settings = look.settings
+    run = run_compare(settings, look.pipeline.limits(), look.pipeline.clock)
     totals = run.summary["totals"]
     return dg.MaterializeResult(
         asset_key=_DIFFS.key,
@@ -80,9 +80,9 @@ def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     )
 
 
-def _write_summary(pipeline: Pipeline) -> dg.MaterializeResult[None]:
+def _write_summary(look: Look) -> dg.MaterializeResult[None]:
     """Write the newest summary to its file."""
-    settings = pipeline.settings
+    settings = look.settings
     summary = write_summary(settings, open_compare_log(settings))
     return dg.MaterializeResult(
         asset_key=_SUMMARY.key,
@@ -92,26 +92,26 @@ def _write_summary(pipeline: Pipeline) -> dg.MaterializeResult[None]:
             "status": summary["status"],
             "verdict": summary["verdict"],
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary["verdict_reasons"])),
-            **_tables(settings, summary),
+            **_tables(look.window, summary),
             "dagster/row_count": summary["sample_size"],
             **_figures(summary),
         },
     )
 
 
-def _tables(settings: Settings, summary: dict[str, Any]) -> dict[str, dg.TableMetadataValue]:
+def _tables(window: Sequence[Diff], summary: dict[str, Any]) -> dict[str, dg.TableMetadataValue]:
     """What there is to see; an empty table would be kept for weeks for nothing."""
     tables = {
         "upsizes": (UPSIZE_COLUMNS, upsize_rows(summary)),
-        "mismatches": (DIFF_COLUMNS, _mismatches(settings)),
+        "mismatches": (DIFF_COLUMNS, _mismatches(window)),
         "slices": (SLICE_COLUMNS, slice_rows(summary)),
     }
     return {name: table(columns, rows) for name, (columns, rows) in tables.items() if rows}
 
 
-def _mismatches(settings: Settings) -> list[dict[str, Any]]:
+def _mismatches(window: Sequence[Diff]) -> list[dict[str, Any]]:
     agreed = (MismatchKind.MATCH, MismatchKind.MATCH_VETO)
-    found = (diff for diff in read_window(settings) if diff.mismatch_kind not in agreed)
+    found = (diff for diff in window if diff.mismatch_kind not in agreed)
     return [diff_row(diff) for diff in islice(found, MAX_ROWS)]
 
 

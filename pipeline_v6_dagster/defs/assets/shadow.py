@@ -6,9 +6,9 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.defs.checks import shadow_checks
+from pipeline_v6_dagster.defs.checks.finding import Look
 from pipeline_v6_dagster.defs.freshness import fresh
 from pipeline_v6_dagster.defs.keys import OWNERS
-from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.step import Part, step_of
 from pipeline_v6_dagster.stages.heartbeat import refresh_head
 from pipeline_v6_dagster.stages.shadow import last_position, open_shadow_log, run_shadow
@@ -65,10 +65,10 @@ def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.Asset
     return [step_of(GROUP, [Part(_LOG, _write_log), head], checks)]
 
 
-def _write_log(pipeline: Pipeline) -> dg.MaterializeResult[None]:
+def _write_log(look: Look) -> dg.MaterializeResult[None]:
     """Decide every new attempt."""
-    settings = pipeline.settings
-    run = run_shadow(settings, pipeline.limits(), pipeline.clock)
+    settings = look.settings
+    run = run_shadow(settings, look.pipeline.limits(), look.pipeline.clock)
     position = last_position(open_shadow_log(settings))
     reasons = [
         dg.TableRecord({"reason": str(reason), "denials": count}) for reason, count in run.deny_reasons.most_common()
@@ -95,10 +95,10 @@ def _write_log(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     )
 
 
-def _write_head(pipeline: Pipeline) -> dg.MaterializeResult[None]:
+def _write_head(look: Look) -> dg.MaterializeResult[None]:
     """Refresh the head."""
-    settings = pipeline.settings
-    head = refresh_head(settings, pipeline.clock())
+    settings = look.settings
+    head = refresh_head(settings, look.pipeline.clock())
     return dg.MaterializeResult(
         asset_key=_HEAD.key,
         data_version=dg.DataVersion(str(head.log["decision_id"])),

@@ -40,12 +40,17 @@ class Finding:
 
 
 class Look:
-    """What the checks of one step look at, each part read once and only where one asks for it."""
+    """What a step has to write from and its checks look at, each part read once and only where one asks for it."""
 
     def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+        self.pipeline = pipeline
         self.settings = pipeline.settings
-        self.now = pipeline.clock()
         self.instance = instance
+
+    @cached_property
+    def now(self) -> float:
+        """When the first check asked (epoch s)."""
+        return self.pipeline.clock()
 
     @cached_property
     def summary(self) -> dict[str, Any]:
