@@ -1,8 +1,9 @@
 """`pipeline-v6 compare --rebuild` against DuckDB and polars on the same logs, and what a tick costs after much history.
 
 Wall time and peak memory of whole processes, run in turn. Ratios, not times: all of them on the same machine in one
-run, and the median is what counts. The peers join by intent and compute the same figures; they settle nothing, pair
-nothing without ids and can not go on where they stopped. `make bench`.
+run, and the median is what counts. The peers join by intent; DuckDB computes the same columns, as `agreement` shows,
+polars the contract's without causes and shortfall. They settle nothing, pair nothing without ids and can not go on
+where they stopped. `make bench`.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from agreement import agreement
 
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
@@ -78,6 +81,9 @@ def _rebuild(home: Path, decisions: int, rounds: int) -> None:
             "ours_us_per_decision": round(statistics.median(cost.cpu_s for cost in ours) / decisions * 1e6, 1),
             "ours_memory_mb": round(max(cost.memory_mb for cost in ours)),
         }
+        if peer == "duckdb":
+            diffs = sorted(settings.logs_dir.glob("pipeline_v6_compare*.jsonl*"), key=lambda path: path.stat().st_mtime)
+            result["agreement"] = round(agreement(diffs, home / f"{peer}.jsonl"), 4)
         print(json.dumps(result))
     shutil.rmtree(home)
 

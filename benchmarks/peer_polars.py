@@ -1,6 +1,7 @@
-"""The comparison as a polars script: the same three logs in, joined by intent, the same figures out as JSON lines.
+"""The comparison as a polars script: three logs in, joined by intent, the contract's figures out as JSON lines.
 
-As `peer_duckdb.py`: no settlement, no revisions, no pairing without ids, no cursor.
+Without causes, shortfall and arrival prices; and as `peer_duckdb.py` without settlement, revisions, pairing without
+ids, cursor.
 Usage: peer_polars.py LOGS_FOLDER OUTPUT
 """
 
