@@ -63,7 +63,9 @@ def drawdown(intent: OrderIntent, state: RiskState, limits: Limits, symbol: Symb
     if ratio is None:
         return None
     nav_usd, peak_usd = intent.nav_usd, state.peak_nav_usd
-    if nav_usd is None or peak_usd is None or not is_positive(nav_usd) or not is_positive(peak_usd):
+    if nav_usd is None or not is_positive(nav_usd):
         return None if limits.is_fail_closed_on_nav_stale else (True, ratio, None, "ratio")  # nav_stale says it
+    if peak_usd is None or not is_positive(peak_usd):
+        return True, ratio, None, "ratio"
     fall = 1 - nav_usd / peak_usd
     return not fall < ratio * (1 - EPSILON), ratio, fall, "ratio"

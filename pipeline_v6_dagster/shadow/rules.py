@@ -259,7 +259,7 @@ RULES: tuple[Gate | Cap, ...] = (
         "ratio",
         history.drawdown,
         applies_to_reduce_only=False,
-        when_unknown="no NAV: denies",
+        when_unknown="no NAV or no peak: denies",
         is_set=lambda limits, symbol: limits.drawdown_nav_ratio is not None,
     ),
     Gate(

@@ -122,7 +122,6 @@ def test_a_loss_of_the_day_at_its_limit_denies(rules: Limits, pnl_usd: float, is
     [(10_000.0, False), (11_111.0, False), (10_000 / 0.9, True), (11_112.0, True), (None, True), (nan, True)],
 )
 def test_a_fall_from_the_peak_at_its_limit_denies(rules: Limits, peak_usd: float | None, is_denied: bool) -> None:
-    rules = replace(rules, is_fail_closed_on_nav_stale=False)  # so that an unknown peak is not taken for a stale NAV
     decision = check(rules, peak_nav_usd=peak_usd)
     assert_reasons(decision, is_denied, R.NAV_DRAWDOWN_LIMIT)
     assert check(rules, is_reduce_only=True, peak_nav_usd=peak_usd).allowed
