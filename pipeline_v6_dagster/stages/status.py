@@ -100,9 +100,11 @@ def _stale(settings: Settings, summary: dict[str, Any], head: dict[str, Any] | N
         age_s = now - float(state["generated_ts"])
         if age_s > STALE_AFTER_INTERVALS * interval_s:
             stale.append(f"{name} is {age_s:.0f} s old, {STALE_AFTER_INTERVALS * interval_s:.0f} s at most")
-    undecided_s = 0.0 if summary["undecided_since_ts"] is None else now - float(summary["undecided_since_ts"])
+    # As the comparison found it: what came since is decided in a minute, and how old the summary is stands above.
+    undecided_ts = summary["undecided_since_ts"]
+    undecided_s = 0.0 if undecided_ts is None else float(summary["generated_ts"]) - float(undecided_ts)
     if undecided_s > STALE_AFTER_INTERVALS * settings.heartbeat_interval_s:
-        stale.append(f"attempts have waited {undecided_s:.0f} s for a decision; run pipeline-v6 shadow")
+        stale.append(f"attempts had waited {undecided_s:.0f} s for a decision; run pipeline-v6 shadow")
     return stale
 
 

@@ -114,6 +114,16 @@ def test_a_shadow_that_stands_still_makes_the_verdict_stale(tmp_path: Path, wait
     assert [text for text in report.stale if "pipeline-v6 shadow" in text] == list(report.stale)
 
 
+def test_an_attempt_that_the_next_heartbeat_decides_is_no_standstill(tmp_path: Path) -> None:
+    # It had come a moment before the comparison, which is not made again for an hour.
+    home = home_of(tmp_path, *[5.0] * 4, PIPELINE_COMPARE_INTERVAL="3600")
+    home.attempts(attempt_row(RUN_AT + 1, "undecided"))
+    home.compare(RUN_AT + 2)
+    now = RUN_AT + 3600
+    refresh_head(home.settings, T0 + now)
+    assert read_status(home.settings, T0 + now).stale == ()
+
+
 def test_a_lost_summary_file_is_read_from_the_log(tmp_path: Path) -> None:
     home = home_of(tmp_path, *[5.0] * 4)
     before = read_status(home.settings, T0 + RUN_AT)
