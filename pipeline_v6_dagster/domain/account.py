@@ -1,7 +1,7 @@
 """What the live logs tell of the account over time, and the rolling state that is kept of it.
 
 Here are the records alone. How one changes the other is `shadow.rolling`; where the records come from is
-`sources.account`. Times are epoch seconds, quantities in the base asset, money in USD.
+`sources.account` and `sources.positions`. Times are epoch seconds, quantities in the base asset, money in USD.
 """
 
 from dataclasses import dataclass, field
@@ -67,6 +67,14 @@ class PositionSeen:
 
 
 @dataclass(slots=True)
+class PositionsSeen:
+    """A snapshot of several positions. Of a symbol that it does not list it tells nothing."""
+
+    ts: float
+    positions: tuple[PositionSeen, ...]
+
+
+@dataclass(slots=True)
 class OrderMeasured:
     """How one order went. `is_filled` is None while it is open.
 
@@ -82,7 +90,7 @@ class OrderMeasured:
     mark_price: float | None
 
 
-AccountEvent = OrderPlaced | OrderFilled | PositionReduced | OrderFailed | PositionSeen | OrderMeasured
+AccountEvent = OrderPlaced | OrderFilled | PositionReduced | OrderFailed | PositionSeen | PositionsSeen | OrderMeasured
 
 
 @dataclass(slots=True)

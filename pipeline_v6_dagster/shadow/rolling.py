@@ -19,6 +19,7 @@ from pipeline_v6_dagster.domain.account import (
     OrderPlaced,
     PositionReduced,
     PositionSeen,
+    PositionsSeen,
     RoutingRecord,
     SymbolState,
 )
@@ -73,6 +74,7 @@ class RollingState:
             PositionReduced: self._on_reduced,
             OrderFailed: self._on_failed,
             PositionSeen: self._on_seen,
+            PositionsSeen: self._on_all_seen,
             OrderMeasured: self._on_measured,
         }
 
@@ -293,6 +295,10 @@ class RollingState:
             self._hold(symbol, Side.SELL if event.held_side is Side.BUY else Side.BUY, 0.0)
         if symbol.price is None:
             symbol.price = event.entry_price
+
+    def _on_all_seen(self, event: PositionsSeen) -> None:
+        for position in event.positions:
+            self._on_seen(position)
 
     @staticmethod
     def _hold(symbol: SymbolState, side: Side, qty: float) -> None:

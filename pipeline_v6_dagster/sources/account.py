@@ -1,4 +1,4 @@
-"""The live logs as the shadow reads them: `orders_executed`, `position_state` and `order_metrics` to account events.
+"""The order logs as the shadow reads them: `orders_executed` and `order_metrics` to account events.
 
 Only what rolling state is made of is decoded, since each live row passes here once. What the comparison needs of an
 order is `sources.orders`. A row that tells nothing of the account is None, and so is a malformed one: the comparison
@@ -16,9 +16,8 @@ from pipeline_v6_dagster.domain.account import (
     OrderMeasured,
     OrderPlaced,
     PositionReduced,
-    PositionSeen,
 )
-from pipeline_v6_dagster.domain.attempt import SIDES, Side
+from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, UNFILLED_ENDS
 from pipeline_v6_dagster.sources.decoding import epoch_s
 
@@ -67,14 +66,6 @@ class _OrderRow(msgspec.Struct, gc=False):
     raw: _Answer | None = None
 
 
-class _PositionRow(msgspec.Struct, gc=False):
-    symbol: str | None = None
-    pos_qty: float | None = None
-    entry_px: float | None = None
-    mode: str | None = None
-    ts: str | float | None = None
-
-
 class _Prices(msgspec.Struct, gc=False):
     mark: float | None = None
     avg_fill: float | None = None
@@ -96,7 +87,6 @@ class _MetricsRow(msgspec.Struct, gc=False):
 
 
 _order_decoder = msgspec.json.Decoder(_OrderRow)
-_position_decoder = msgspec.json.Decoder(_PositionRow)
 _metrics_decoder = msgspec.json.Decoder(_MetricsRow)
 
 
@@ -157,20 +147,6 @@ def _reduced(row: _OrderRow, answer: _Answer, ts: float, symbol: str, order_id: 
 
 
 _ORDER_EVENTS = {"order_ack": _placed, "order_fill": _filled, "order_close": _reduced, "order_error": _failed}
-
-
-def parse_position(line: bytes) -> PositionSeen | None:
-    """A position snapshot. Its side is `mode`, else the sign of the quantity."""
-    try:
-        row = _position_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    ts = epoch_s(row.ts)
-    if ts is None or not row.symbol or row.pos_qty is None:
-        return None
-    mode = SIDES.get(row.mode.upper()) if row.mode else None
-    side = mode or (Side.BUY if row.pos_qty >= 0 else Side.SELL)
-    return PositionSeen(ts, row.symbol, side, abs(row.pos_qty), row.entry_px or None, is_net=mode is None)
 
 
 def parse_metrics(line: bytes) -> OrderMeasured | None:

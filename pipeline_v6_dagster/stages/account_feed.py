@@ -11,7 +11,9 @@ from typing import Self
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.account import AccountEvent
-from pipeline_v6_dagster.sources.account import parse_metrics, parse_order, parse_position
+from pipeline_v6_dagster.domain.quality import Unusable
+from pipeline_v6_dagster.sources.account import parse_metrics, parse_order
+from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.shadow_log import ReadTo
 from pipeline_v6_dagster.storage.follow import Follower, Line, Position
 
@@ -23,6 +25,11 @@ _NEVER = float("inf")
 _Parse = Callable[[bytes], AccountEvent | None]
 _Timed = tuple[float, AccountEvent, Line]
 _END = (_NEVER, None, None)
+
+
+def _parse_positions(line: bytes) -> AccountEvent | None:
+    seen = parse_positions(line)
+    return None if isinstance(seen, Unusable) else seen
 
 
 class _Stream:
@@ -83,7 +90,7 @@ class AccountFeed:
         self._streams: dict[str, _Stream] = {}
         for name, path, parse in (
             ("orders_executed", settings.orders_executed, parse_order),
-            ("position_state", settings.position_state, parse_position),
+            ("position_state", settings.position_state, _parse_positions),
             ("order_metrics", settings.order_metrics, parse_metrics),
         ):
             place = read.get(name)

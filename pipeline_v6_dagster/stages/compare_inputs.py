@@ -17,6 +17,7 @@ from pipeline_v6_dagster.domain.quality import Rejection, Unusable
 from pipeline_v6_dagster.sources.arrivals import parse_arrival
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
+from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.shadow_log import ShadowRow, parse_shadow_row
 from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster.stages.compare_log import Cursor, InputCounts, read_positions_backward
@@ -30,6 +31,9 @@ ATTEMPTS = "order_attempts"
 ORDERS = "orders_executed"
 VETOES = "risk_vetoes"
 METRICS = "order_metrics"
+POSITIONS = "position_state"
+# No evidence that a decision waits for.
+_OPTIONAL = frozenset({METRICS, POSITIONS})
 
 
 class Decisions(NamedTuple):
@@ -106,6 +110,7 @@ class CompareInputs:
                 (ORDERS, settings.orders_executed),
                 (VETOES, settings.risk_vetoes),
                 (METRICS, settings.order_metrics),
+                (POSITIONS, settings.position_state),
             )
         }
         self._stack = ExitStack()
@@ -120,8 +125,8 @@ class CompareInputs:
 
     @property
     def missing(self) -> list[Path]:
-        """The logs that are not there. Metrics are no evidence that a decision waits for."""
-        followers = [source.follower for name, source in self._inputs.items() if name != METRICS]
+        """The logs that are not there, of those that a decision waits for."""
+        followers = [source.follower for name, source in self._inputs.items() if name not in _OPTIONAL]
         return [follower.path for follower in followers if follower.is_missing]
 
     def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
@@ -133,7 +138,10 @@ class CompareInputs:
             self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
             self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
             self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
+            # Positions are the shadow's; here their lines are counted, as those of all that is read.
+            self._read(POSITIONS, lambda line: parse_positions(line.raw), attrgetter("ts")),
         ]
+        positions = self._inputs[POSITIONS]
         stop = inf if stop_before is None else stop_before
         for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
             if record is not None and ts >= stop:
@@ -142,7 +150,7 @@ class CompareInputs:
             if type(record) is ShadowRow:
                 self._count_attempts(record)
                 yield ts, record.decision
-            elif record is not None:
+            elif record is not None and source is not positions:
                 yield ts, record
 
     def advance_cursor(self) -> None:

@@ -15,6 +15,7 @@ from pipeline_v6_dagster.domain.account import (
     OrderPlaced,
     PositionReduced,
     PositionSeen,
+    PositionsSeen,
 )
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
@@ -79,6 +80,12 @@ def test_a_snapshot_says_what_is_held_whatever_the_fills_came_to() -> None:
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (7.0, 1.0)
     known.apply(PositionSeen(4, SYMBOL, SELL, 2.0, 100.0, is_net=True))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (0.0, 2.0)
+    both = (
+        PositionSeen(5, SYMBOL, BUY, 3.0, 100.0, is_net=False),
+        PositionSeen(5, SYMBOL, SELL, 0.0, None, is_net=False),
+    )
+    known.apply(PositionsSeen(5, both))
+    assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (3.0, 0.0)
 
 
 def test_a_close_says_what_is_left() -> None:

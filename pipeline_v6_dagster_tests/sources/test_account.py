@@ -13,13 +13,12 @@ from pipeline_v6_dagster.domain.account import (
     OrderMeasured,
     OrderPlaced,
     PositionReduced,
-    PositionSeen,
 )
 from pipeline_v6_dagster.domain.attempt import Side
-from pipeline_v6_dagster.sources.account import parse_metrics, parse_order, parse_position
+from pipeline_v6_dagster.sources.account import parse_metrics, parse_order
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
-PARSERS = (parse_order, parse_position, parse_metrics)
+PARSERS = (parse_order, parse_metrics)
 NAMES = {"symbol": SYMBOL, "side": "BUY", "orderId": 7, "attempt_id": "sig_1", "intent_id": "ord_1", "ts": AS_OF_ISO}
 ACK = NAMES | {"event_type": "order_ack", "request_qty": 2.0, "status": "NEW"}
 FILL = NAMES | {"event_type": "order_fill", "executedQty": 2.0, "avgPrice": 101.0, "status": "FILLED"}
@@ -30,7 +29,6 @@ CLOSE = NAMES | {
     "position_size_after": -1.5,
     "realizedPnlUsd": -4.0,
 }
-POSITION = {"symbol": SYMBOL, "pos_qty": -58.6, "entry_px": 2.0, "mode": "SHORT", "ts": AS_OF_ISO}
 METRICS = {
     "ts": AS_OF,
     "intent_id": "ord_1",
@@ -102,27 +100,6 @@ def test_what_was_not_real_or_names_no_order_changes_nothing(changes: dict[str, 
     assert order(FILL | changes) is None
 
 
-@pytest.mark.parametrize(
-    ("changes", "held"),
-    [
-        ({}, (Side.SELL, 58.6, False)),
-        ({"mode": "LONG", "pos_qty": 3.0}, (Side.BUY, 3.0, False)),
-        ({"mode": None}, (Side.SELL, 58.6, True)),
-        ({"mode": "BOTH", "pos_qty": 3.0}, (Side.BUY, 3.0, True)),
-        ({"mode": "LONG", "pos_qty": 0.0}, (Side.BUY, 0.0, False)),
-    ],
-)
-def test_a_position_stands_on_its_mode_or_its_sign(changes: dict[str, Any], held: tuple[Side, float, bool]) -> None:
-    found = parse_position(line(POSITION | changes))
-    assert isinstance(found, PositionSeen)
-    assert (found.held_side, found.qty, found.is_net) == held
-
-
-@pytest.mark.parametrize("changes", [{"symbol": None}, {"pos_qty": None}, {"pos_qty": "3"}, {"ts": "today"}])
-def test_a_position_that_lacks_what_it_is_for_is_none(changes: dict[str, Any]) -> None:
-    assert parse_position(line(POSITION | changes)) is None
-
-
 def test_an_order_is_measured_by_its_metrics() -> None:
     assert metrics() == OrderMeasured(AS_OF, SYMBOL, "ord_1", False, True, 10.0, 100.0)
     for route in ("limit", "MAKER", "post_only"):
@@ -154,7 +131,7 @@ def test_a_row_that_closes_a_position_measures_no_order() -> None:
 
 
 @unhurried
-@given(st.dictionaries(st.sampled_from([*ACK, *FILL, *CLOSE, *POSITION, *METRICS, "raw"]), json_values()))
+@given(st.dictionaries(st.sampled_from([*ACK, *FILL, *CLOSE, *METRICS, "raw"]), json_values()))
 def test_no_row_breaks_a_parser(row: dict[str, Any]) -> None:
     for parse in PARSERS:
         parse(line(row))
@@ -162,4 +139,4 @@ def test_no_row_breaks_a_parser(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"ts": NaN}'])
 def test_no_garbage_breaks_a_parser(raw: bytes) -> None:
-    assert [parse(raw) for parse in PARSERS] == [None, None, None]
+    assert [parse(raw) for parse in PARSERS] == [None, None]

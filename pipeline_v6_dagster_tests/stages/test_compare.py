@@ -464,6 +464,28 @@ class TestArrivals:
         assert home.summary()["input_quality"]["order_metrics"]["unusable"] == {"unmatched_arrival": 1}
 
 
+class TestPositions:
+    def test_lines_of_positions_are_counted_and_too_many_malformed_ones_withhold_the_verdict(
+        self, tmp_path: Path
+    ) -> None:
+        home = Home(tmp_path)
+        held = {"symbol": "BTCUSDT", "pos_qty": 1.0, "mode": "LONG", "ts": T0}
+        home.append(home.settings.position_state, held, held | {"pos_qty": "one"})
+        home.run(10)
+        summary = home.summary()
+        counted = summary["input_quality"]["position_state"]
+        assert (counted["lines"], counted["unusable"]) == (2, {"bad_field": 1})
+        assert summary["evidence"]["malformed_ratio"] == 0.5
+        assert "malformed_lines" in summary["evidence"]["gaps"]
+        home.append(home.settings.position_state, held)
+        home.run(20)
+        assert home.summary()["input_quality"]["position_state"]["lines"] == 3
+
+    def test_an_executor_without_them_is_waited_for_no_longer(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        assert home.settings.position_state not in home.run(10).missing
+
+
 class TestExternalShadow:
     def home(self, tmp_path: Path) -> Home:
         return Home(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external", PIPELINE_COMPARE_MIN_SAMPLE="2")

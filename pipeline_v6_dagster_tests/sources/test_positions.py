@@ -1,0 +1,72 @@
+"""Rows of position snapshots to positions, alone or listed in one row."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_v6_dagster.domain.account import PositionSeen, PositionsSeen
+from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.sources.positions import parse_positions
+from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
+
+POSITION = {"symbol": SYMBOL, "pos_qty": -58.6, "entry_px": 2.0, "mode": "SHORT", "ts": AS_OF_ISO}
+SHORT = PositionSeen(AS_OF, SYMBOL, Side.SELL, 58.6, 2.0, is_net=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "held"),
+    [
+        ({}, (Side.SELL, 58.6, False)),
+        ({"mode": "LONG", "pos_qty": 3.0}, (Side.BUY, 3.0, False)),
+        ({"mode": None}, (Side.SELL, 58.6, True)),
+        ({"mode": "BOTH", "pos_qty": 3.0}, (Side.BUY, 3.0, True)),
+        ({"mode": "LONG", "pos_qty": 0.0}, (Side.BUY, 0.0, False)),
+    ],
+)
+def test_a_position_stands_on_its_mode_or_its_sign(changes: dict[str, Any], held: tuple[Side, float, bool]) -> None:
+    found = parse_positions(line(POSITION | changes))
+    assert isinstance(found, PositionSeen)
+    assert (found.held_side, found.qty, found.is_net) == held
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"symbol": None}, Drop.NO_SYMBOL),
+        ({"symbol": None, "pos_qty": None}, Drop.UNKNOWN_EVENT),
+        ({"pos_qty": None}, Rejection.BAD_FIELD),
+        ({"pos_qty": "3"}, Rejection.BAD_FIELD),
+        ({"pos_qty": float("nan")}, Rejection.NOT_FINITE),
+        ({"ts": "today"}, Rejection.NO_TIME),
+        ({"ts": None}, Rejection.NO_TIME),
+        ({"items": [], "ts": None}, Rejection.NO_TIME),
+        ({"items": [POSITION | {"symbol": None}]}, Rejection.BAD_FIELD),
+        ({"rows": [POSITION, POSITION | {"pos_qty": None}]}, Rejection.BAD_FIELD),
+        ({"positions": "none"}, Rejection.BAD_FIELD),
+    ],
+)
+def test_a_row_that_lacks_what_it_is_for_is_named(changes: dict[str, Any], kind: Rejection | Drop) -> None:
+    assert parse_positions(line(POSITION | changes)) == Unusable(kind)
+
+
+@pytest.mark.parametrize("name", ["items", "rows", "positions"])
+def test_positions_may_be_listed_in_one_row(name: str) -> None:
+    other = {"symbol": "OTHERUSDT", "pos_qty": 2.0}
+    listed = {"ts": AS_OF_ISO, name: [POSITION, other]}
+    held = (SHORT, PositionSeen(AS_OF, "OTHERUSDT", Side.BUY, 2.0, None, is_net=True))
+    assert parse_positions(line(listed)) == PositionsSeen(AS_OF, held)
+
+
+def test_a_list_without_a_time_is_as_new_as_its_newest_entry() -> None:
+    older = POSITION | {"ts": AS_OF - 60}
+    assert parse_positions(line({"items": [older, POSITION]})) == PositionsSeen(AS_OF, (SHORT, SHORT))
+
+
+@unhurried
+@given(st.dictionaries(st.sampled_from([*POSITION, "items", "rows", "positions"]), json_values()))
+def test_no_row_whatever_it_holds_stops_a_run(row: dict[str, Any]) -> None:
+    found = parse_positions(line(row))
+    assert isinstance(found, PositionSeen | PositionsSeen | Unusable)
