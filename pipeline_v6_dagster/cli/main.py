@@ -1,8 +1,10 @@
 """The entry point: finds a command, turns errors into one line and an exit code."""
 
+import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -13,6 +15,7 @@ EXIT_USAGE = 64
 EXIT_FAULT = 70
 EXIT_IO = 74
 EXIT_INTERRUPTED = 130
+_STDERR = 2
 
 _COMMANDS = {
     "shadow": "Decide every new attempt, append to the shadow log.",
@@ -61,7 +64,21 @@ def cli() -> None:
 
 def main() -> None:
     """Run `pipeline-v6`. The one place where errors become messages for the user."""
+    _open_standard_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Give a process that was started without them (`>&-`) streams that lead nowhere.
+
+    Else the next file that is opened, a log of ours, would take the number of the missing stream.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(opened)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
 
 
 def run(arguments: list[str]) -> int:

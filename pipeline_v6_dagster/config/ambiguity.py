@@ -4,12 +4,13 @@ The rule itself is `config.units.to_ratio`: up to 1 a fraction, above 1 a percen
 rule as well, and may have been meant otherwise; here it is named. Nothing is changed.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline_v6_dagster.config.files import read_object
 from pipeline_v6_dagster.config.units import to_ratio
+from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 
 # Between half a percent and 2 as a factor either reading is a limit that somebody might want.
 LEAST, MOST = 0.5, 2.0
@@ -22,8 +23,8 @@ def ambiguous_ratios(path: Path) -> tuple[str, ...]:
     A file that cannot be read has no such number; that it cannot is said where it is loaded.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = read_object(path)
+    except (ConfigError, StorageError):
         return ()
     return tuple(_lines(path.name, content, ""))
 

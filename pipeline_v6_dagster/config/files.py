@@ -6,7 +6,7 @@ What the keys come to is `config.limits`. Keys that no field names are kept in `
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pipeline_v6_dagster.config.problems import problems_of, shorten
 from pipeline_v6_dagster.config.units import Count, Counted, Finite, NotNegative, Positive, Ratio, Switch
 from pipeline_v6_dagster.domain.attempt import SIDES
-from pipeline_v6_dagster.domain.errors import ConfigError, Problem
+from pipeline_v6_dagster.domain.errors import ConfigError, Problem, StorageError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -175,24 +175,44 @@ def load_file(path: Path, model: type[Model]) -> Model:
     """Read and validate one configuration file.
 
     Raises:
-        ConfigError: the file is missing, unreadable, not JSON, or has bad values (all of them are named).
+        ConfigError: the file is missing, not JSON, or has bad values (all of them are named).
+        StorageError: it is there and cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise _refused(path, "is missing; put it there or set PIPELINE_V6_HOME or PIPELINE_V6_CONFIG_DIR") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _refused(path, f"cannot be read: {error}") from None
-    try:
-        content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise _refused(path, f"is not valid JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise _refused(path, f"must hold a JSON object, not {shorten(content)}")
-    try:
-        return model.model_validate(content)
+        return model.model_validate(read_object(path))
     except ValidationError as error:
         raise ConfigError(problems_of(error, str(path))) from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds: text in UTF-8, finite numbers, no key twice in one object.
+
+    Raises:
+        ConfigError: the file is missing or holds anything else.
+        StorageError: it is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise _refused(path, "is missing; put it there or set PIPELINE_V6_HOME or PIPELINE_V6_CONFIG_DIR") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        parsed = json.loads(content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        # An escape may stand for half a character, which no log of ours can hold.
+        json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as error:
+        raise _refused(path, f"must be text in UTF-8: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise _refused(path, f"is not valid JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise _refused(path, f"must hold a JSON object, not {shorten(parsed)}")
+    return parsed
+
+
+def unreadable(path: Path, error: OSError) -> StorageError:
+    """What to tell of a configuration file that is there and does not open."""
+    return StorageError(f"{path}: cannot be read: {error.strerror}; check its owner and mode")
 
 
 def _refused(path: Path, why: str) -> ConfigError:

@@ -12,10 +12,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline_v6_dagster.config.files import unreadable
 from pipeline_v6_dagster.config.problems import problems_of
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import MismatchKind, RootCause
-from pipeline_v6_dagster.domain.errors import ConfigError, Problem
+from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.domain.ignoring import IgnoreRule
 
 _Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
@@ -59,14 +60,15 @@ def load_ignore_rules(path: Path) -> tuple[IgnoreRule, ...]:
     """The rules of the file, in its order; none where there is no file.
 
     Raises:
-        ConfigError: it cannot be read or understood, naming every bad value. Nothing is ignored by half a file.
+        ConfigError: it is not understood, naming every bad value. Nothing is ignored by half a file.
+        StorageError: it is there and cannot be read.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise ConfigError([Problem(str(path), "", "", f"cannot be read: {error.strerror}")]) from error
+        raise unreadable(path, error) from error
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:

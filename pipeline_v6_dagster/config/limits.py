@@ -53,6 +53,7 @@ def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration
 
     Raises:
         ConfigError: naming every problem of both files.
+        StorageError: one is there and cannot be read.
     """
     problems: list[Problem] = []
     try:

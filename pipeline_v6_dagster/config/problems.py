@@ -1,5 +1,7 @@
 """From a pydantic validation error to problems that a user can mend."""
 
+from pathlib import Path
+
 from pydantic import ValidationError
 
 from pipeline_v6_dagster.domain.errors import Problem
@@ -22,7 +24,7 @@ def problems_of(error: ValidationError, where: str) -> list[Problem]:
 
 def shorten(value: object) -> str:
     """`value` as text that fits in a line."""
-    text = repr(value).replace("\n", " ")
+    text = repr(str(value) if isinstance(value, Path) else value).replace("\n", " ")
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 

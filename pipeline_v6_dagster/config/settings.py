@@ -216,6 +216,15 @@ class Settings(BaseModel):
             raise ValueError(f"must be above PIPELINE_COMPARE_ACCEPTABLE_MISMATCH, {acceptable:g}")
         return ratio
 
+    @field_validator("home", "logs_dir", "config_dir")
+    @classmethod
+    def _is_text(cls, path: Path) -> Path:
+        try:
+            str(path).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("must be a path in UTF-8, since logs and pages name it") from None
+        return path
+
     @field_validator("alert_urls", mode="before")
     @classmethod
     def _split(cls, urls: object) -> object:

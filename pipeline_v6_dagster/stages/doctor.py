@@ -68,11 +68,15 @@ def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
         warnings += expired_rules(settings.ignore_rules, now)
     except ConfigError as error:
         problems += map(str, error.problems)
+    except StorageError as error:
+        problems.append(str(error))
     configuration = None
     try:
         configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
     except ConfigError as error:
         problems += map(str, error.problems)
+    except StorageError as error:
+        problems.append(str(error))
     else:
         warnings += map(_unknown, configuration.unknown_keys)
     return Findings(settings, files, configuration, tuple(problems), tuple(warnings), tuple(notes), versions())

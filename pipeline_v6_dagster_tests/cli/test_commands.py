@@ -250,6 +250,20 @@ def test_the_exit_code_holds_when_nobody_reads_the_answer(tmp_path: Path) -> Non
     assert (status.returncode, status.stderr) == (1, "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_without_standard_streams_does_its_work(tmp_path: Path, closed: str) -> None:
+    simulated_home(tmp_path, upsize_share=0.05)
+    program = "from pipeline_v6_dagster.cli.main import main; import sys; sys.argv[0] = 'pipeline-v6'; main()"
+    environ = {**os.environ, "PIPELINE_V6_HOME": str(tmp_path)}
+    codes = []
+    for command in ("shadow", "heartbeat", "compare", "status"):
+        line = f'exec "$0" -c "$1" {command} {closed}'
+        done = subprocess.run(["sh", "-c", line, sys.executable, program], env=environ, capture_output=True, check=False)
+        codes.append(done.returncode)
+    assert codes == [0, 0, 0, 1]
+    assert pipeline_v6(tmp_path, "verify").exit_code == 0
+
+
 def test_a_fault_of_the_program_is_not_taken_for_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline_v6_dagster.cli import surroundings
 

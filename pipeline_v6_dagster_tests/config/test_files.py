@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_v6_dagster.config.files import PairsUniverseFile, RiskLimitsFile, load_file
 from pipeline_v6_dagster.config.limits import load_configuration
-from pipeline_v6_dagster.domain.errors import ConfigError
+from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 
 RISK = "risk_limits.json"
 UNIVERSE = "pairs_universe.json"
@@ -50,7 +50,9 @@ NOT_A_FILE_OF_LIMITS = [
     ("null", "must hold a JSON object, not None"),
     ("[" * 100_000, "is not valid JSON"),
     ('{"max_leverage": ' + "9" * 10_000 + "}", "is not valid JSON"),
-    (b'{"max_leverage": "\xff"}', "cannot be read"),
+    (b'{"max_leverage": "\xff"}', "must be text in UTF-8"),
+    ('{"per_symbol": {"\\ud800": {}}}', "must be text in UTF-8"),
+    ('{"symbols": ["BTC\\udfff"]}', "must be text in UTF-8"),
 ]
 
 
@@ -73,8 +75,8 @@ def test_a_missing_file_is_named_with_how_to_mend_it(tmp_path: Path) -> None:
     assert str(caught.value).count("is missing; put it there or set PIPELINE_V6_HOME or PIPELINE_V6_CONFIG_DIR") == 2
 
 
-def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+def test_a_file_that_does_not_open_is_refused_as_a_fault_of_the_path(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be read: Is a directory; check its owner and mode"):
         load_file(tmp_path, RiskLimitsFile)
 
 

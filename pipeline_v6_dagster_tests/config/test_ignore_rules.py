@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline_v6_dagster.config.ignore_rules import expired_rules, load_ignore_rules
-from pipeline_v6_dagster.domain.errors import ConfigError
+from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.stages.doctor import examine
 from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row
 
@@ -55,6 +55,12 @@ def test_a_rule_that_nobody_answers_for_or_that_is_not_understood_stops_the_run(
     write(home, RULE | change)
     with pytest.raises(ConfigError, match=word):
         home.run(10)
+
+
+def test_a_file_that_does_not_open_is_a_fault_of_the_path(tmp_path: Path) -> None:
+    (tmp_path / "compare_ignore.json").mkdir()
+    with pytest.raises(StorageError, match="check its owner and mode"):
+        load_ignore_rules(tmp_path / "compare_ignore.json")
 
 
 def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -262,6 +262,15 @@ def test_a_tilde_is_the_users_own_folder_in_every_path(monkeypatch: pytest.Monke
     assert settings.config_dir == Path("/home/ops")
 
 
+@pytest.mark.parametrize("name", ["PIPELINE_V6_HOME", "PIPELINE_V6_LOGS_DIR", "PIPELINE_V6_CONFIG_DIR"])
+def test_a_path_that_no_log_could_name_is_refused(name: str) -> None:
+    # How Python shows a byte of the environment that is not UTF-8.
+    with pytest.raises(ConfigError, match=f"{name} = '/srv/.udcff': must be a path in UTF-8"):
+        load_settings({name: "/srv/\udcff"}, Path("/cwd"))
+    with pytest.raises(ConfigError, match="PIPELINE_V6_HOME"):
+        load_settings({}, Path("/srv/\udcff"))
+
+
 def test_an_override_of_one_folder_leaves_the_other_at_home() -> None:
     settings = load(PIPELINE_V6_LOGS_DIR="/var/log/bot")
     assert settings.order_attempts == Path("/var/log/bot/execution/orders_attempted.jsonl")
