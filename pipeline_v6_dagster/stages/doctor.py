@@ -1,7 +1,8 @@
 """What is configured, found and understood; what is wrong and how to mend it. Changes nothing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,28 +59,28 @@ def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
             problems.append(f"{file.path}: {file.problem}")
         elif file.size_bytes is None:
             notes.append(f"{file.path}: not there yet")
-    try:
+    with _noting(problems):
         warnings += clock_warnings(settings, now)
-    except StorageError as error:
-        problems.append(str(error))
     for path in (settings.risk_limits, settings.pairs_universe):
         warnings += ambiguous_ratios(path)
-    try:
+    with _noting(problems):
         warnings += expired_rules(settings.ignore_rules, now)
-    except ConfigError as error:
-        problems += map(str, error.problems)
-    except StorageError as error:
-        problems.append(str(error))
     configuration = None
-    try:
+    with _noting(problems):
         configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
-    except ConfigError as error:
-        problems += map(str, error.problems)
-    except StorageError as error:
-        problems.append(str(error))
-    else:
         warnings += map(_unknown, configuration.unknown_keys)
     return Findings(settings, files, configuration, tuple(problems), tuple(warnings), tuple(notes), versions())
+
+
+@contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    """What stops a run is a finding here, and the look goes on."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += map(str, error.problems)
+    except StorageError as error:
+        problems.append(str(error))
 
 
 def shown_settings(settings: Settings) -> dict[str, Any]:

@@ -258,7 +258,9 @@ def test_a_command_without_standard_streams_does_its_work(tmp_path: Path, closed
     codes = []
     for command in ("shadow", "heartbeat", "compare", "status"):
         line = f'exec "$0" -c "$1" {command} {closed}'
-        done = subprocess.run(["sh", "-c", line, sys.executable, program], env=environ, capture_output=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable, program], env=environ, capture_output=True, check=False
+        )
         codes.append(done.returncode)
     assert codes == [0, 0, 0, 1]
     assert pipeline_v6(tmp_path, "verify").exit_code == 0
