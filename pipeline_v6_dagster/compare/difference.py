@@ -19,6 +19,7 @@ from pipeline_v6_dagster.domain.comparison import (
     MismatchKind,
     ShadowSide,
 )
+from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.live import (
     UNFILLED_ENDS,
     ExchangeFilter,
@@ -44,7 +45,7 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
         live = live_side(order, decision, settled.reason, settled.arrival_price)
     is_executed = settled.outcome is LiveOutcome.EXECUTED
     sizing_ratio = _sizing_ratio(decision, live)
-    impact_usd = _impact_usd(decision, live, is_executed)
+    impact_usd = finite(_impact_usd(decision, live, is_executed))
     is_mismatch = decision.is_allowed != is_executed
     return Diff(
         symbol=decision.symbol,
@@ -57,8 +58,8 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
         live_outcome=settled.outcome,
         mismatch_kind=_mismatch_kind(decision.is_allowed, is_executed),
         veto_mismatch=is_mismatch,
-        size_pct_diff=_size_pct(decision, live),
-        sizing_diff_pct=sizing_ratio,
+        size_pct_diff=finite(_size_pct(decision, live)),
+        sizing_diff_pct=finite(sizing_ratio),
         is_upsize=_is_upsize(
             decision,
             live,
@@ -66,7 +67,7 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
             policy.upsize_tolerance_ratio,
             _lot_step(decision, live, settled.exchange, policy),
         ),
-        slippage_diff_bps=_slippage_diff_bps(decision, live),
+        slippage_diff_bps=finite(_slippage_diff_bps(decision, live)),
         impact_usd=impact_usd,
         root_cause=None,
         shadow=decision,
@@ -141,12 +142,12 @@ def live_side(
     priced_qty = sum(qty for qty, _ in priced)
     return LiveSide(
         legs=legs,
-        requested_qty=requested_qty,
-        executed_qty=_executed_qty(own),
-        avg_price=executed_gross_usd / priced_qty if executed_gross_usd is not None else None,
-        executed_gross_usd=executed_gross_usd,
-        gross_usd=gross_usd,
-        fees_usd=_sum(leg.fees_usd for leg in legs),
+        requested_qty=finite(requested_qty),
+        executed_qty=finite(_executed_qty(own)),
+        avg_price=finite(executed_gross_usd / priced_qty) if executed_gross_usd is not None else None,
+        executed_gross_usd=finite(executed_gross_usd),
+        gross_usd=finite(gross_usd),
+        fees_usd=finite(_sum(leg.fees_usd for leg in legs)),
         first_ack_ts=min((leg.first_ack_ts for leg in legs if leg.first_ack_ts is not None), default=None),
         last_fill_ts=max((leg.last_fill_ts for leg in legs if leg.last_fill_ts is not None), default=None),
         status=own[-1].status if own else None,

@@ -76,8 +76,9 @@ def _fold_placed(leg: Leg, event: OrderEvent) -> None:
         leg.first_ack_ts = event.ts
     if event.kind is EventKind.FLAT:
         leg.gross_usd = event.gross_usd
-        leg.executed_qty = event.requested_qty
-        leg.avg_price = event.avg_price
+        if event.status is OrderStatus.FILLED:  # No fill row follows; of any other status, no fill is known.
+            leg.executed_qty = event.requested_qty
+            leg.avg_price = event.avg_price
 
 
 def _fold_fill(leg: Leg, event: OrderEvent) -> None:

@@ -11,6 +11,7 @@ part in it; that of delay and execution is known without the arrival price.
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveSide, ShadowSide, Shortfall
+from pipeline_v6_dagster.domain.figures import finite
 
 
 def shortfall_of(decision: ShadowSide, live: LiveSide | None) -> Shortfall | None:
@@ -34,12 +35,13 @@ def shortfall_of(decision: ShadowSide, live: LiveSide | None) -> Shortfall | Non
     newest = average if average is not None else arrival
     opportunity = 0.0 if not missed else None if newest is None else sign * (newest - price) * missed
     fees = live.fees_usd if filled else live.fees_usd or 0.0
+    asked_usd = asked_qty * price
     total = None if paid is None or fees is None or opportunity is None else paid + fees + opportunity
     return Shortfall(
-        delay_usd=delay,
-        execution_usd=execution,
-        fees_usd=fees,
-        opportunity_usd=opportunity,
-        total_usd=total,
-        total_bps=None if total is None else 1e4 * total / (asked_qty * price),
+        delay_usd=finite(delay),
+        execution_usd=finite(execution),
+        fees_usd=finite(fees),
+        opportunity_usd=finite(opportunity),
+        total_usd=finite(total),
+        total_bps=finite(1e4 * total / asked_usd) if total is not None and asked_usd else None,
     )

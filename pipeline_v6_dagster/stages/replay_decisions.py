@@ -1,11 +1,11 @@
 """The decisions of a replay: every attempt decided again, handed to the comparison without a shadow log in between."""
 
 from collections.abc import Callable
-from math import isfinite
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.decision import ShadowDecision
+from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.sources.shadow_log import ShadowRow
 from pipeline_v6_dagster.stages.compare_inputs import Decisions
@@ -52,17 +52,12 @@ def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str)
         risk.allowed,
         risk.reasons,
         intent.reduce_only,
-        _written(intent.price),
-        _written(intent.quote_notional),
-        None if size is None else _written(size.qty),
-        _written(decision.sizing.sized_gross_usd if size is None else size.gross_usd),
-        None if route is None else _written(route.expected_slippage_bps),
+        finite(intent.price),
+        finite(intent.quote_notional),
+        None if size is None else finite(size.qty),
+        finite(decision.sizing.sized_gross_usd if size is None else size.gross_usd),
+        None if route is None else finite(route.expected_slippage_bps),
         None if route is None else route.route,
         config_hash,
         intent.tier_name,
     )
-
-
-def _written(value: float | None) -> float | None:
-    """A number as JSON can hold it."""
-    return value if value is None or isfinite(value) else None

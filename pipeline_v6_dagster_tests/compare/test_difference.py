@@ -1,5 +1,8 @@
 """The figures of a diff, computed by hand. The decision is 5 at 100 unless a test says otherwise."""
 
+from math import inf
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +31,7 @@ from pipeline_v6_dagster_tests.live_builders import (
 )
 
 CANCELED = OrderStatus.CANCELED
+_AMOUNTS = st.floats(min_value=0, exclude_min=True, allow_nan=False, allow_infinity=False)
 PARTLY = OrderStatus.PARTIALLY_FILLED
 
 
@@ -130,6 +134,28 @@ class TestFormulas:
 
     def test_a_flat_row_with_a_quantity_is_measured_by_it(self) -> None:
         assert compared(decision(), flat(1, gross_usd=450.0, requested_qty=5.0)).sizing_diff_pct == 0.0
+
+    @pytest.mark.parametrize("status", [OrderStatus.NEW, CANCELED, PARTLY, None])
+    def test_a_flat_row_that_does_not_say_filled_tells_of_no_fill(self, status: OrderStatus | None) -> None:
+        diff = compared(decision(), flat(1, gross_usd=450.0, requested_qty=5.0, avg_price=100.0, status=status))
+        assert diff.live is not None
+        assert diff.live.executed_qty == (0.0 if status is CANCELED else None)
+        assert (diff.live.requested_qty, diff.live.avg_price) == (5.0, None)
+
+    @given(_AMOUNTS, _AMOUNTS, _AMOUNTS, _AMOUNTS, _AMOUNTS, st.booleans())
+    def test_figures_beyond_any_number_are_not_measured(
+        self, price: float, qty: float, asked: float, filled: float, paid: float, is_priced: bool
+    ) -> None:
+        shadow = decision(price=price, sized_qty=qty, sized_gross_usd=qty * price if qty * price < inf else None)
+        orders = ack(1, qty=asked), fill(2, qty=filled, avg_price=paid if is_priced else None), ack(3, order_id="8")
+        diff = compared(shadow, *orders, fill(4, order_id="8", qty=filled, avg_price=price))
+        # What the log holds is what the summary is made of, now and after a rebuild.
+        assert msgspec.json.decode(msgspec.json.encode(diff), type=Diff) == diff
+
+    def test_a_size_beyond_any_ratio_is_an_upsize_all_the_same(self) -> None:
+        shadow = decision(price=1e-5, sized_qty=1e-300, sized_gross_usd=1e-305)
+        diff = compared(shadow, ack(1, qty=1e300), fill(2, qty=1e300))
+        assert (diff.is_upsize, diff.sizing_diff_pct, diff.size_pct_diff) == (True, None, None)
 
     @given(st.floats(0.1, 1e6), st.floats(0.1, 1e6), st.sampled_from(list(Side)))
     def test_slippage_changes_its_sign_with_the_side(self, price: float, paid: float, side: Side) -> None:

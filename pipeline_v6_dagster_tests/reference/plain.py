@@ -153,7 +153,8 @@ def _orders(events: list[Row]) -> list[Row]:
         else:
             leg["asked"] = event["asked"] if event["asked"] is not None else leg["asked"]
         if event["kind"] == "flat":
-            leg |= {"gross": event["gross"], "filled": event["asked"], "price": event["price"]}
+            leg["gross"] = event["gross"]
+            leg |= {"filled": event["asked"], "price": event["price"]} if event["status"] == "FILLED" else {}
         is_over = (leg["status"] == "FILLED" and leg["filled"]) or leg["status"] in ENDED - {"FILLED"}
         if event["status"] and not (is_over and event["status"] in ("NEW", "PARTIALLY_FILLED")):
             leg["status"] = event["status"]
