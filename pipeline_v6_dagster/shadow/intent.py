@@ -32,6 +32,9 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
     if nav is None or (nav.gross_usd is None and nav.symbol_gross_usd is None):
         nav = _with_positions(nav, account)
     exposure = _exposure(nav, attempt.symbol, tier, limits) if nav is not None else _UNKNOWN
+    has_position = exposure.has_position
+    if has_position is False and account.was_filled_since(attempt.symbol, attempt.as_of - _age_s(attempt.nav)):
+        has_position = None  # The snapshot was taken before: what is held now, only the live logs can tell.
     intent = OrderIntent(
         attempt.symbol,
         side,
@@ -42,7 +45,7 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
         tier,
         exposure.tier_usd,
         exposure.symbol_usd,
-        0.0 if exposure.symbol_usd == 0 else account.held_qty(attempt.symbol, side),
+        0.0 if has_position is False else account.held_qty(attempt.symbol, side),
         nav.nav_usd if nav else None,
         exposure.positions,
         attempt.strategy_id,
@@ -53,11 +56,16 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
     state = account.risk_state(
         intent,
         as_of=attempt.as_of,
-        nav_age_s=None if attempt.nav is None else (attempt.nav.age_s or 0.0),
+        nav_age_s=None if attempt.nav is None else _age_s(attempt.nav),
         portfolio_gross_usd=exposure.portfolio_usd,
-        has_position=exposure.has_position,
+        has_position=has_position,
     )
     return intent, state
+
+
+def _age_s(nav: NavSnapshot | None) -> float:
+    """How old a snapshot is; one without a time of its own is as fresh as the attempt."""
+    return (nav.age_s if nav is not None else None) or 0.0
 
 
 class _Exposure(NamedTuple):

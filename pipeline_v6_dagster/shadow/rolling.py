@@ -134,6 +134,11 @@ class RollingState:
         held, other = (known.long_qty, known.short_qty) if side is Side.BUY else (known.short_qty, known.long_qty)
         return 0.0 if held is None and other is not None else held
 
+    def was_filled_since(self, symbol: str, ts: float) -> bool:
+        """Whether the live logs tell of a fill of the symbol after `ts`."""
+        known = self.state.symbols.get(symbol)
+        return known is not None and known.last_fill_ts is not None and known.last_fill_ts > ts
+
     def gross_usd(self) -> dict[str, float] | None:
         """Gross exposure of every symbol that is held, by the newest positions and prices.
 

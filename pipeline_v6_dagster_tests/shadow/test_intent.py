@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_v6_dagster.domain.account import OrderFilled
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
@@ -137,6 +138,20 @@ def test_a_snapshot_without_a_time_of_its_own_is_as_fresh_as_the_attempt() -> No
     assert built(nav=nav(age_s=90.0))[1].nav_age_s == 90
     assert built(nav=nav(nav_usd=None))[0].nav_usd is None
     assert built()[0].nav_usd == NAV_USD
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_in_trade", "open_qty"),
+    [(None, False, 0.0), (5.0, False, 0.0), (20.0, True, 2.0)],
+)
+def test_a_snapshot_says_nothing_of_what_was_filled_after_it(
+    age_s: float | None, is_in_trade: bool, open_qty: float
+) -> None:
+    known = account(NO_LIMITS)
+    known.apply(OrderFilled(AS_OF - 10, SYMBOL, "7", False, Side.BUY, 2.0, 100.0))
+    flat = nav(gross_usd=50.0, symbol_gross_usd={"OTHERUSDT": 50.0}, age_s=age_s)
+    order, risk = build_intent(attempt(nav=flat), known, NO_LIMITS)
+    assert (risk.is_in_trade, order.symbol_open_qty) == (is_in_trade, open_qty)
 
 
 def test_the_gross_of_a_tier_is_that_of_all_its_symbols() -> None:
