@@ -8,34 +8,29 @@ that agree: a difference between shadow and live that is no larger says nothing.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline_v6_dagster.compare.difference import diff_of
-from pipeline_v6_dagster.compare.settlement import Settled
-from pipeline_v6_dagster.compare.summary import mismatch_pct, size_diff_stats, sizing_diff_stats
+from pipeline_v6_dagster.compare.difference import Sizes, sizes_of
+from pipeline_v6_dagster.compare.summary import size_diff_stats, sizing_diff_stats
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, LiveOutcome
-from pipeline_v6_dagster.domain.live import LiveOrder
+from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.summary import Control
 
 
 def control_of(samples: Sequence[Diff], policy: ComparePolicy) -> Control:
-    """The control over the executed decisions of a window. Without slippage: live has no expectation of its own."""
-    diffs = [control for diff in samples if (control := control_diff(diff, policy)) is not None]
-    return Control(len(diffs), mismatch_pct(diffs), size_diff_stats(diffs), sizing_diff_stats(diffs))
+    """The control over the executed decisions of a window. Without slippage: live has no expectation of its own.
+
+    Both sides of each placed the order, so no share of mismatches but 0 can come of any.
+    """
+    controls = [control for diff in samples if (control := control_sizes(diff, policy)) is not None]
+    return Control(len(controls), 0.0 if controls else None, size_diff_stats(controls), sizing_diff_stats(controls))
 
 
-def control_diff(diff: Diff, policy: ComparePolicy) -> Diff | None:
+def control_sizes(diff: Diff, policy: ComparePolicy) -> Sizes | None:
     """Live's own request against its own execution; None where it executed nothing or did not say what it asked for."""
     decision, live = diff.shadow, diff.live
     if decision is None or live is None or diff.live_outcome is not LiveOutcome.EXECUTED or diff.ignored_by is not None:
         return None
     if live.requested_qty is None or live.executed_qty is None:
         return None
-    asked = replace(
-        decision,
-        is_allowed=True,
-        sized_qty=live.requested_qty,
-        sized_gross_usd=live.gross_usd,
-        expected_slippage_bps=None,
-    )
-    legs = [replace(leg, requested_qty=leg.executed_qty) for leg in live.legs]
-    order = LiveOrder(decision.symbol, decision.side, decision.intent_id, decision.attempt_id, legs)
-    return diff_of(Settled(asked, order, LiveOutcome.EXECUTED, diff.match_method, None), policy)
+    asked = replace(decision, sized_qty=live.requested_qty, sized_gross_usd=live.gross_usd)
+    gross_usd = finite(live.executed_qty * decision.price) if decision.price else live.gross_usd
+    return sizes_of(asked, replace(live, gross_usd=gross_usd), None, policy)

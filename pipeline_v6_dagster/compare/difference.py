@@ -4,6 +4,7 @@ Signs: sizes and dollars are live minus shadow; slippage is positive where it co
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from pipeline_v6_dagster.compare.evidence import method_of, outcome_of
 from pipeline_v6_dagster.compare.folding import merge_orders
@@ -44,7 +45,7 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
     if order is not None or settled.reason is not None:
         live = live_side(order, decision, settled.reason, settled.arrival_price)
     is_executed = settled.outcome is LiveOutcome.EXECUTED
-    sizing_ratio = _sizing_ratio(decision, live)
+    sizes = sizes_of(decision, live, settled.exchange, policy)
     impact_usd = finite(_impact_usd(decision, live, is_executed))
     is_mismatch = decision.is_allowed != is_executed
     return Diff(
@@ -58,15 +59,9 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
         live_outcome=settled.outcome,
         mismatch_kind=_mismatch_kind(decision.is_allowed, is_executed),
         veto_mismatch=is_mismatch,
-        size_pct_diff=finite(_size_pct(decision, live)),
-        sizing_diff_pct=finite(sizing_ratio),
-        is_upsize=_is_upsize(
-            decision,
-            live,
-            sizing_ratio,
-            policy.upsize_tolerance_ratio,
-            _lot_step(decision, live, settled.exchange, policy),
-        ),
+        size_pct_diff=sizes.size_pct_diff,
+        sizing_diff_pct=sizes.sizing_diff_pct,
+        is_upsize=sizes.is_upsize,
         slippage_diff_bps=finite(_slippage_diff_bps(decision, live)),
         impact_usd=impact_usd,
         root_cause=None,
@@ -75,6 +70,27 @@ def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
         shortfall=shortfall_of(decision, live),
         route_mismatch=None if live is None or None in (live.route, decision.route) else live.route != decision.route,
         mismatch_usd=None if impact_usd is None else abs(impact_usd) if is_mismatch else 0.0,
+    )
+
+
+class Sizes(NamedTuple):
+    """How far the sizes of two sides are apart: in percent of the quantity, as a ratio of the gross, and too far."""
+
+    size_pct_diff: float | None
+    sizing_diff_pct: float | None
+    is_upsize: bool | None
+
+
+def sizes_of(
+    decision: ShadowSide, live: LiveSide | None, exchange: ExchangeFilter | None, policy: ComparePolicy
+) -> Sizes:
+    """The sizes of a live side against those of a decision."""
+    ratio = _sizing_ratio(decision, live)
+    lot_step = _lot_step(decision, live, exchange, policy)
+    return Sizes(
+        finite(_size_pct(decision, live)),
+        finite(ratio),
+        _is_upsize(decision, live, ratio, policy.upsize_tolerance_ratio, lot_step),
     )
 
 

@@ -6,9 +6,10 @@ zeros and ones. Beyond `LIMIT` standard errors it has moved: of as many looks as
 
 from collections.abc import Callable, Sequence
 from math import sqrt
-from statistics import fmean, pvariance
 
+from pipeline_v6_dagster.compare.statistics import mean, variance
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome
+from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.summary import Drift
 
 LIMIT = 4.0
@@ -33,11 +34,14 @@ def drift_in(samples: Sequence[Diff]) -> dict[str, Drift]:
 def _drift(older: Sequence[Diff], newer: Sequence[Diff], figure: Callable[[Diff], float | None]) -> Drift:
     before = [value for diff in older if (value := figure(diff)) is not None]
     after = [value for diff in newer if (value := figure(diff)) is not None]
-    if len(before) < LEAST or len(after) < LEAST:
-        return Drift(fmean(before) if before else None, fmean(after) if after else None, None, None)
-    old, new = fmean(before), fmean(after)
-    error = sqrt(pvariance(before, old) / len(before) + pvariance(after, new) / len(after))
+    old, new = mean(before), mean(after)
+    if old is None or new is None or min(len(before), len(after)) < LEAST:
+        return Drift(old, new, None, None)
+    spread_before, spread_after = variance(before, old), variance(after, new)
+    if spread_before is None or spread_after is None:
+        return Drift(old, new, None, None)
+    error = sqrt(spread_before / len(before) + spread_after / len(after))
     if error == 0.0:
         return Drift(old, new, None if old != new else 0.0, old != new)
-    score = (new - old) / error
-    return Drift(old, new, score, abs(score) > LIMIT)
+    score = finite((new - old) / error)
+    return Drift(old, new, score, score is None or abs(score) > LIMIT)

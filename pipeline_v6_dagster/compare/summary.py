@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import floor
 from operator import attrgetter
-from statistics import fmean
 
+from pipeline_v6_dagster.compare.difference import Sizes
 from pipeline_v6_dagster.compare.drift import drift_in
+from pipeline_v6_dagster.compare.statistics import mean, quantile
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind, RootCause
+from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.summary import (
     Coverage,
     Quantiles,
@@ -30,17 +31,6 @@ PARTS: Mapping[str, Callable[[Diff], str]] = {
     "route": lambda diff: (diff.live.route if diff.live is not None else None) or _UNKNOWN,
     "hour": lambda diff: f"{int(diff.ts) // _HOUR_S % 24:02d}",
 }
-
-
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """The linear quantile (Hyndman and Fan type 7, numpy's default) of unsorted values; None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * share
-    below = floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def newest_states(newest_first: Iterable[Diff], limit: int) -> list[Diff]:
@@ -96,12 +86,12 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
     )
 
 
-def size_diff_stats(samples: Sequence[Diff]) -> Quantiles:
+def size_diff_stats(samples: Sequence[Diff] | Sequence[Sizes]) -> Quantiles:
     """How far executed quantities are from decided ones, in percent."""
     return _quantiles([abs(diff.size_pct_diff) for diff in samples if diff.size_pct_diff is not None])
 
 
-def sizing_diff_stats(samples: Sequence[Diff]) -> SizingStats:
+def sizing_diff_stats(samples: Sequence[Diff] | Sequence[Sizes]) -> SizingStats:
     """How far executed sizes are from decided ones, as ratios, and how many of them are upsizes."""
     sizings = [abs(diff.sizing_diff_pct) for diff in samples if diff.sizing_diff_pct is not None]
     return SizingStats(
@@ -120,7 +110,7 @@ def mismatch_pct(samples: Sequence[Diff]) -> float | None:
 
 
 def _quantiles(values: Sequence[float]) -> Quantiles:
-    return Quantiles(fmean(values) if values else None, quantile(values, 0.5), quantile(values, 0.95))
+    return Quantiles(mean(values), quantile(values, 0.5), quantile(values, 0.95))
 
 
 def _coverage(window: Sequence[Diff]) -> Coverage:
@@ -170,7 +160,7 @@ def _shortfall(samples: Sequence[Diff]) -> ShortfallStats:
 
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    return finite(sum(known)) if known else None
 
 
 def _pct(flags: Sequence[bool]) -> float | None:
@@ -187,6 +177,6 @@ def _upsize(diff: Diff) -> Upsize:
         side=diff.side,
         ts=diff.ts,
         ratio=None if diff.sizing_diff_pct is None else 1 + diff.sizing_diff_pct,
-        excess_usd=None if live_usd is None or shadow_usd is None else live_usd - shadow_usd,
+        excess_usd=None if live_usd is None or shadow_usd is None else finite(live_usd - shadow_usd),
         cause=diff.upsize_cause,
     )

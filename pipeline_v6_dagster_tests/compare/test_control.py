@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline_v6_dagster.compare.control import control_diff, control_of
+from pipeline_v6_dagster.compare.control import control_of, control_sizes
 from pipeline_v6_dagster.compare.difference import diff_of
 from pipeline_v6_dagster.compare.settlement import Settled
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod
@@ -19,32 +19,30 @@ def compared(asked: float, filled: float) -> Diff:
 def test_an_order_that_was_filled_is_what_was_asked_for_also_where_v6_would_have_asked_for_less() -> None:
     doubled = compared(10.0, 10.0)
     assert (doubled.size_pct_diff, doubled.sizing_diff_pct, doubled.is_upsize) == (100.0, 1.0, True)
-    control = control_diff(doubled, policy())
+    control = control_sizes(doubled, policy())
     assert control is not None
     assert (control.size_pct_diff, control.sizing_diff_pct, control.is_upsize) == (0.0, 0.0, False)
-    assert control.veto_mismatch is False
 
 
 def test_what_was_not_filled_is_the_noise_that_it_shows() -> None:
-    control = control_diff(compared(5.0, 4.0), policy())
+    control = control_sizes(compared(5.0, 4.0), policy())
     assert control is not None
     assert (control.size_pct_diff, control.sizing_diff_pct) == pytest.approx((-20.0, -0.2))
 
 
 def test_an_order_that_v6_denied_is_live_all_the_same() -> None:
     found = diff_of(settled(denied(), ack(), fill()), policy())
-    control = control_diff(found, policy())
+    control = control_sizes(found, policy())
     assert control is not None
-    assert (control.veto_mismatch, control.size_pct_diff) == (False, 0.0)
+    assert control.size_pct_diff == 0.0
 
 
 def test_what_was_not_executed_or_not_measured_has_none() -> None:
-    assert (
-        control_diff(diff_of(Settled(decision(), None, LiveOutcome.UNRESOLVED, None, None), policy()), policy()) is None
-    )
+    unresolved = Settled(decision(), None, LiveOutcome.UNRESOLVED, None, None)
+    assert control_sizes(diff_of(unresolved, policy()), policy()) is None
     vetoed = Settled(decision(), None, LiveOutcome.VETOED, MatchMethod.INTENT_ID, "bucket_cap")
-    assert control_diff(diff_of(vetoed, policy()), policy()) is None
-    assert control_diff(diff_of(settled(decision(), ack()), policy()), policy()) is None
+    assert control_sizes(diff_of(vetoed, policy()), policy()) is None
+    assert control_sizes(diff_of(settled(decision(), ack()), policy()), policy()) is None
 
 
 def test_the_control_of_a_window_has_its_statistics() -> None:

@@ -1,11 +1,10 @@
 """What the newest diffs add up to."""
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.compare.summary import MAX_UPSIZES, newest_states, quantile, summarise
+from pipeline_v6_dagster.compare.summary import MAX_UPSIZES, newest_states, summarise
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.summary import Quantiles, SizingStats, Window
 from pipeline_v6_dagster_tests.live_builders import T0, decision, diff, live
@@ -26,19 +25,6 @@ def upsize(number: int, ratio: float = 2.0) -> Diff:
         shadow=decision(),
         live=live(gross_usd=500.0 * ratio),
     )
-
-
-class TestQuantile:
-    @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.sampled_from([0.0, 0.5, 0.95, 1.0]))
-    def test_it_is_the_linear_one(self, values: list[float], share: float) -> None:
-        expected = pd.Series(values).quantile(share, interpolation="linear")
-        assert quantile(values, share) == pytest.approx(expected, rel=1e-12, abs=1e-9)
-
-    def test_of_two_values_p95_is_not_the_smaller(self) -> None:
-        assert quantile([1.0, 0.0], 0.95) == pytest.approx(0.95)
-
-    def test_of_nothing_is_null(self) -> None:
-        assert quantile([], 0.5) is None
 
 
 class TestWindow:
