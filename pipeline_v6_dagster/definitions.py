@@ -14,7 +14,7 @@ from pipeline_v6_dagster.defs.assets.report import parity_report, replay_report
 from pipeline_v6_dagster.defs.assets.shadow import shadow_assets
 from pipeline_v6_dagster.defs.assets.sources import source_assets
 from pipeline_v6_dagster.defs.jobs import jobs
-from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.resources import pipeline_resource
 from pipeline_v6_dagster.defs.schedules import schedules
 from pipeline_v6_dagster.defs.sensors import sensors
 
@@ -32,7 +32,7 @@ def build_defs(settings: Settings, clock: Callable[[], float] = time.time) -> dg
         jobs=list(jobs(settings)),
         sensors=list(sensors(settings, clock)),
         schedules=list(schedules(settings)),
-        resources={"pipeline": Pipeline(settings, clock)},
+        resources={"pipeline": pipeline_resource(settings, clock)},
         # A run takes a second of work: a process for each step would cost several times that.
         executor=dg.in_process_executor,
     )

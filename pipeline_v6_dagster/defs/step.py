@@ -12,10 +12,6 @@ import dagster as dg
 from pipeline_v6_dagster.defs.checks.finding import Check, Look, evaluate, spec_of
 from pipeline_v6_dagster.defs.resources import Pipeline
 
-# A statement that takes longer is stuck; a run is over long before its connection is old.
-_STATEMENT_MS = 60_000
-_CONNECTION_S = 3600
-
 
 @dataclass(frozen=True)
 class Part:
@@ -40,7 +36,6 @@ def step_of(name: str, parts: Sequence[Part], checks: Sequence[Check]) -> dg.Ass
     def step(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        _keep_connected(context.instance)
         look = Look(pipeline, context.instance)
         for part in parts:
             if part.spec.key in context.selected_asset_keys:
@@ -50,11 +45,3 @@ def step_of(name: str, parts: Sequence[Part], checks: Sequence[Check]) -> dg.Ass
                 yield evaluate(check, look)
 
     return step
-
-
-def _keep_connected(instance: dg.DagsterInstance) -> None:
-    """Tell of the step's events over one connection, where storage is PostgreSQL: each opens one of its own otherwise.
-
-    It is what the webserver does for itself, hence the name that Dagster gives it. Other storages ignore it.
-    """
-    instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=_CONNECTION_S, max_overflow=1)

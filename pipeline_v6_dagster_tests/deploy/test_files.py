@@ -76,21 +76,32 @@ def test_the_instance_on_postgresql_is_made_and_used(tmp_path: Path) -> None:
         assert "Postgres" in type(instance.event_log_storage).__name__
 
 
-def test_a_step_tells_postgresql_of_its_events_over_one_connection(tmp_path: Path) -> None:
+def test_a_step_speaks_to_postgresql_over_one_connection(tmp_path: Path) -> None:
     missing = postgres_missing()
     if missing is not None:
         pytest.skip(missing)
+    with postgres_database() as name:
+        deployment = Deployment(tmp_path, tmp_path / "dagster", "postgres", {"DAGSTER_PG_DB": name})
+        within = connections_of_a_step(tmp_path, deployment)
+    assert len(within) <= 5, "each event and look-up opens one or more of its own where none is kept"
+
+
+def test_sqlite_keeps_its_log_of_changes_while_a_step_lasts(tmp_path: Path) -> None:
+    within = connections_of_a_step(tmp_path, Deployment(tmp_path, tmp_path / "dagster", "sqlite", {}))
+    assert len(within) > 20
+    assert all(had_log for had_log in within), "whoever is the last to close moves it into the database"
+
+
+def connections_of_a_step(tmp_path: Path, deployment: Deployment) -> list[bool]:
+    """Of each connection to storage that a step opens: whether SQLite's write-ahead log was there already."""
     settings, _ = simulated_home(tmp_path / "home", seconds=600)
     job = build_defs(settings).resolve_job_def("shadow_job")
-    opened_ts: list[float] = []
+    opened: list[tuple[float, bool]] = []
 
     def note_connection(*_: object) -> None:
-        opened_ts.append(time.time())
+        opened.append((time.time(), any(deployment.folder.rglob("*.db-wal"))))
 
-    with (
-        postgres_database() as name,
-        Deployment(tmp_path, tmp_path / "dagster", "postgres", {"DAGSTER_PG_DB": name}).instance() as instance,
-    ):
+    with deployment.instance() as instance:
         sqlalchemy.event.listen(sqlalchemy.engine.Engine, "connect", note_connection)
         try:
             result = job.execute_in_process(instance=instance)
@@ -102,9 +113,8 @@ def test_a_step_tells_postgresql_of_its_events_over_one_connection(tmp_path: Pat
             if entry.dagster_event is not None
         }
     assert result.success
-    within = [ts for ts in opened_ts if told_ts["STEP_OUTPUT"] < ts < told_ts["STEP_SUCCESS"]]
-    assert opened_ts
-    assert len(within) <= 5, "each event opens one or more of its own where none is kept"
+    assert opened
+    return [had_log for ts, had_log in opened if told_ts["STEP_START"] < ts < told_ts["STEP_SUCCESS"]]
 
 
 def test_supervisor_and_systemd_start_the_same_commands() -> None:
