@@ -15,7 +15,12 @@ from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.shadow.rules import RULES
 from pipeline_v6_dagster.stages.clocks import clock_warnings
 from pipeline_v6_dagster.stages.installed import version_problems, versions
-from pipeline_v6_dagster.stages.misfits import alert_url_problems, interval_misfits, unread_variables
+from pipeline_v6_dagster.stages.misfits import (
+    alert_url_problems,
+    interval_misfits,
+    unlisted_symbols,
+    unread_variables,
+)
 from pipeline_v6_dagster.storage.generations import rotations
 
 
@@ -69,6 +74,7 @@ def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
     with _noting(problems):
         configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
         warnings += map(_unknown, configuration.unknown_keys)
+        warnings += unlisted_symbols(settings, configuration.limits)
     return Findings(settings, files, configuration, tuple(problems), tuple(warnings), tuple(notes), versions())
 
 

@@ -1,12 +1,20 @@
-"""Settings that are valid one by one and do not fit together, or are not read at all."""
+"""What is valid by itself and does not fit the rest: settings, and the universe beside what live trades."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings
+from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings, ShadowSource
+from pipeline_v6_dagster.domain.attempt import Attempt
+from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.sources.attempts import parse_attempt
+from pipeline_v6_dagster.storage.look import last_lines
 
 _PREFIX = "PIPELINE_"
 _MINUTE_S, _DAY_S = 60, 86_400
+# Of the attempts log: about the newest thousand.
+_TAIL_BYTES = 1_000_000
+_MOST_SHOWN = 8
 
 
 def unread_variables(environ: Mapping[str, str]) -> Iterator[str]:
@@ -52,6 +60,39 @@ def interval_misfits(settings: Settings, environ: Mapping[str, str]) -> Iterator
             f"PIPELINE_V6_RUN_TIMEOUT = {settings.run_timeout_s:g} s is not above PIPELINE_V6_LOCK_TIMEOUT ="
             f" {settings.lock_timeout_s:g} s: a run that waits for the log counts as dead and is run again"
         )
+
+
+def unlisted_symbols(settings: Settings, limits: Limits) -> Iterator[str]:
+    """Symbols of the newest attempts that the universe does not list: v6 denies every order of them.
+
+    Of our own shadow only: by what another producer decides, it knows.
+
+    Raises:
+        StorageError: the attempts log cannot be read.
+    """
+    if settings.shadow_source is ShadowSource.EXTERNAL:
+        return
+    attempts = map(parse_attempt, last_lines(settings.order_attempts, _TAIL_BYTES))
+    symbols = Counter(attempt.symbol for attempt in attempts if isinstance(attempt, Attempt) and attempt.symbol)
+    unlisted = Counter({symbol: count for symbol, count in symbols.items() if not limits.of(symbol).is_known})
+    if not unlisted:
+        return
+    listed = {_letters(symbol): symbol for symbol in limits.symbols}
+    names = [
+        f"{symbol!r} (it lists {listed[_letters(symbol)]!r})" if _letters(symbol) in listed else repr(symbol)
+        for symbol, _ in unlisted.most_common(_MOST_SHOWN)
+    ]
+    more = len(unlisted) - len(names)
+    yield (
+        f"{settings.pairs_universe.name}: does not list the symbols of {unlisted.total()} of the newest"
+        f" {symbols.total()} attempts: {', '.join(names)}{f' and {more} more' if more else ''};"
+        " v6 denies each as unknown_symbol until it does, spelt as the executor spells it"
+    )
+
+
+def _letters(symbol: str) -> str:
+    """A symbol without what spellings differ in."""
+    return "".join(filter(str.isalnum, symbol)).upper()
 
 
 def alert_url_problems(settings: Settings) -> Iterator[str]:

@@ -136,7 +136,8 @@ def test_every_row_of_a_clock_that_jumps_is_counted(tmp_path: Path) -> None:
     simulate_history(settings, plan, START_TS, lambda share: None)
     injected = sum(one.fault is Fault.CLOCK_SKEW for one in read_truth(settings))
     assert injected > 20
-    (warning,) = examine({"PIPELINE_V6_HOME": str(settings.home)}, tmp_path, START_TS).warnings
+    found = examine({"PIPELINE_V6_HOME": str(settings.home)}, tmp_path, START_TS).warnings
+    (warning,) = (warning for warning in found if "clock" in warning)
     assert f": {injected} of the newest " in warning
     assert "ahead of" in warning
 
@@ -206,3 +207,26 @@ def test_rotated_files_are_counted(tmp_path: Path) -> None:
     home.settings.order_attempts.with_name("orders_attempted.1.jsonl").write_text("{}\n")
     files = {file.role: file.rotations for file in look(tmp_path).files}
     assert files["order_attempts"] == 1
+
+
+def test_symbols_that_the_universe_does_not_list_are_named_with_their_other_spelling(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0), attempt_row(1, symbol="XRPUSDT"), attempt_row(2, symbol="eth-usdt"), b"{torn")
+    (warning,) = (warning for warning in look(tmp_path).warnings if "does not list" in warning)
+    assert "2 of the newest 3 attempts: 'XRPUSDT', 'eth-usdt' (it lists 'ETHUSDT');" in warning
+    assert not any(
+        "does not list" in warning for warning in look(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external").warnings
+    )
+
+
+def test_of_many_unlisted_symbols_the_most_traded_are_named(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(*(attempt_row(at, symbol=f"X{at % 10}USDT") for at in range(19)))
+    (warning,) = (warning for warning in look(tmp_path).warnings if "does not list" in warning)
+    assert "'X0USDT', 'X1USDT'" in warning and "'X7USDT' and 2 more;" in warning
+
+
+def test_a_universe_that_lists_all_is_not_warned_of(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0, symbol="ETHUSDT"), attempt_row(1))
+    assert not any("does not list" in warning for warning in look(tmp_path).warnings)
