@@ -59,6 +59,8 @@ class RootCause(StrEnum):
 class ShadowSide:
     """What compare needs of a shadow row. Quantities in the base asset, money in USD, times epoch s.
 
+    Sizes are magnitudes, whatever their sign in the row, and a price is above 0.
+
     `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order.
     """
 

@@ -16,6 +16,7 @@ from pipeline_v6_dagster.domain.account import AccountState
 from pipeline_v6_dagster.domain.attempt import SIDES, Side
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.decision import RouterDecision, ShadowDecision, SizeDecision
+from pipeline_v6_dagster.domain.figures import magnitude, price_or_none
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision, RiskState
@@ -268,10 +269,10 @@ def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow |
         row.risk_decision.allowed,
         row.risk_decision.reasons,
         intent.reduce_only is True,
-        intent.price,
-        intent.quote_notional,
-        size.qty,
-        sized_gross_usd,
+        price_or_none(intent.price),
+        magnitude(intent.quote_notional),
+        magnitude(size.qty),
+        magnitude(sized_gross_usd),
         route.expected_slippage_bps,
         route.route,
         row.config_hash,

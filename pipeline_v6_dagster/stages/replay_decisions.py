@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.decision import ShadowDecision
-from pipeline_v6_dagster.domain.figures import finite
+from pipeline_v6_dagster.domain.figures import finite, magnitude, price_or_none
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.sources.shadow_log import ShadowRow
 from pipeline_v6_dagster.stages.compare_inputs import Decisions
@@ -52,10 +52,10 @@ def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str)
         risk.allowed,
         risk.reasons,
         intent.reduce_only,
-        finite(intent.price),
-        finite(intent.quote_notional),
-        None if size is None else finite(size.qty),
-        finite(decision.sizing.sized_gross_usd if size is None else size.gross_usd),
+        price_or_none(finite(intent.price)),
+        magnitude(finite(intent.quote_notional)),
+        None if size is None else magnitude(finite(size.qty)),
+        magnitude(finite(decision.sizing.sized_gross_usd if size is None else size.gross_usd)),
         None if route is None else finite(route.expected_slippage_bps),
         None if route is None else route.route,
         config_hash,

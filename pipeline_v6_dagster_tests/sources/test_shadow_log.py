@@ -214,3 +214,16 @@ def test_any_object_is_a_row_or_counted(changes: dict[str, Any]) -> None:
     assert parse_shadow_row(content) in (parse_shadow_row(content, "id"), Unusable(Rejection.BAD_FIELD))
     found = source_of(content)
     assert found is None or isinstance(found[1].end, int)
+
+
+def test_sizes_are_magnitudes_and_a_price_is_above_zero() -> None:
+    content = row()
+    content["intent"] |= {"price": -5.0, "quote_notional": -100.0}
+    content["size_decision"] |= {"gross_usd": -90.0, "qty": -0.9}
+    side = read(content)
+    assert (side.price, side.quote_notional, side.sized_gross_usd, side.sized_qty) == (None, 100.0, 90.0, 0.9)
+    del content["size_decision"]
+    content["sizing"]["sized_gross_usd"] = -80.0
+    assert read(content).sized_gross_usd == 80.0
+    content["intent"]["price"] = 0
+    assert read(content).price is None

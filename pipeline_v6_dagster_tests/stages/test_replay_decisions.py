@@ -51,3 +51,16 @@ def test_without_an_attempt_there_is_none(tmp_path: Path) -> None:
     decisions = decide_again(home.settings, home.limits, lambda count: None)
     assert decisions == ([], None)
     assert first_undecided_ts(home.settings, decisions) is None
+
+
+def test_a_desk_that_signs_what_it_sells_reads_the_same_either_way(tmp_path: Path) -> None:
+    home = Home(tmp_path, PIPELINE_COMPARE_MIN_SAMPLE="1")
+    home.attempts(attempt_row(0, "1", side="SELL", qty=-5.0, notional=-500.0))
+    home.orders(ack_row(0.2, "1", qty=10.0, side="SELL"), fill_row(0.4, "1", qty=10.0, side="SELL"))
+    decisions = decide_again(home.settings, home.limits, lambda count: None)
+    run_shadow(home.settings, home.limits, fixed(T0 + 10))
+    assert [parse_shadow_row(line) for line in home.settings.shadow_log.read_bytes().splitlines()] == decisions.rows
+    summary = run_compare(home.settings, home.limits, fixed(T0 + 5000)).summary
+    # Denied, and twice the notional that it asked for all the same.
+    assert summary["sizing_diff_stats"]["upsize_count"] == 1
+    assert summary["upsizes"][0]["ratio"] == 2.0
