@@ -47,7 +47,7 @@ GUIDANCE = {
         " --rebuild once.",
     ),
     "coverage": Guidance(
-        "Nearly every decision has a live outcome, and nearly every live order a decision.",
+        "Nearly every decision has a live outcome, nearly every live order a decision and a size to compare.",
         "Look for a log that is missing, late, or written by a second executor: the table names the decisions and"
         " orders without a counterpart.",
     ),

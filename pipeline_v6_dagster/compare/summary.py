@@ -120,6 +120,8 @@ def _coverage(window: Sequence[Diff]) -> Coverage:
         live_only=sum(diff.mismatch_kind is MismatchKind.LIVE_ONLY for diff in window),
         unresolved=sum(diff.live_outcome is LiveOutcome.UNRESOLVED for diff in window),
         by_method=dict(sorted(methods.items())),
+        executed=sum(diff.is_executed_decision for diff in window),
+        unsized=sum(diff.is_unsized for diff in window),
     )
 
 

@@ -124,6 +124,11 @@ class Settings(BaseModel):
         alias="PIPELINE_COMPARE_MAX_LIVE_ONLY",
         description="share of live orders that no decision explains above which it is",
     )
+    max_unsized_ratio: Share = Field(
+        default=0.05,
+        alias="PIPELINE_COMPARE_MAX_UNSIZED",
+        description="share of executed orders whose size cannot be compared above which it is",
+    )
     max_live_age_s: PositiveSeconds = Field(
         default=86_400.0,
         alias="PIPELINE_COMPARE_MAX_LIVE_AGE",

@@ -168,6 +168,16 @@ class Diff:
     upsize_cause: RootCause | None = None
     heartbeat: bool = False
 
+    @property
+    def is_executed_decision(self) -> bool:
+        """Whether live placed an order for a decision."""
+        return self.mismatch_kind is not MismatchKind.LIVE_ONLY and self.live_outcome is LiveOutcome.EXECUTED
+
+    @property
+    def is_unsized(self) -> bool:
+        """Whether live placed an order for a decision, and nobody can say whether it was too large."""
+        return self.is_executed_decision and self.is_upsize is None
+
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicy:

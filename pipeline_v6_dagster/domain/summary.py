@@ -108,12 +108,17 @@ class Control:
 
 @dataclass(slots=True)
 class Coverage:
-    """How much of the window's evidence has two sides."""
+    """How much of the window's evidence has two sides.
+
+    `unsized` of the `executed` decisions cannot be called an upsize or none, because a size or the price is missing.
+    """
 
     matched: int
     live_only: int
     unresolved: int
     by_method: dict[str, int]
+    executed: int
+    unsized: int
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ class EvidenceGap(StrEnum):
     UNRESOLVED_DECISIONS = "unresolved_decisions"
     TIME_PAIRS = "time_pairs"
     LIVE_ONLY_ORDERS = "live_only_orders"
+    UNSIZED_ORDERS = "unsized_orders"
     STALE_LIVE_LOG = "stale_live_log"
 
 
@@ -30,6 +31,7 @@ class EvidenceLimits:
     max_unresolved_ratio: float
     max_time_pair_ratio: float
     max_live_only_ratio: float
+    max_unsized_ratio: float
     max_live_age_s: float
 
 
@@ -66,6 +68,7 @@ class EvidenceQuality:
     unresolved_ratio: float | None
     time_pair_ratio: float | None
     live_only_ratio: float | None
+    unsized_ratio: float | None
     newest_live_ts: float | None
 
 

@@ -28,6 +28,7 @@ def verdict_policy(settings: Settings) -> VerdictPolicy:
             max_unresolved_ratio=settings.max_unresolved_ratio,
             max_time_pair_ratio=settings.max_time_pair_ratio,
             max_live_only_ratio=settings.max_live_only_ratio,
+            max_unsized_ratio=settings.max_unsized_ratio,
             max_live_age_s=settings.max_live_age_s,
         ),
         plan=SequentialPlan(

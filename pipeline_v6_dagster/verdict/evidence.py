@@ -18,6 +18,7 @@ def quality_of(
         unresolved_ratio=_share(coverage.unresolved, sample_size),
         time_pair_ratio=_share(coverage.by_method.get("time", 0), coverage.matched),
         live_only_ratio=_share(coverage.live_only, sample_size + coverage.live_only),
+        unsized_ratio=_share(coverage.unsized, coverage.executed),
         newest_live_ts=newest_live_ts,
     )
 
@@ -49,6 +50,12 @@ def gaps_in(quality: EvidenceQuality, limits: EvidenceLimits, now: float) -> tup
             quality.live_only_ratio,
             limits.max_live_only_ratio,
             lambda found, most: f"{found:.1%} of live orders have no decision, {most:.0%} at most",
+        ),
+        (
+            EvidenceGap.UNSIZED_ORDERS,
+            quality.unsized_ratio,
+            limits.max_unsized_ratio,
+            lambda found, most: f"{found:.1%} of executed orders have no size to compare, {most:.0%} at most",
         ),
     )
     for gap, found, most, words in shares:

@@ -118,6 +118,17 @@ class TestStatistics:
         coverage = summarise(diffs, 500, 1).coverage
         assert (coverage.matched, coverage.unresolved, coverage.by_method) == (3, 1, {"intent_id": 1, "time": 2})
 
+    def test_an_order_that_nobody_can_call_an_upsize_or_none_is_unsized(self) -> None:
+        diffs = [
+            diff(0, is_upsize=False),
+            diff(1, is_upsize=True),
+            diff(2, is_upsize=None),
+            diff(3, is_upsize=None, mismatch_kind=MismatchKind.LIVE_ONLY),
+            diff(4, is_upsize=None, live_outcome=LiveOutcome.VETOED),
+        ]
+        coverage = summarise(diffs, 500, 1).coverage
+        assert (coverage.executed, coverage.unsized) == (3, 1)
+
     def test_causes_are_counted(self) -> None:
         diffs = [diff(0, root_cause=RootCause.UNRESOLVED), diff(1, root_cause=RootCause.UNRESOLVED), diff(2)]
         assert summarise(diffs, 500, 1).root_causes == {"unresolved": 2}

@@ -144,6 +144,17 @@ def test_orders_that_nobody_logged_fail_coverage(tmp_path: Path, instance: dg.Da
     assert {row["live_outcome"] for row in rows} == {"unresolved"}
 
 
+def test_orders_without_a_size_fail_coverage_and_carry_no_verdict(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    lines = settings.orders_executed.read_bytes().replace(b'"request_qty"', b'"asked"').splitlines(keepends=True)
+    settings.orders_executed.write_bytes(b"".join(line for line in lines if b'"order_fill"' not in line))
+    found = evaluations(settings, instance)
+    assert (found["coverage"].passed, found["coverage"].severity) == (False, WARN)
+    assert figure(found["coverage"], "unsized_ratio") == 1.0
+    assert "executed orders have no size to compare (5% at most)" in str(found["coverage"].description)
+    assert "100.0% of executed orders have no size to compare, 5% at most" in str(found["verdict"].description)
+
+
 def test_what_was_not_measured_passes_nothing(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings, _ = simulated_home(tmp_path, seconds=0)
     found = evaluations(settings, instance)

@@ -112,6 +112,8 @@ class TestARun:
             "live_only": 1,
             "unresolved": 0,
             "by_method": {"intent_id": 5},
+            "executed": 3,
+            "unsized": 0,
         }
 
     def test_a_second_run_writes_its_heartbeat_line_alone(self, tmp_path: Path) -> None:

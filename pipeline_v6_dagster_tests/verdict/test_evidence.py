@@ -15,10 +15,16 @@ LIMITS = EvidenceLimits(
     max_unresolved_ratio=0.05,
     max_time_pair_ratio=0.5,
     max_live_only_ratio=0.05,
+    max_unsized_ratio=0.05,
     max_live_age_s=600.0,
 )
 GOOD = EvidenceQuality(
-    malformed_ratio=0.0, unresolved_ratio=0.0, time_pair_ratio=0.0, live_only_ratio=0.0, newest_live_ts=NOW
+    malformed_ratio=0.0,
+    unresolved_ratio=0.0,
+    time_pair_ratio=0.0,
+    live_only_ratio=0.0,
+    unsized_ratio=0.0,
+    newest_live_ts=NOW,
 )
 
 
@@ -37,6 +43,7 @@ def test_good_evidence_has_no_gap() -> None:
         ("unresolved_ratio", 0.05, EvidenceGap.UNRESOLVED_DECISIONS, "no live outcome, 5% at most"),
         ("time_pair_ratio", 0.5, EvidenceGap.TIME_PAIRS, "by time alone, 50% at most"),
         ("live_only_ratio", 0.05, EvidenceGap.LIVE_ONLY_ORDERS, "no decision, 5% at most"),
+        ("unsized_ratio", 0.05, EvidenceGap.UNSIZED_ORDERS, "no size to compare, 5% at most"),
     ],
 )
 def test_above_its_limit_a_share_is_a_gap_with_its_name(field: str, most: float, gap: EvidenceGap, words: str) -> None:
@@ -47,7 +54,7 @@ def test_above_its_limit_a_share_is_a_gap_with_its_name(field: str, most: float,
 
 
 def test_a_share_of_nothing_is_no_gap() -> None:
-    nothing = EvidenceQuality(None, None, None, None, newest_live_ts=NOW)
+    nothing = EvidenceQuality(None, None, None, None, None, newest_live_ts=NOW)
     assert names(nothing) == []
 
 
@@ -58,7 +65,9 @@ def test_a_live_log_that_is_old_or_empty_is_a_gap() -> None:
 
 
 def test_the_shares_are_of_decisions_pairs_and_orders() -> None:
-    coverage = Coverage(matched=80, live_only=25, unresolved=15, by_method={"intent_id": 60, "time": 20})
+    coverage = Coverage(
+        matched=80, live_only=25, unresolved=15, by_method={"intent_id": 60, "time": 20}, executed=50, unsized=5
+    )
     found = quality_of(coverage, 100, 0.003, NOW)
-    assert found == EvidenceQuality(0.003, 0.15, 0.25, 0.2, NOW)
-    assert quality_of(Coverage(0, 0, 0, {}), 0, None, None) == EvidenceQuality(None, None, None, None, None)
+    assert found == EvidenceQuality(0.003, 0.15, 0.25, 0.2, 0.1, NOW)
+    assert quality_of(Coverage(0, 0, 0, {}, 0, 0), 0, None, None) == EvidenceQuality(None, None, None, None, None, None)

@@ -63,37 +63,44 @@ def _kinds(found: dict[str, Any]) -> str:
 
 def _coverage(look: Look) -> Finding:
     summary = look.summary
-    most_unresolved, most_live_only = look.settings.max_unresolved_ratio, look.settings.max_live_only_ratio
+    settings = look.settings
     coverage, size = summary["coverage"], summary["sample_size"]
     unresolved, live_only = coverage["unresolved"], coverage["live_only"]
+    executed, unsized = coverage["executed"], coverage["unsized"]
     unresolved_ratio = unresolved / size if size else None
     live_only_ratio = live_only / (size + live_only) if size + live_only else None
+    unsized_ratio = unsized / executed if executed else None
     without = [
         diff
         for diff in look.window
-        if diff.live_outcome is LiveOutcome.UNRESOLVED or diff.mismatch_kind is MismatchKind.LIVE_ONLY
+        if diff.live_outcome is LiveOutcome.UNRESOLVED
+        or diff.mismatch_kind is MismatchKind.LIVE_ONLY
+        or diff.is_unsized
     ]
     has_passed = (
         unresolved_ratio is not None
-        and unresolved_ratio <= most_unresolved
+        and unresolved_ratio <= settings.max_unresolved_ratio
         and live_only_ratio is not None
-        and live_only_ratio <= most_live_only
+        and live_only_ratio <= settings.max_live_only_ratio
+        and (unsized_ratio is None or unsized_ratio <= settings.max_unsized_ratio)
     )
     text = (
-        f"{unresolved} of {size} decisions have no live outcome ({most_unresolved:.0%} at most),"
-        f" {live_only} live orders have no decision ({most_live_only:.0%} at most)"
+        f"{unresolved} of {size} decisions have no live outcome ({settings.max_unresolved_ratio:.0%} at most),"
+        f" {live_only} live orders have no decision ({settings.max_live_only_ratio:.0%} at most),"
+        f" {unsized} of {executed} executed orders have no size to compare ({settings.max_unsized_ratio:.0%} at most)"
     )
     return Finding(
         has_passed=has_passed,
         is_measured=size > 0,
         severity=dg.AssetCheckSeverity.WARN,
         text=text if size else f"no decision was compared; {live_only} live orders have no decision",
-        count=unresolved + live_only,
+        count=unresolved + live_only + unsized,
         columns=DIFF_COLUMNS,
         sample=[diff_row(diff) for diff in without],
         figures={
             "unresolved_ratio": unresolved_ratio,
             "live_only_ratio": live_only_ratio,
+            "unsized_ratio": unsized_ratio,
             "matched": coverage["matched"],
         },
     )
