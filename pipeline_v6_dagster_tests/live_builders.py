@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -363,9 +364,10 @@ class Home:
         """Run the shadow stage."""
         return run_shadow(self.settings, self.limits, clock_at(at))
 
-    def compare(self, at: float, *, rebuild: bool = False) -> CompareRun:
-        """Run the compare stage."""
-        return run_compare(self.settings, self.limits, clock_at(at), rebuild=rebuild)
+    def compare(self, at: float, *, rebuild: bool = False, lasts_s: float = 0.0) -> CompareRun:
+        """Run the compare stage: all that the logs hold by the end of the run is there when it reads them."""
+        times = chain([T0 + at], repeat(T0 + at + lasts_s))
+        return run_compare(self.settings, self.limits, lambda: next(times), rebuild=rebuild)
 
     def run(self, at: float) -> CompareRun:
         """All three stages, as one tick of the daemon runs them."""

@@ -319,9 +319,13 @@ class Settler:
     def _is_final_ahead(self, item: OpenDecision, now: float) -> bool:
         if item.order_key is not None:
             order = self.state.orders[item.order_key]
-            return order.last_ts >= now and final_ts_of(order, item.decision.is_reduce_only, 0.0) is not None
-        evidence = item.veto or item.error
-        return evidence is not None and evidence.ts >= now
+            is_final, ts = final_ts_of(order, item.decision.is_reduce_only, 0.0) is not None, order.last_ts
+        else:
+            evidence = item.veto or item.error
+            is_final, ts = evidence is not None, 0.0 if evidence is None else evidence.ts
+        # What may follow soon is waited for as ever, unless the clock is so far behind that it would have followed.
+        longest_s = self._policy.settle_grace_s + self._policy.arrival_grace_s
+        return is_final and ts > now and (item.ready_ts <= ts or ts > now + longest_s)
 
     def _waits_for_time_pairing(self, item: OpenDecision) -> bool:
         """Whether a decision that no id has paired by its deadline has something that time might pair it with."""

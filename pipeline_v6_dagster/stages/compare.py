@@ -109,17 +109,20 @@ def run_compare(
     with locked(settings.compare_diffs, settings.lock_timeout_s):
         log = open_compare_log(settings, max_bytes)
         if not rebuild:
-            return _run(settings, limits, clock(), log, decisions)
+            return _run(settings, limits, clock, log, decisions)
         log.recover()  # Refuses to go on where the file is not ours to replace.
         fresh_path = settings.compare_diffs.with_name(f".{settings.compare_diffs.name}.rebuild")
         fresh = JsonlLog(fresh_path, kind_of, max_bytes)
         fresh.remove()
-        run = _run(settings, limits, clock(), fresh, decisions)
+        run = _run(settings, limits, clock, fresh, decisions)
         log.replace_with(fresh)
         return run
 
 
-def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog, decisions: Decisions | None) -> CompareRun:
+def _run(
+    settings: Settings, limits: Limits, clock: Callable[[], float], log: JsonlLog, decisions: Decisions | None
+) -> CompareRun:
+    now = clock()
     run = CompareRun(cut_bytes=log.recover())
     cursor = read_cursor(log) or Cursor()
     policy = compare_policy(settings, limits)
@@ -149,7 +152,7 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog, decision
 
     with CompareInputs(settings, log, cursor, now, decisions) as inputs:
         run.missing = inputs.missing
-        for settled in _settle_all(settler, inputs, cursor, now, stop_ts):
+        for settled in _settle_all(settler, inputs, cursor, now, stop_ts, clock):
             if settled is None:
                 if len(block) >= BLOCK_DIFFS:
                     end_block()
@@ -178,7 +181,12 @@ def _run(settings: Settings, limits: Limits, now: float, log: JsonlLog, decision
 
 
 def _settle_all(
-    settler: Settler, inputs: CompareInputs, cursor: Cursor, now: float, stop_ts: float | None
+    settler: Settler,
+    inputs: CompareInputs,
+    cursor: Cursor,
+    now: float,
+    stop_ts: float | None,
+    clock: Callable[[], float],
 ) -> Iterator[Settled | Unexplained | Leftover | None]:
     """What is settled, in order. None stands after a record that was dealt with whole, where a block may end."""
     for ts, record in inputs.records(stop_before=stop_ts):
@@ -203,7 +211,8 @@ def _settle_all(
     until = horizon if stop_ts is None else min(horizon, stop_ts)
     yield from settler.settle(until)
     if stop_ts is None:
-        yield from settler.settle_ahead(now)
+        # What was logged while this run was reading is not ahead of its clock.
+        yield from settler.settle_ahead(clock())
     settler.forget(until)
 
 

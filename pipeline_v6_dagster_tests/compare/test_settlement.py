@@ -421,6 +421,17 @@ class TestTime:
         assert list(settler.settle_ahead(T0 + 1)) == []
         assert len(settler.state.decisions) == 2
 
+    def test_what_may_follow_is_waited_for_unless_the_clock_is_far_behind(self) -> None:
+        settler = Settler(policy(), OpenState())
+        decisions = [decision(0, "1"), decision(0, "2")]
+        assert feed(settler, [*decisions, ack(5, "1", status=CANCELED), error(6, "2")], until=0.6) == []
+        assert list(settler.settle_ahead(T0 + 0.6)) == []
+        ahead = list(settler.settle_ahead(T0 - 1))
+        assert {item.decision.intent_id: item.outcome for item in ahead} == {
+            decisions[0].intent_id: LiveOutcome.EXECUTED,
+            decisions[1].intent_id: LiveOutcome.ERROR,
+        }
+
     def test_an_ack_that_is_logged_twice_is_one_order(self) -> None:
         assert len(settle(decision(0, None), ack(1, None), ack(1, None), ack(2, None), until=5000)) == 1
 

@@ -305,6 +305,23 @@ class TestSettlement:
         home.run(5)
         assert len(home.diffs()) == 1
 
+    def test_what_is_logged_while_a_run_reads_is_not_ahead_of_its_clock(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1"))
+        home.shadow(1.5)
+        assert home.compare(1.5, lasts_s=1).diff_count == 0
+        assert home.compare(3).diff_count == 1
+
+    def test_another_order_is_waited_for_also_where_a_cancel_is_a_little_ahead(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1", qty=1.0, status="CANCELED"))
+        assert home.run(1).diff_count == 0
+        home.orders(ack_row(4, "1", 2), fill_row(5, "1", 2))
+        home.run(LATER)
+        assert [(diff["live"]["executed_qty"], diff["revision_of"]) for diff in home.diffs()] == [(6.0, None)]
+
 
 class TestInputs:
     def test_a_home_without_logs_runs_and_says_so(self, tmp_path: Path) -> None:
@@ -722,32 +739,36 @@ def feeds(draw: st.DrawFn) -> Episode:
 
 
 @st.composite
-def runs(draw: st.DrawFn) -> list[tuple[float, bool, list[str]]]:
-    """(when, whether the shadow runs too, which logs are rotated before)."""
-    times = sorted(draw(st.lists(st.integers(-3, 2100).map(lambda half: half / 2), max_size=4, unique=True)))
+def runs(draw: st.DrawFn, rows: Episode) -> list[tuple[float, float, bool, list[str]]]:
+    """(when, how long it lasts, whether the shadow runs too, which logs are rotated before); half of them at a row."""
+    at_a_row = st.sampled_from([at - early for at, *_ in rows for early in (0.0, 0.5)] or [0.0])
+    moments = at_a_row | st.integers(-3, 2100).map(lambda half: half / 2)
+    times = sorted(draw(st.lists(moments, max_size=4, unique=True)))
     logs = st.lists(st.sampled_from([ATTEMPTS, ORDERS, VETOES]), unique=True)
-    return [(at, draw(st.booleans()), draw(logs)) for at in times]
+    lasts = st.sampled_from([0.0, 0.25, 1.0, 8.0])
+    return [(at, draw(lasts), draw(st.booleans()), draw(logs)) for at in times]
 
 
 def without_time(summary: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in summary.items() if name != "generated_ts"}
 
 
-@given(feeds(), runs())
+@given(feeds().flatmap(lambda rows: st.tuples(st.just(rows), runs(rows))))
 def test_run_after_run_writes_what_a_rebuild_writes(
-    tmp_path_factory: pytest.TempPathFactory, rows: Episode, runs: list[tuple[float, bool, list[str]]]
+    tmp_path_factory: pytest.TempPathFactory, day: tuple[Episode, list[tuple[float, float, bool, list[str]]]]
 ) -> None:
+    rows, runs = day
     home = Home(
         tmp_path_factory.mktemp("home"), PIPELINE_COMPARE_MATCH_TOLERANCE="60", PIPELINE_COMPARE_SHADOW_LIMIT="5"
     )
     feed = Feed(rows)
-    for at, is_shadow_up, rotated in runs:
+    for at, lasts_s, is_shadow_up, rotated in runs:
         for name in rotated:
             home.rotate(name)
-        feed.write(home, T0 + at)
+        feed.write(home, T0 + at + lasts_s)
         if is_shadow_up:
             home.shadow(at)
-        home.compare(at)
+        home.compare(at, lasts_s=lasts_s)
     feed.write(home)
     home.run(LATER)
     diffs, summary = home.diff_lines(), home.summary()
