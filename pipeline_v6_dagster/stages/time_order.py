@@ -1,12 +1,13 @@
 """The rows of several logs in the order of their times, a batch at a time.
 
-Each log is nearly in order by itself. A row of whose clock the rows after it tell that it ran ahead is put right as
-long as it is among the newest `LOOKAHEAD_ROWS`; where rows are cut into batches changes nothing.
+Each log is nearly in order by itself. Where a row is earlier than those before it, either they ran ahead or it is
+behind, with those after it. The fewer are put right, as far as `LOOKAHEAD_ROWS` to both sides tell; where rows are cut
+into batches changes nothing.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, takewhile
 from math import inf
 from operator import itemgetter, le
 from typing import Any
@@ -27,6 +28,7 @@ class OrderedRows:
         self.is_ended = False
         self._rows = rows
         self._ahead: list[Timed] = []  # the newest, which a row to come may still put right
+        self._judged = 0  # how many of them have been compared with those on both sides
         self._at_hand: list[Timed] = []
 
     def read_on(self) -> None:
@@ -37,11 +39,13 @@ class OrderedRows:
         self.is_ended = len(ahead) - known < _BATCH_ROWS
         times = list(map(_time_of, ahead))
         is_ordered = all(map(le, times, islice(times, 1, None)))
+        first, self._judged = self._judged, len(ahead) if self.is_ended else max(len(ahead) - LOOKAHEAD_ROWS, 0)
         if not is_ordered:
-            _put_right(ahead, max(known, 1))
-        settled = len(ahead) if self.is_ended else len(ahead) - LOOKAHEAD_ROWS
+            _put_right(ahead, max(first, 1), self._judged)
+        settled = self._judged if self.is_ended else self._judged - LOOKAHEAD_ROWS
         if settled <= 0:
             return
+        self._judged -= settled
         rows = ahead[:settled]
         del ahead[:settled]
         if not is_ordered or rows[0][0] < self.until:
@@ -58,17 +62,26 @@ class OrderedRows:
         return rows
 
 
-def _put_right(rows: list[Timed], first_new: int) -> None:
-    """Let no row count as later than those after it, as far back as they may still change it."""
-    newest = rows[first_new - 1][0]
-    for place in range(first_new, len(rows)):
-        ts = rows[place][0]
-        if ts < newest:
-            for earlier in range(place - 1, max(place - LOOKAHEAD_ROWS, 0) - 1, -1):
-                if rows[earlier][0] <= ts:
-                    break
-                rows[earlier][0] = ts
-        newest = ts
+def _put_right(rows: list[Timed], first: int, stop: int) -> None:
+    """Let no row from `first` to `stop` count as earlier than the one before it, as far back as that may change."""
+    for place in range(first, stop):
+        ts, newest = rows[place][0], rows[place - 1][0]
+        if ts >= newest:
+            continue
+        before = rows[max(place - LOOKAHEAD_ROWS, 0) : place]
+        ahead = _leading(row[0] > ts for row in reversed(before))
+        behind = _leading(row[0] < newest for row in rows[place : place + LOOKAHEAD_ROWS])
+        if behind < ahead:
+            for row in rows[place : place + behind]:
+                row[0] = newest
+        else:
+            for row in rows[place - ahead : place]:
+                row[0] = ts
+
+
+def _leading(truths: Iterable[bool]) -> int:
+    """How many are true before the first that is not."""
+    return sum(1 for _ in takewhile(bool, truths))
 
 
 def in_time_order(logs: Sequence[OrderedRows]) -> Iterator[Timed]:

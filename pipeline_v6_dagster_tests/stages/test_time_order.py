@@ -1,9 +1,9 @@
 """Rows of several logs by time. The reference merges one row at a time, as the rule reads."""
 
 import gc
-from collections import deque
 from collections.abc import Iterator
 from heapq import merge
+from itertools import accumulate
 from typing import Any
 from unittest.mock import patch
 
@@ -33,20 +33,23 @@ def rows_of(name: str, log_steps: list[int]) -> list[Row]:
 
 
 def one_by_one(rows: list[Row]) -> Iterator[Row]:
-    """The rows of one log with their times put right, looking at one more row at a time."""
-    window: deque[Row] = deque()
-    newest = until = float("-inf")
-    for row in [*rows, None]:
-        if row is not None:
-            if row[0] < newest:
-                for earlier in window:
-                    earlier[0] = min(earlier[0], row[0])
-            newest = row[0]
-            window.append(row)
-        while window and (row is None or len(window) > LOOKAHEAD):
-            first = window.popleft()
-            until = first[0] = max(first[0], until)
-            yield first
+    """The rows of one log with their times put right, as they are where all of them are known."""
+    times = [row[0] for row in rows]
+    for place in range(1, len(times)):
+        newest, ts = times[place - 1], times[place]
+        if ts >= newest:
+            continue
+        first, last = place, place
+        while first > max(0, place - LOOKAHEAD) and times[first - 1] > ts:
+            first -= 1
+        while last < min(len(times), place + LOOKAHEAD) and times[last] < newest:
+            last += 1
+        if last - place < place - first:
+            times[place:last] = [newest] * (last - place)
+        else:
+            times[first:place] = [ts] * (place - first)
+    for row, ts in zip(rows, accumulate(times, max), strict=True):
+        yield [ts, *row[1:]]
 
 
 def ranked(rank: int, rows: Iterator[Row]) -> Iterator[tuple[float, int, int, Row]]:
@@ -65,6 +68,20 @@ def test_batches_give_what_one_row_at_a_time_gives(log_steps: list[list[int]], b
     expected = [row for *_, row in merge(*streams)]
     with patch.object(time_order, "LOOKAHEAD_ROWS", LOOKAHEAD), patch.object(time_order, "_BATCH_ROWS", batch_rows):
         assert list(in_time_order([OrderedRows(iter(rows)) for rows in copies(logs)])) == expected
+
+
+@pytest.mark.parametrize(
+    ("times", "put_right"),
+    [
+        ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]),
+        ([1, 99, 98, 2, 3, 4], [1, 2, 2, 2, 3, 4]),  # a clock that ran ahead and was set
+        ([11, 12, 13, 1, 2, 14], [11, 12, 13, 13, 13, 14]),  # rows that were logged hours later
+        ([11, 12, 1], [11, 12, 12]),
+        ([11, 1], [1, 1]),
+    ],
+)
+def test_where_times_go_back_the_fewer_rows_are_put_right(times: list[float], put_right: list[float]) -> None:
+    assert [row[0] for row in in_time_order([OrderedRows([ts] for ts in times)])] == put_right
 
 
 def test_of_equal_times_the_first_log_comes_first() -> None:
