@@ -57,7 +57,7 @@ class RollingState:
         self._peak_since = limits.peak_since
         self._burst_window_s = limits.burst_window_s
         self._breaker_window_s = limits.breaker_window_s
-        self._is_repeat_asked = limits.duplicate_window_s is not None
+        self._duplicate_window_s = limits.duplicate_window_s
         self.state = state or AccountState()
         self._day_of = day_of
         self._day = (0.0, 0.0)
@@ -98,7 +98,7 @@ class RollingState:
             insort(self._times, as_of)
         if intent_id is not None:
             self._ids[intent_id] = self._ids.get(intent_id, 0) + 1
-        if self._is_repeat_asked:
+        if self._duplicate_window_s is not None:
             self._same.setdefault(same, []).append(as_of)
         if len(self._recent) > MAX_ATTEMPTS:
             self._forget_oldest()
@@ -115,7 +115,7 @@ class RollingState:
             self._ids[intent_id] -= 1
             if not self._ids[intent_id]:
                 del self._ids[intent_id]
-        if self._is_repeat_asked:
+        if self._duplicate_window_s is not None:
             times = self._same[same]
             del times[0]
             if not times:
@@ -170,8 +170,11 @@ class RollingState:
         symbol = state.symbols.get(intent.symbol)
         self._begin_peak(as_of)
         peak, nav = state.peak_nav_usd, intent.nav_usd
-        same_times = self._same.get((intent.symbol, intent.side, intent.qty)) if self._is_repeat_asked else None
-        burst_s, breaker_s = self._burst_window_s, self._breaker_window_s
+        burst_s, breaker_s, repeat_s = self._burst_window_s, self._breaker_window_s, self._duplicate_window_s
+        same_ts = None
+        if repeat_s is not None:
+            same = self._same.get((intent.symbol, intent.side, intent.qty), ())
+            same_ts = max((ts for ts in same if ts <= as_of + repeat_s), default=None)
         return RiskState(
             as_of,
             nav_age_s,
@@ -181,13 +184,13 @@ class RollingState:
             _since(symbol.last_fill_ts, as_of) if symbol else None,
             _since(symbol.last_loss_ts, as_of) if symbol else None,
             _newer(symbol.opening_ts, as_of - HOUR_S) if symbol else 0,
-            0 if burst_s is None else _newer(self._times, as_of - burst_s),
+            0 if burst_s is None else _within(self._times, as_of, burst_s),
             0 if breaker_s is None else _newer(state.error_ts, as_of - breaker_s),
             self._day_pnl(as_of),
             peak if nav is None or (peak is not None and not nav > peak) else nav,
             symbol.price if symbol else None,
             intent.intent_id is not None and intent.intent_id in self._ids,
-            _since(max(same_times), as_of) if same_times else None,
+            _since(same_ts, as_of),
         )
 
     def routing_record(self, symbol: str, as_of: float) -> RoutingRecord:
@@ -340,6 +343,11 @@ def _since(ts: float | None, as_of: float) -> float | None:
 
 def _newer(times: list[float], than: float) -> int:
     return len(times) - bisect_right(times, than)
+
+
+def _within(times: list[float], as_of: float, window_s: float) -> int:
+    """How many are in the window before `as_of`, or as little after it: an attempt further ahead had a wrong clock."""
+    return bisect_right(times, as_of + window_s) - bisect_right(times, as_of - window_s)
 
 
 def _insert(times: list[float], ts: float, keep_s: float | None) -> None:

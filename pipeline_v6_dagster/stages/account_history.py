@@ -1,6 +1,8 @@
 """The rolling state of the account over a run: found again from the shadow log, carried on, and written down there."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from typing import Self
 
 from msgspec import Raw
@@ -16,8 +18,9 @@ from pipeline_v6_dagster.sources.shadow_log import (
     parse_checkpoint,
     parse_decided,
 )
-from pipeline_v6_dagster.stages.account_feed import AccountFeed
+from pipeline_v6_dagster.stages.account_feed import CLOCK_ERROR_S, AccountFeed
 from pipeline_v6_dagster.stages.desk_day import day_of
+from pipeline_v6_dagster.stages.time_order import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
 # A row carries a checkpoint after so many decisions, or so many account events, since the last one: what a run must
@@ -27,7 +30,7 @@ CHECKPOINT_EVENTS = 5000
 
 
 class AccountHistory:
-    """The state as of the newest decision, and as of each attempt that is asked for after it, in their order.
+    """The state as of the newest decision, and as of each attempt that comes after it.
 
     A context manager: it holds the live logs open.
     """
@@ -46,27 +49,37 @@ class AccountHistory:
         self.account = RollingState(limits, day_of(limits.reset_timezone), None if found is None else found.account)
         read, known_until = ({}, 0.0) if found is None else (found.read, newest_first[index].timestamp)
         self._feed = AccountFeed(settings, read, known_until)
-        self._decisions = CHECKPOINT_DECISIONS if found is None else 0
+        self._decisions = CHECKPOINT_DECISIONS if found is None else len(self._replayed)
         self._taken = 0
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._feed)
         for row in reversed(self._older):
             self._note(row, nav_usd=None)  # The peak of that time stands in the checkpoint.
-        for row in reversed(self._replayed):
-            self._feed.until(row.timestamp, self.account.apply)
-            self._note(row, row.intent.nav_usd)
-        if self._decisions < CHECKPOINT_DECISIONS:
-            self._decisions = len(self._replayed)
-        self._older = self._replayed = []
+        self._older = []
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def go_to(self, as_of: float) -> bytes | None:
-        """Take in what was logged by `as_of`; the checkpoint, where the decision that comes now is to carry one."""
-        self._feed.until(as_of, self.account.apply)
+    def bring_to(self, attempts: Iterator[Timed]) -> Iterator[Timed]:
+        """Each attempt, [time, what else], once the state is as of it; it is to be noted in `account` before the next.
+
+        One whose clock was wrong, as those before and after it tell, takes in no more than they do.
+        """
+        count, replayed = len(self._replayed), reversed(self._replayed)
+        self._replayed = []
+        decided = ([row.timestamp, row] for row in replayed)
+        in_order = in_time_order([OrderedRows(chain(decided, attempts), CLOCK_ERROR_S)])
+        for number, attempt in enumerate(in_order):
+            self._feed.until(attempt[0], self.account.apply)
+            if number < count:
+                self._note(attempt[1], attempt[1].intent.nav_usd)
+            else:
+                yield attempt
+
+    def checkpoint(self) -> bytes | None:
+        """The checkpoint, where the decision that comes now is to carry one."""
         is_due = (
             self._decisions >= CHECKPOINT_DECISIONS
             or self._feed.taken - self._taken >= CHECKPOINT_EVENTS

@@ -17,6 +17,7 @@ from pipeline_v6_dagster.sources.shadow_log import Source, encode_decision, sour
 from pipeline_v6_dagster.stages.account_history import AccountHistory
 from pipeline_v6_dagster.stages.collection import seldom_collected
 from pipeline_v6_dagster.stages.engines import load_engines
+from pipeline_v6_dagster.stages.time_order import Timed
 from pipeline_v6_dagster.storage.follow import Follower, Line, Position
 from pipeline_v6_dagster.storage.generations import line_digest
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
@@ -152,31 +153,35 @@ def _decide_each(
     engines: Engines,
     run: ShadowRun,
 ) -> Iterator[Decided]:
-    log_name = follower.path.name
-    account = history.account
-    skipped: Counter[str] = Counter()
+    log_name, account = follower.path.name, history.account
     lost_bytes = follower.lost_bytes if follower.is_position_lost else None
-    for line in lines:
-        attempt = parse_attempt(line.raw)
-        if not isinstance(attempt, Attempt):
-            skipped[attempt.kind] += 1
-            run.rejected[attempt.kind] += 1
-            continue
-        if follower.rejected:
-            skipped += follower.rejected
-            run.rejected += follower.rejected
-            follower.rejected.clear()
-        checkpoint = history.go_to(attempt.as_of)
+    unused: Counter[str] = Counter()
+    for _, attempt, line, skipped in history.bring_to(_attempts(follower, lines, unused)):
+        checkpoint = history.checkpoint()
         decision = run_pipeline_v6_shadow(attempt, account, limits, engines)
         risk = decision.risk_decision
         run.decided += 1
+        run.rejected.update(skipped)
         if risk.allowed:
             run.allowed += 1
         else:
             run.denied += 1
             run.deny_reasons.update(risk.reasons)
-        source = Source(log_name, line.head, line.start, line.end, skipped or _NONE, lost_bytes)
+        source = Source(log_name, line.head, line.start, line.end, skipped, lost_bytes)
         lost_bytes = None
         yield Decided(line_digest(line.head, line.start, line.raw), decision, source, checkpoint)
-        if skipped:
-            skipped = Counter()
+    run.rejected.update(unused)
+
+
+def _attempts(follower: Follower, lines: Iterator[Line], unused: Counter[str]) -> Iterator[Timed]:
+    """[as-of time, attempt, its line, the unusable lines before it by kind]; `unused` are those before the next."""
+    for line in lines:
+        attempt = parse_attempt(line.raw)
+        if not isinstance(attempt, Attempt):
+            unused[attempt.kind] += 1
+            continue
+        if follower.rejected:
+            unused.update(follower.rejected)
+            follower.rejected.clear()
+        yield [attempt.as_of, attempt, line, dict(unused) if unused else _NONE]
+        unused.clear()

@@ -21,10 +21,15 @@ _time_of = itemgetter(0)
 
 
 class OrderedRows:
-    """One log's rows. Rows up to `until` (epoch s) are at hand; those that are not yet, are not earlier."""
+    """One log's rows. Rows up to `until` (epoch s) are at hand; those that are not yet, are not earlier.
 
-    def __init__(self, rows: Iterator[Timed]) -> None:
+    A row that is earlier than the one before it by `slack_s` or less is no sign of a wrong clock: it counts as of that
+    one, and nothing before it is moved.
+    """
+
+    def __init__(self, rows: Iterator[Timed], slack_s: float = 0.0) -> None:
         self.until = -inf
+        self._slack_s = slack_s
         self.is_ended = False
         self._rows = rows
         self._ahead: list[Timed] = []  # the newest, which a row to come may still put right
@@ -41,7 +46,7 @@ class OrderedRows:
         is_ordered = all(map(le, times, islice(times, 1, None)))
         first, self._judged = self._judged, len(ahead) if self.is_ended else max(len(ahead) - LOOKAHEAD_ROWS, 0)
         if not is_ordered:
-            _put_right(ahead, max(first, 1), self._judged)
+            _put_right(ahead, max(first, 1), self._judged, self._slack_s)
         settled = self._judged if self.is_ended else self._judged - LOOKAHEAD_ROWS
         if settled <= 0:
             return
@@ -62,21 +67,23 @@ class OrderedRows:
         return rows
 
 
-def _put_right(rows: list[Timed], first: int, stop: int) -> None:
+def _put_right(rows: list[Timed], first: int, stop: int, slack_s: float) -> None:
     """Let no row from `first` to `stop` count as earlier than the one before it, as far back as that may change."""
     for place in range(first, stop):
         ts, newest = rows[place][0], rows[place - 1][0]
         if ts >= newest:
             continue
         before = rows[max(place - LOOKAHEAD_ROWS, 0) : place]
-        ahead = _leading(row[0] > ts for row in reversed(before))
+        ahead = _leading(row[0] > ts + slack_s for row in reversed(before))
         behind = _leading(row[0] < newest for row in rows[place : place + LOOKAHEAD_ROWS])
         if behind < ahead:
             for row in rows[place : place + behind]:
                 row[0] = newest
-        else:
+        elif ahead:
             for row in rows[place - ahead : place]:
                 row[0] = ts
+        else:
+            rows[place][0] = newest
 
 
 def _leading(truths: Iterable[bool]) -> int:

@@ -181,7 +181,7 @@ def test_what_is_remembered_of_attempts_is_bounded() -> None:
     noted(known, AS_OF, "ord_1")
     noted(known, AS_OF, "ord_1")
     for number in range(MAX_ATTEMPTS - 1):
-        noted(known, AS_OF + number, f"other_{number}")
+        noted(known, AS_OF + number / MAX_ATTEMPTS, f"other_{number}")
     assert seen(known).is_intent_seen  # the second time is still remembered
     noted(known, AS_OF, "one_more")
     found = seen(known)

@@ -128,6 +128,44 @@ def test_live_logs_that_are_there_from_the_start_are_not_looked_at_ahead_of_time
     assert home.shadow_log.read_bytes() == whole
 
 
+def ahead(rows: list[bytes], number: int, days: float) -> list[bytes]:
+    """The rows with one more, of an order of its own and a clock that ran ahead (or, below 0, behind)."""
+    row = json.loads(rows[number])
+    for name in {"ts", "local_ts"} & row.keys():
+        moment = row[name] if isinstance(row[name], float) else datetime.fromisoformat(row[name]).timestamp()
+        row[name] = moment + days * 86_400
+    for name in {"intent_id", "attempt_id", "orderId"} & row.keys():
+        row[name] = "another"
+    row |= {"symbol": "NOWHEREUSDT"}
+    return [*rows[:number], json.dumps(row).encode() + b"\n", *rows[number:]]
+
+
+def decided_of(home: Settings) -> list[tuple[Any, ...]]:
+    """What was known and decided of each attempt."""
+    rows = [row for row in shadow_rows(home) if row["symbol"] != "NOWHEREUSDT"]
+    return [(row["intent_id"], row["intent"], row["state"], row["risk_decision"]) for row in rows]
+
+
+@pytest.mark.parametrize("days", [400, -400])
+@pytest.mark.parametrize("name", ["order_attempts", "orders_executed", "order_metrics"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_row_whose_clock_was_wrong_lets_no_decision_see_more_or_less(
+    traded: Settings, whole: bytes, tmp_path: Path, name: str, days: float, parts: int
+) -> None:
+    home = settings_of(tmp_path)
+    home.order_attempts.parent.mkdir(parents=True)
+    shutil.copytree(traded.risk_limits.parent, home.risk_limits.parent)
+    for other in INPUTS:
+        shutil.copy(getattr(traded, other), getattr(home, other))
+    rows = ahead(getattr(home, name).read_bytes().splitlines(keepends=True), 200, days)
+    getattr(home, name).write_bytes(b"".join(rows))
+    attempts = home.order_attempts.read_bytes().splitlines(keepends=True)
+    for part in range(1, parts + 1):
+        home.order_attempts.write_bytes(b"".join(attempts[: len(attempts) * part // parts]))
+        run(home)
+    assert decided_of(home) == decided_of(traded)
+
+
 def test_a_checkpoint_is_written_where_the_configuration_changes(traded: Settings, tmp_path: Path) -> None:
     home = settings_of(tmp_path)
     in_parts(traded, home, [])

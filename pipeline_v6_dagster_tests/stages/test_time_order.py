@@ -32,7 +32,7 @@ def rows_of(name: str, log_steps: list[int]) -> list[Row]:
     return rows
 
 
-def one_by_one(rows: list[Row]) -> Iterator[Row]:
+def one_by_one(rows: list[Row], slack_s: float) -> Iterator[Row]:
     """The rows of one log with their times put right, as they are where all of them are known."""
     times = [row[0] for row in rows]
     for place in range(1, len(times)):
@@ -40,7 +40,7 @@ def one_by_one(rows: list[Row]) -> Iterator[Row]:
         if ts >= newest:
             continue
         first, last = place, place
-        while first > max(0, place - LOOKAHEAD) and times[first - 1] > ts:
+        while first > max(0, place - LOOKAHEAD) and times[first - 1] > ts + slack_s:
             first -= 1
         while last < min(len(times), place + LOOKAHEAD) and times[last] < newest:
             last += 1
@@ -48,6 +48,8 @@ def one_by_one(rows: list[Row]) -> Iterator[Row]:
             times[place:last] = [newest] * (last - place)
         else:
             times[first:place] = [ts] * (place - first)
+            if first == place:
+                times[place] = newest
     for row, ts in zip(rows, accumulate(times, max), strict=True):
         yield [ts, *row[1:]]
 
@@ -61,13 +63,13 @@ def copies(logs: list[list[Row]]) -> list[list[Row]]:
     return [[row[:] for row in rows] for rows in logs]
 
 
-@given(st.lists(steps, min_size=1, max_size=4), st.integers(1, 9))
-def test_batches_give_what_one_row_at_a_time_gives(log_steps: list[list[int]], batch_rows: int) -> None:
+@given(st.lists(steps, min_size=1, max_size=4), st.integers(1, 9), st.sampled_from([0.0, 3.0]))
+def test_batches_give_what_one_row_at_a_time_gives(log_steps: list[list[int]], batch_rows: int, slack_s: float) -> None:
     logs = [rows_of(str(rank), one) for rank, one in enumerate(log_steps)]
-    streams = [ranked(rank, one_by_one(rows)) for rank, rows in enumerate(copies(logs))]
+    streams = [ranked(rank, one_by_one(rows, slack_s)) for rank, rows in enumerate(copies(logs))]
     expected = [row for *_, row in merge(*streams)]
     with patch.object(time_order, "LOOKAHEAD_ROWS", LOOKAHEAD), patch.object(time_order, "_BATCH_ROWS", batch_rows):
-        assert list(in_time_order([OrderedRows(iter(rows)) for rows in copies(logs)])) == expected
+        assert list(in_time_order([OrderedRows(iter(rows), slack_s) for rows in copies(logs)])) == expected
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,11 @@ def test_batches_give_what_one_row_at_a_time_gives(log_steps: list[list[int]], b
 )
 def test_where_times_go_back_the_fewer_rows_are_put_right(times: list[float], put_right: list[float]) -> None:
     assert [row[0] for row in in_time_order([OrderedRows([ts] for ts in times)])] == put_right
+
+
+def test_rows_that_are_a_little_late_move_none_of_those_before_them() -> None:
+    log = OrderedRows(([ts] for ts in (10, 12, 11, 40, 13, 14)), slack_s=3)
+    assert [row[0] for row in in_time_order([log])] == [10, 12, 12, 13, 13, 14]
 
 
 def test_of_equal_times_the_first_log_comes_first() -> None:
