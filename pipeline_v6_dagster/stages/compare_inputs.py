@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from math import inf
 from operator import attrgetter
 from pathlib import Path
@@ -22,7 +23,7 @@ from pipeline_v6_dagster.sources.shadow_log import ShadowRow, parse_shadow_row
 from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster.stages.compare_log import Cursor, InputCounts, read_positions_backward
 from pipeline_v6_dagster.stages.shadow import follow_attempts, open_shadow_log
-from pipeline_v6_dagster.stages.time_order import OrderedRows, Timed, in_time_order
+from pipeline_v6_dagster.stages.time_order import LOOKAHEAD_ROWS, OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.storage.follow import Follower, Line, Position
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
@@ -224,9 +225,10 @@ def _parse_decision(line: Line) -> ShadowRow | Unusable:
 
 
 def first_undecided_ts(settings: Settings, decisions: Decisions | None = None) -> float | None:
-    """As-of time of the first attempt that neither the shadow nor `decisions` decide; None where there is none.
+    """Earliest as-of time of the attempts that neither the shadow nor `decisions` decide; None where there is none.
 
-    Nothing from there on can be settled: a decision that is still to come may explain it.
+    Nothing from there on can be settled: a decision that is still to come may explain it. The first of them tell, as
+    many as one whose clock was ahead may stand before.
     """
     if settings.shadow_source is ShadowSource.EXTERNAL:
         return None
@@ -236,8 +238,6 @@ def first_undecided_ts(settings: Settings, decisions: Decisions | None = None) -
         else Follower(settings.order_attempts, decisions.read_to)
     )
     with undecided as follower:
-        for line in follower.lines():
-            attempt = parse_attempt(line.raw)
-            if isinstance(attempt, Attempt):
-                return attempt.as_of
-    return None
+        attempts = (parse_attempt(line.raw) for line in follower.lines())
+        times = (attempt.as_of for attempt in attempts if isinstance(attempt, Attempt))
+        return min(islice(times, LOOKAHEAD_ROWS), default=None)

@@ -243,6 +243,15 @@ class TestSettlement:
             "ord_8": "live_only",
         }
 
+    def test_they_wait_also_where_the_first_that_is_missing_is_from_the_future(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(1e6, "9"), attempt_row(0, "1"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1"))
+        run = home.compare(LATER)
+        assert (run.diff_count, run.waits_for_shadow) == (0, True)
+        home.run(LATER)
+        assert kinds(home) == {"ord_1": "match"}
+
     def test_garbage_after_the_last_attempt_is_not_waited_for(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
         home.attempts(attempt_row(0, "1"))
