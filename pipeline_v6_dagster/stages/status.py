@@ -100,6 +100,8 @@ def _stale(settings: Settings, summary: dict[str, Any], head: dict[str, Any] | N
         age_s = now - float(state["generated_ts"])
         if age_s > STALE_AFTER_INTERVALS * interval_s:
             stale.append(f"{name} is {age_s:.0f} s old, {STALE_AFTER_INTERVALS * interval_s:.0f} s at most")
+        elif age_s < -STALE_AFTER_INTERVALS * interval_s:
+            stale.append(f"{name} was written {-age_s:.0f} s in the future; see to this machine's clock")
     # As the comparison found it: what came since is decided in a minute, and how old the summary is stands above.
     undecided_ts = summary["undecided_since_ts"]
     undecided_s = 0.0 if undecided_ts is None else float(summary["generated_ts"]) - float(undecided_ts)

@@ -71,6 +71,13 @@ def gaps_in(quality: EvidenceQuality, limits: EvidenceLimits, now: float) -> tup
                 f"the newest live row is older than {_age(limits.max_live_age_s)}; see that the executor runs",
             )
         )
+    elif quality.newest_live_ts - now > limits.max_live_age_s:  # Which tells nothing of when it was logged.
+        gaps.append(
+            (
+                EvidenceGap.STALE_LIVE_LOG,
+                f"the newest live row is more than {_age(limits.max_live_age_s)} in the future; see to the clocks",
+            )
+        )
     return tuple(gaps)
 
 

@@ -187,6 +187,9 @@ def test_a_paused_executor_leaves_the_head_fresh_and_the_check_says_so(
     assert "3600 s at most" in str(silent.description)
     assert figure(silent, "newest_attempt_age_s") == pytest.approx(4000, abs=120)
     assert json.loads(settings.shadow_head.read_text())["generated_ts"] == last + 4000
+    early = evaluations(settings, instance, last - 4000)["executor_alive"]
+    assert not early.passed
+    assert "s in the future" in str(early.description)
 
 
 def test_an_executor_that_never_logged_is_not_alive(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -80,9 +80,11 @@ def test_nothing_run_yet_is_no_data(tmp_path: Path) -> None:
         (HEAD_STALE_S + 1, ["head"]),
         (SUMMARY_STALE_S, ["head"]),
         (SUMMARY_STALE_S + 1, ["summary", "head"]),
+        (-HEAD_STALE_S, []),
+        (-SUMMARY_STALE_S - 1, ["summary", "head"]),
     ],
 )
-def test_three_intervals_without_a_refresh_are_stale(tmp_path: Path, age_s: float, stale: list[str]) -> None:
+def test_more_than_three_intervals_from_now_is_stale(tmp_path: Path, age_s: float, stale: list[str]) -> None:
     report = read_status(home_of(tmp_path, *[5.0] * 4).settings, T0 + RUN_AT + age_s)
     assert [text.split()[0] for text in report.stale] == stale
     assert report.exit_code == (3 if stale else 0)

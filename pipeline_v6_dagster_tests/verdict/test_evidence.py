@@ -64,6 +64,13 @@ def test_a_live_log_that_is_old_or_empty_is_a_gap() -> None:
     assert names(replace(GOOD, newest_live_ts=None)) == [EvidenceGap.STALE_LIVE_LOG]
 
 
+def test_a_live_row_from_the_future_does_not_tell_that_the_executor_runs() -> None:
+    assert names(replace(GOOD, newest_live_ts=NOW + 600)) == []
+    ((gap, text),) = gaps_in(replace(GOOD, newest_live_ts=NOW + 601), LIMITS, NOW)
+    assert gap is EvidenceGap.STALE_LIVE_LOG
+    assert "in the future; see to the clocks" in text
+
+
 def test_the_shares_are_of_decisions_pairs_and_orders() -> None:
     coverage = Coverage(
         matched=80, live_only=25, unresolved=15, by_method={"intent_id": 60, "time": 20}, executed=50, unsized=5

@@ -82,8 +82,10 @@ def _executor_alive(look: Look) -> Finding:
     if attempts.age_s is None or attempts.newest_ts is None:
         text = f"{attempts.path}: holds no attempt with a time, so nothing tells that the executor is alive"
     else:
-        text = f"newest attempt {moment(attempts.newest_ts)}, {attempts.age_s:.0f} s ago; {limit_s:g} s at most"
-    is_alive = attempts.age_s is not None and attempts.age_s <= limit_s
+        away = f"{attempts.age_s:.0f} s ago" if attempts.age_s >= 0 else f"{-attempts.age_s:.0f} s in the future"
+        text = f"newest attempt {moment(attempts.newest_ts)}, {away}; {limit_s:g} s at most"
+    # A time far in the future tells as little of when the row was logged as none.
+    is_alive = attempts.age_s is not None and abs(attempts.age_s) <= limit_s
     return Finding(
         has_passed=is_alive,
         is_measured=attempts.age_s is not None,
