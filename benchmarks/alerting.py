@@ -30,7 +30,7 @@ from dagster._grpc.types import ExecuteRunArgs
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
-from pipeline_v6_dagster.stages.sandbox import write_feed
+from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, set_up, wait_for
 from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import Receiver, receiving

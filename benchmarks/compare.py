@@ -24,7 +24,7 @@ from agreement import agreement
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.orders import LogLine
-from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed
+from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
 
 START_TS = 1_790_000_000.0
 ATTEMPTS_PER_S = 5.0

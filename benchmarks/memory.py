@@ -18,7 +18,7 @@ from typing import IO
 
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
-from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed
+from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
 
 START_TS = 1_500_000_000.0
 ATTEMPTS_PER_S = 0.05

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline_v6_dagster.config.settings import load_settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
-from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed
+from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
 
 START_TS = 1_790_000_000.0
 ATTEMPTS_PER_S = 5.0

@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import load_settings
+from pipeline_v6_dagster.logs.compare_log import kind_of
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
-from pipeline_v6_dagster.stages.compare import run_compare
-from pipeline_v6_dagster.stages.compare_log import kind_of
-from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed
-from pipeline_v6_dagster.stages.shadow import run_shadow
+from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
+from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
 from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.follow import Follower
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind

@@ -27,10 +27,10 @@ from pipeline_v6_dagster.domain.comparison import (
     ShadowSide,
 )
 from pipeline_v6_dagster.domain.limits import Limits
-from pipeline_v6_dagster.domain.live import EventKind, Leg, LiveOrder, OrderEvent, OrderStatus, Veto
-from pipeline_v6_dagster.stages.compare import CompareRun, run_compare
-from pipeline_v6_dagster.stages.heartbeat import refresh_head
-from pipeline_v6_dagster.stages.shadow import ShadowRun, run_shadow
+from pipeline_v6_dagster.domain.live import EventKind, IntentOrders, Leg, OrderEvent, OrderStatus, Veto
+from pipeline_v6_dagster.stages.compare.run import CompareRun, run_compare
+from pipeline_v6_dagster.stages.shadow.head import refresh_head
+from pipeline_v6_dagster.stages.shadow.run import ShadowRun, run_shadow
 from pipeline_v6_dagster.storage.chain import unchained
 
 T0 = 1_762_000_000.0
@@ -149,7 +149,7 @@ def veto(at: float = 1.0, name: str | None = "1", **changes: Any) -> Veto:
     return Veto(**(fields | changes))
 
 
-def folded(*events: OrderEvent) -> LiveOrder:
+def folded(*events: OrderEvent) -> IntentOrders:
     """The live order of its events."""
     order = start_order(events[0])
     for later in events[1:]:

@@ -57,7 +57,7 @@ def test_modules_are_imported_by_name_only_for_commands_and_for_the_engines_of_t
         for _, name, _ in calls(ast.parse(path.read_text(encoding="utf-8")))
         if name.endswith(("import_module", "spec_from_file_location", "exec_module", "load_source"))
     }
-    assert importing == {"cli/main.py", "stages/engines.py"}
+    assert importing == {"cli/main.py", "stages/shadow/engines.py"}
 
 
 def test_an_engine_is_loaded_only_where_the_setting_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pipeline_v6_dagster.cli.surroundings import (
     settings_of_environment,
 )
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.stages.compare import CompareRun, run_compare
+from pipeline_v6_dagster.stages.compare.run import CompareRun, run_compare
 
 
 @click.command("compare")

@@ -14,17 +14,17 @@ from urllib.request import urlopen
 import click
 
 from pipeline_v6_dagster.alerts.message import Message
-from pipeline_v6_dagster.alerts.outbox import decode_line
 from pipeline_v6_dagster.cli.surroundings import clock, configuration_of, printable, utc
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.summary import Status
+from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.faults import Injected
-from pipeline_v6_dagster.stages.compare import run_compare
-from pipeline_v6_dagster.stages.heartbeat import refresh_head
-from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed, write_instance
-from pipeline_v6_dagster.stages.shadow import run_shadow
-from pipeline_v6_dagster.stages.status import read_status
+from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.outputs.status import read_status
+from pipeline_v6_dagster.stages.shadow.head import refresh_head
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
+from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed, write_instance
 
 _HISTORY_S = 2 * 3600.0
 _ATTEMPTS_PER_S = 0.05

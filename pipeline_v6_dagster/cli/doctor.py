@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option
 from pipeline_v6_dagster.domain.errors import ConfigError
-from pipeline_v6_dagster.stages.doctor import Findings, examine, shown_settings, understood_limits, unknown_defaults
+from pipeline_v6_dagster.stages.doctor.run import Findings, examine, shown_settings, understood_limits, unknown_defaults
 
 
 @click.command("doctor")

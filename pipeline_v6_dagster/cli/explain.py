@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, json_option, settings_of_environment, utc
 from pipeline_v6_dagster.shadow.risk import Outcome, RuleReading
-from pipeline_v6_dagster.stages.explain import Explanation, explain
+from pipeline_v6_dagster.stages.shadow.explain import Explanation, explain
 
 
 @click.command("explain")

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
-from pipeline_v6_dagster.stages.heartbeat import refresh_head
+from pipeline_v6_dagster.stages.shadow.head import refresh_head
 
 
 @click.command("heartbeat")

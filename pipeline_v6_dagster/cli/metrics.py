@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
-from pipeline_v6_dagster.stages.metrics import metrics_of, samples_of
-from pipeline_v6_dagster.stages.status import read_status
+from pipeline_v6_dagster.stages.outputs.metrics import metrics_of, samples_of
+from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.storage.files import replace_file
 
 

@@ -9,8 +9,8 @@ import click
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
 from pipeline_v6_dagster.sources.decoding import epoch_s
-from pipeline_v6_dagster.stages.replay import Replay, replay
-from pipeline_v6_dagster.stages.replay_tables import as_data
+from pipeline_v6_dagster.stages.replay.result import as_data
+from pipeline_v6_dagster.stages.replay.run import Replay, replay
 
 
 class _Time(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone

@@ -4,7 +4,7 @@ import click
 
 from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
-from pipeline_v6_dagster.stages.report import write_report
+from pipeline_v6_dagster.stages.outputs.report import write_report
 
 
 @click.command("report")

@@ -12,7 +12,7 @@ from pipeline_v6_dagster.cli.surroundings import (
     settings_of_environment,
 )
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.stages.shadow import ShadowRun, run_shadow
+from pipeline_v6_dagster.stages.shadow.run import ShadowRun, run_shadow
 
 
 @click.command("shadow")
@@ -33,7 +33,7 @@ def _lines(settings: Settings, run: ShadowRun) -> list[str]:
         lines.append(f"lines not used: {kinds}")
     if run.is_log_missing:
         lines.append(f"{settings.order_attempts}: not there yet, nothing to decide")
-    if run.is_position_lost:
+    if run.is_offset_lost:
         lines.append(
             f"{settings.order_attempts}: the line read last is in none of its files: {run.lost_bytes} bytes are gone;"
             " what was logged after them may be lost"

@@ -12,7 +12,7 @@ import msgspec
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
 from pipeline_v6_dagster.simulator.faults import Fault, parse_fault
-from pipeline_v6_dagster.stages.simulate import (
+from pipeline_v6_dagster.stages.simulate.run import (
     Feed,
     Plan,
     Simulated,

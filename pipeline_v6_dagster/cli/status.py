@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.stages.status import Report, read_status
+from pipeline_v6_dagster.stages.outputs.status import Report, read_status
 
 
 @click.command("status")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipeline_v6_dagster.cli.surroundings import printable, utc
 from pipeline_v6_dagster.domain.summary import Status
-from pipeline_v6_dagster.stages.status import Report
+from pipeline_v6_dagster.stages.outputs.status import Report
 
 # One screen: of a long list the rest is a number.
 MOST_UPSIZES = 3

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipeline_v6_dagster.compare.evidence import method_of, outcome_of
 from pipeline_v6_dagster.compare.folding import merge_orders
-from pipeline_v6_dagster.compare.settlement import Settled, Unexplained
+from pipeline_v6_dagster.compare.settlement import Settled, UnmatchedOrder
 from pipeline_v6_dagster.compare.shortfall import shortfall_of
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import (
@@ -24,8 +24,8 @@ from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.live import (
     UNFILLED_ENDS,
     ExchangeFilter,
+    IntentOrders,
     Leg,
-    LiveOrder,
     OrderEvent,
     OrderStatus,
     Veto,
@@ -36,9 +36,9 @@ MIXED_ROUTE = "mixed"
 _EPSILON = 1e-9
 
 
-def diff_of(settled: Settled | Unexplained, policy: ComparePolicy) -> Diff:
+def diff_of(settled: Settled | UnmatchedOrder, policy: ComparePolicy) -> Diff:
     """The diff of a settled decision, or the `live_only` diff of an order that none explains."""
-    if isinstance(settled, Unexplained):
+    if isinstance(settled, UnmatchedOrder):
         return _live_only(settled.order, settled.outcome)
     decision, order = settled.decision, settled.order
     live = None
@@ -94,7 +94,7 @@ def sizes_of(
     )
 
 
-def revise(known: Diff, late: LiveOrder, policy: ComparePolicy) -> Diff | None:
+def revise(known: Diff, late: IntentOrders, policy: ComparePolicy) -> Diff | None:
     """The diff that replaces `known` once `late` is known as well; None where that changes nothing."""
     decision = known.shadow
     if decision is None:
@@ -144,7 +144,7 @@ def _evidence(diff: Diff) -> tuple[object, ...]:
 
 
 def live_side(
-    order: LiveOrder | None, decision: ShadowSide | None, reason: str | None, arrival_price: float | None = None
+    order: IntentOrders | None, decision: ShadowSide | None, reason: str | None, arrival_price: float | None = None
 ) -> LiveSide:
     """One decision's live side. Sizes are those of the opening legs, unless the intent itself only reduces."""
     legs = tuple(order.legs) if order is not None else ()
@@ -272,7 +272,7 @@ def _impact_usd(decision: ShadowSide, live: LiveSide | None, is_executed: bool) 
     return None if shadow_usd is None or live_usd is None else live_usd - shadow_usd
 
 
-def _live_only(order: LiveOrder, outcome: LiveOutcome) -> Diff:
+def _live_only(order: IntentOrders, outcome: LiveOutcome) -> Diff:
     live = live_side(order, None, None)
     return Diff(
         symbol=order.symbol,

@@ -2,22 +2,22 @@
 
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import LiveOrder, OrderEvent, OrderStatus, Veto
+from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent, OrderStatus, Veto
 
 
-def outcome_of(order: LiveOrder) -> LiveOutcome:
+def outcome_of(order: IntentOrders) -> LiveOutcome:
     """Executed where an order was placed; an error where the exchange refused all of it."""
     return LiveOutcome.ERROR if all(leg.is_rejected for leg in order.legs) else LiveOutcome.EXECUTED
 
 
-def reason_of(order: LiveOrder, veto: Veto | None, error: OrderEvent | None) -> str | None:
+def reason_of(order: IntentOrders, veto: Veto | None, error: OrderEvent | None) -> str | None:
     """Why an order that the exchange refused was not executed: the veto's reason, the error's, or its status."""
     if outcome_of(order) is LiveOutcome.EXECUTED:
         return None
     return (veto.reason if veto else None) or (error.reason if error else None) or OrderStatus.REJECTED.value
 
 
-def final_ts_of(order: LiveOrder, is_reduce_only: bool, grace_s: float) -> float | None:
+def final_ts_of(order: IntentOrders, is_reduce_only: bool, grace_s: float) -> float | None:
     """When nothing more of an order was to come; None while something is.
 
     A flip is not final with its reduce leg alone. After a cancel another order of the intent may follow.
@@ -44,7 +44,7 @@ def method_of(row: Veto | OrderEvent, decision: ShadowSide) -> MatchMethod:
     return MatchMethod.ATTEMPT_ID if attempt_id is not None and attempt_id == decision.attempt_id else MatchMethod.TIME
 
 
-def has_other_id(live: LiveOrder | Veto | OrderEvent, decision: ShadowSide) -> bool:
+def has_other_id(live: IntentOrders | Veto | OrderEvent, decision: ShadowSide) -> bool:
     """Whether both carry an id of one kind, so that ids alone say whether they belong together."""
     if live.intent_id is not None and decision.intent_id is not None:
         return True

@@ -4,7 +4,7 @@ Fills are cumulative per order and repeat while the executor polls, so the last 
 id is unique within an intent at best, so orders are only ever looked up within theirs.
 """
 
-from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, EventKind, Leg, LiveOrder, OrderEvent, OrderStatus
+from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, EventKind, IntentOrders, Leg, OrderEvent, OrderStatus
 
 _GOING_ON = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
 
@@ -23,9 +23,9 @@ def group_key(event: OrderEvent) -> str:
     return f"o:{event.symbol}:{event.side}:{event.order_id}"
 
 
-def start_order(event: OrderEvent) -> LiveOrder:
+def start_order(event: OrderEvent) -> IntentOrders:
     """The live order of its first event."""
-    order = LiveOrder(
+    order = IntentOrders(
         symbol=event.symbol,
         side=event.side,
         intent_id=event.intent_id,
@@ -36,7 +36,7 @@ def start_order(event: OrderEvent) -> LiveOrder:
     return order
 
 
-def fold_event(order: LiveOrder, event: OrderEvent) -> bool:
+def fold_event(order: IntentOrders, event: OrderEvent) -> bool:
     """Add an event to its order, in place; whether it is the first of its leg."""
     order.symbol = order.symbol or event.symbol
     order.side = order.side or event.side
@@ -95,20 +95,20 @@ def _fold_fill(leg: Leg, event: OrderEvent) -> None:
         leg.fees_usd = leg.fees_usd if event.fees_usd is None else event.fees_usd
 
 
-def adopt_order(order: LiveOrder, early: LiveOrder) -> None:
+def adopt_order(order: IntentOrders, early: IntentOrders) -> None:
     """Add what was logged before its intent was known to the order of that intent, in place."""
     order.symbol = order.symbol or early.symbol
     order.side = order.side or early.side
     order.legs = merge_orders(tuple(order.legs), early).legs
 
 
-def merge_orders(known: tuple[Leg, ...], late: LiveOrder) -> LiveOrder:
+def merge_orders(known: tuple[Leg, ...], late: IntentOrders) -> IntentOrders:
     """A live order as it was known, with what was logged later. Neither input is changed."""
     legs = {leg.order_id: leg for leg in known}
     for leg in late.legs:
         before = legs.get(leg.order_id)
         legs[leg.order_id] = leg if before is None else _merge_legs(before, leg)
-    return LiveOrder(late.symbol, late.side, late.intent_id, late.attempt_id, list(legs.values()))
+    return IntentOrders(late.symbol, late.side, late.intent_id, late.attempt_id, list(legs.values()))
 
 
 def _merge_legs(before: Leg, late: Leg) -> Leg:

@@ -6,18 +6,18 @@ Which evidence a decision takes is `compare.settlement`.
 from collections.abc import Sequence
 
 from pipeline_v6_dagster.compare.folding import own_attempt_id
-from pipeline_v6_dagster.compare.open_state import OpenDecision, Stream, stream_of
+from pipeline_v6_dagster.compare.open_state import OpenDecision, PairingKey, pairing_key
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 
 
 class DecisionIndex:
-    """An index of open decisions. `horizon_s` is how far ahead a decision has rivals."""
+    """An index of open decisions. `horizon_s` is how far ahead a decision has competing_decisions."""
 
     def __init__(self, horizon_s: float) -> None:
         self._horizon_s = horizon_s
         self._by_intent: dict[str, list[OpenDecision]] = {}
         self._by_attempt: dict[str, list[OpenDecision]] = {}
-        self._by_stream: dict[Stream, dict[str, OpenDecision]] = {}
+        self._by_stream: dict[PairingKey, dict[str, OpenDecision]] = {}
 
     def add(self, item: OpenDecision) -> None:
         """Index a decision; where others are open for its intent, all of them are told."""
@@ -30,12 +30,12 @@ class DecisionIndex:
                     sibling.shares_intent = True
         if decision.attempt_id is not None:
             self._by_attempt.setdefault(decision.attempt_id, []).append(item)
-        self._by_stream.setdefault(stream_of(decision), {})[decision.decision_id] = item
+        self._by_stream.setdefault(pairing_key(decision), {})[decision.decision_id] = item
 
     def remove(self, item: OpenDecision) -> None:
         """Forget a decision."""
         decision = item.decision
-        del self._by_stream[stream_of(decision)][decision.decision_id]
+        del self._by_stream[pairing_key(decision)][decision.decision_id]
         for index, key in ((self._by_intent, decision.intent_id), (self._by_attempt, decision.attempt_id)):
             if key is not None:
                 others = index[key]
@@ -60,11 +60,11 @@ class DecisionIndex:
         by_attempt = self._by_attempt.get(own_attempt, ()) if own_attempt is not None else ()
         return by_attempt[-1] if by_attempt else None
 
-    def undecided(self, stream: Stream) -> list[ShadowSide]:
+    def undecided(self, stream: PairingKey) -> list[ShadowSide]:
         """The decisions of a stream that no id has paired."""
         return [item.decision for item in self._by_stream.get(stream, {}).values() if item.is_undecided]
 
-    def rivals(self, decision: ShadowSide, streams: Sequence[Stream]) -> list[ShadowSide]:
+    def competing_decisions(self, decision: ShadowSide, streams: Sequence[PairingKey]) -> list[ShadowSide]:
         """The decision, then the others of the streams that may want the same evidence, by time.
 
         What the best pairing leaves for later decisions cannot cross: two pairs that cross within the tolerance would
@@ -72,10 +72,10 @@ class DecisionIndex:
         """
         as_of = decision.as_of
         until = as_of + self._horizon_s
-        rivals = [
+        competing_decisions = [
             other.decision
             for stream in streams
             for other in self._by_stream.get(stream, {}).values()
             if as_of <= other.decision.as_of <= until and other.is_undecided
         ]
-        return [decision, *sorted(rivals, key=lambda rival: (rival.as_of, rival.decision_id))]
+        return [decision, *sorted(competing_decisions, key=lambda rival: (rival.as_of, rival.decision_id))]

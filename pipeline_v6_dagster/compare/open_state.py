@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import ExchangeFilter, LiveOrder, OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import ExchangeFilter, IntentOrders, OrderEvent, Veto
 
 # Decisions and orders of one stream may want each other: symbol, side, reduce-only or not.
-Stream = tuple[str | None, Side | None, bool]
+PairingKey = tuple[str | None, Side | None, bool]
 
 
 @dataclass(slots=True)
@@ -48,23 +48,23 @@ class FillOwner:
 
 @dataclass(slots=True)
 class OpenState:
-    """All that a settler knows. `orders` stand under the keys by which events find them, vetoes and errors by number.
+    """All that a matcher knows. `orders` stand under the keys by which events find them, vetoes and errors by number.
 
     `fill_owners` holds per order id whose the fills without ids are, also after their order is settled; `filters` what
     the exchange asks per symbol. `has_arrivals` tells that the executor logs arrival prices, right after the fill.
-    `strays` are the keys of orders with ids that no decision carries, but that time may give to one all the same.
+    `unmatched_orders` are the keys of orders with ids that no decision carries; time alone may still pair them.
     """
 
     decisions: dict[str, OpenDecision] = field(default_factory=dict)
-    orders: dict[str, LiveOrder] = field(default_factory=dict)
+    orders: dict[str, IntentOrders] = field(default_factory=dict)
     vetoes: dict[int, Veto] = field(default_factory=dict)
     errors: dict[int, OrderEvent] = field(default_factory=dict)
     fill_owners: dict[str, FillOwner] = field(default_factory=dict)
     filters: dict[str, ExchangeFilter] = field(default_factory=dict)
     has_arrivals: bool = False
-    strays: dict[str, None] = field(default_factory=dict)
+    unmatched_orders: dict[str, None] = field(default_factory=dict)
 
 
-def stream_of(decision: ShadowSide) -> Stream:
+def pairing_key(decision: ShadowSide) -> PairingKey:
     """The stream that a decision is of."""
     return decision.symbol, decision.side, decision.is_reduce_only

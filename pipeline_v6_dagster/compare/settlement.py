@@ -1,6 +1,6 @@
 """When a decision is compared, and with what.
 
-The settler is fed decisions, order events and vetoes in the order of their times, and asked to settle up to a
+The matcher is fed decisions, order events and vetoes in the order of their times, and asked to settle up to a
 time. Whether an order is late is therefore decided by its own log time, not by when it was read, and a run from
 nothing settles what many small runs settled.
 
@@ -16,14 +16,14 @@ from heapq import heappop, heappush
 
 from pipeline_v6_dagster.compare.evidence import final_ts_of, method_of, outcome_of, reason_of
 from pipeline_v6_dagster.compare.folding import own_attempt_id
+from pipeline_v6_dagster.compare.live_order_index import LiveOrderIndex
 from pipeline_v6_dagster.compare.open_decisions import DecisionIndex
 from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState
-from pipeline_v6_dagster.compare.order_book import OrderBook
-from pipeline_v6_dagster.compare.time_pairing import Owns, TimePairing
-from pipeline_v6_dagster.compare.waiting import Waiting, is_named
+from pipeline_v6_dagster.compare.pending_rows import PendingRows, has_id
+from pipeline_v6_dagster.compare.time_pairing import IsAlreadySettled, TimePairing
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, LiveOrder, OrderEvent, Veto
-from pipeline_v6_dagster.domain.quality import Drop
+from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, IntentOrders, OrderEvent, Veto
+from pipeline_v6_dagster.domain.quality import IgnoredRow
 
 
 def _none_owns(_intent_id: str | None, _attempt_id: str | None, _ts: float) -> bool:
@@ -43,7 +43,7 @@ class Settled:
     """
 
     decision: ShadowSide
-    order: LiveOrder | None
+    order: IntentOrders | None
     outcome: LiveOutcome
     method: MatchMethod | None
     reason: str | None
@@ -53,37 +53,37 @@ class Settled:
 
 
 @dataclass(slots=True)
-class Unexplained:
+class UnmatchedOrder:
     """An order that no open decision explains: late for a settled one, or nobody's."""
 
-    order: LiveOrder
+    order: IntentOrders
     outcome: LiveOutcome
 
 
 @dataclass(slots=True)
-class Leftover:
+class UnmatchedRow:
     """A veto or an error with an id that no open decision took: late for a settled one, or nobody's."""
 
     row: Veto | OrderEvent
 
 
-class Settler:
+class OutcomeMatcher:
     """Open decisions and the live evidence that may decide them.
 
-    All that it knows is in `state`, which it changes in place: a settler of that state goes on where this one
+    All that it knows is in `state`, which it changes in place: a matcher of that state goes on where this one
     stopped. What else it holds is an index of it. `owns` tells of the decisions that were settled before.
     """
 
-    def __init__(self, policy: ComparePolicy, state: OpenState, owns: Owns = _none_owns) -> None:
+    def __init__(self, policy: ComparePolicy, state: OpenState, owns: IsAlreadySettled = _none_owns) -> None:
         self.state = state
         self.dropped: Counter[str] = Counter()
         self._policy = policy
         # How long evidence without an id may wait: an order that leads its decision by as much as it may is due
         # when that decision is.
         self._reach_s = 2 * policy.tolerance_s + policy.order_lead_s
-        self._book = OrderBook(state, self._reach_s)
-        self._vetoes = Waiting[Veto](state.vetoes)
-        self._errors = Waiting[OrderEvent](state.errors)
+        self._book = LiveOrderIndex(state, self._reach_s)
+        self._vetoes = PendingRows[Veto](state.vetoes)
+        self._errors = PendingRows[OrderEvent](state.errors)
         self._decisions = DecisionIndex(2 * policy.tolerance_s)
         waiting = (self._vetoes, self._errors)
         self._by_time = TimePairing(policy, state, self._book, waiting, self._decisions, owns)
@@ -108,7 +108,7 @@ class Settler:
     def add_decision(self, decision: ShadowSide) -> None:
         """A shadow decision, at its as-of time. One that is open already is the same one."""
         if decision.decision_id in self.state.decisions:
-            self.dropped[Drop.REPEATED_DECISION] += 1
+            self.dropped[IgnoredRow.REPEATED_DECISION] += 1
             return
         item = OpenDecision(decision)
         self.state.decisions[decision.decision_id] = item
@@ -118,8 +118,8 @@ class Settler:
         if key is not None:
             self._claim(item, key)
         oldest_ts = decision.as_of - self._reach_s
-        item.veto = self._vetoes.take_named(decision, oldest_ts)
-        item.error = self._errors.take_named(decision, oldest_ts)
+        item.veto = self._vetoes.take_with_id(decision, oldest_ts)
+        item.error = self._errors.take_with_id(decision, oldest_ts)
         self._schedule(item)
 
     def add_event(self, event: OrderEvent) -> None:
@@ -141,7 +141,7 @@ class Settler:
         self.state.has_arrivals = True
         item = self._decisions.named(arrival.intent_id, arrival.attempt_id)
         if item is None:
-            self.dropped[Drop.UNMATCHED_ARRIVAL] += 1
+            self.dropped[IgnoredRow.UNMATCHED_ARRIVAL] += 1
         elif item.arrival_price is None:
             item.arrival_price = arrival.price
             self._schedule(item)
@@ -152,7 +152,7 @@ class Settler:
         if item is None:
             self._push_row(_VETO, self._vetoes.add(veto), veto)
         elif item.veto is not None:
-            self.dropped[Drop.REPEATED_VETO] += 1
+            self.dropped[IgnoredRow.REPEATED_VETO] += 1
         else:
             item.veto = veto
             self._schedule(item)
@@ -171,7 +171,7 @@ class Settler:
         """Whether `settle` would find anything."""
         return until >= self._forget_ts or (bool(self._due) and self._due[0][0] < until)
 
-    def settle(self, until: float) -> Iterator[Settled | Unexplained | Leftover]:
+    def settle(self, until: float) -> Iterator[Settled | UnmatchedOrder | UnmatchedRow]:
         """Everything that is decided before `until` (epoch s), in the order in which it was.
 
         What was logged at a deadline itself is in time.
@@ -188,13 +188,13 @@ class Settler:
             elif what == _ORDER:
                 if self._is_order_due(key, due_ts):
                     order = self._book.pop(key)
-                    self._forget_stray(key)
-                    yield Unexplained(order, outcome_of(order))
+                    self._forget_unmatched(key)
+                    yield UnmatchedOrder(order, outcome_of(order))
             elif what == _VETO:
                 if number in self._vetoes.rows:
-                    yield Leftover(self._vetoes.pop(number))
+                    yield UnmatchedRow(self._vetoes.pop(number))
             elif number in self._errors.rows:
-                yield Leftover(self._errors.pop(number))
+                yield UnmatchedRow(self._errors.pop(number))
         if until >= self._forget_ts:
             self.forget(until)
 
@@ -206,11 +206,11 @@ class Settler:
             yield self._settled(item)
 
     def forget(self, until: float) -> None:
-        """Drop the evidence without ids that can match nothing any more, and count it."""
+        """IgnoredRow the evidence without ids that can match nothing any more, and count it."""
         self._forget_ts = until + self._policy.tolerance_s
         oldest_ts = until - self._reach_s
-        self.dropped[Drop.UNMATCHED_VETO] += self._vetoes.drop_nameless(oldest_ts)
-        self.dropped[Drop.UNMATCHED_ERROR] += self._errors.drop_nameless(oldest_ts)
+        self.dropped[IgnoredRow.UNMATCHED_VETO] += self._vetoes.drop_without_id(oldest_ts)
+        self.dropped[IgnoredRow.UNMATCHED_ERROR] += self._errors.drop_without_id(oldest_ts)
         self._book.forget(oldest_ts)
 
     # Pairing by id.
@@ -257,11 +257,11 @@ class Settler:
         item.order_key = key
         item.method = MatchMethod.INTENT_ID if is_same_intent else MatchMethod.ATTEMPT_ID
         self._claimed_by[key] = item
-        self._forget_stray(key)
+        self._forget_unmatched(key)
 
-    def _forget_stray(self, key: str) -> None:
+    def _forget_unmatched(self, key: str) -> None:
         self._by_time.unclaimed.pop(key, None)
-        self.state.strays.pop(key, None)
+        self.state.unmatched_orders.pop(key, None)
 
     # When.
 
@@ -278,19 +278,19 @@ class Settler:
         heappush(self._due, (self._order_due_ts(key, order), _ORDER, order.first_ts, key, 0))
 
     def _push_row(self, what: int, number: int, row: Veto | OrderEvent) -> None:
-        if is_named(row):
+        if has_id(row):
             heappush(self._due, (row.ts + self._reach_s, what, row.ts, "", number))
 
-    def _order_due_ts(self, key: str, order: LiveOrder) -> float:
-        waits_for_time = not order.has_id or key in self.state.strays
+    def _order_due_ts(self, key: str, order: IntentOrders) -> float:
+        waits_for_time = not order.has_id or key in self.state.unmatched_orders
         return order.first_ts + (self._reach_s if waits_for_time else self._policy.tolerance_s)
 
     def _is_order_due(self, key: str, due_ts: float) -> bool:
         order = self.state.orders.get(key)
         if order is None or key in self._claimed_by or self._order_due_ts(key, order) != due_ts:
             return False
-        if order.has_id and key not in self.state.strays and self._by_time.is_wanted(order):
-            self.state.strays[key] = None
+        if order.has_id and key not in self.state.unmatched_orders and self._by_time.is_wanted(order):
+            self.state.unmatched_orders[key] = None
             self._push_order(key)
             return False
         return True
@@ -356,7 +356,7 @@ class Settler:
         if key is not None:
             order = self._book.pop(key)
             self._claimed_by.pop(key, None)
-            self._forget_stray(key)
+            self._forget_unmatched(key)
             self._remember_late_fills(order, item)
             return self._result(item, order, outcome_of(order), method, reason_of(order, item.veto, item.error))
         refusal = item.veto or item.error or self._by_time.take_refusal(decision)
@@ -368,7 +368,7 @@ class Settler:
     def _result(
         self,
         item: OpenDecision,
-        order: LiveOrder | None,
+        order: IntentOrders | None,
         outcome: LiveOutcome,
         method: MatchMethod | None,
         reason: str | None,
@@ -376,7 +376,7 @@ class Settler:
         exchange = self.state.filters.get(item.decision.symbol)
         return Settled(item.decision, order, outcome, method, reason, item.arrival_price, exchange, item.shares_intent)
 
-    def _remember_late_fills(self, order: LiveOrder, item: OpenDecision) -> None:
+    def _remember_late_fills(self, order: IntentOrders, item: OpenDecision) -> None:
         """Fills without ids that come after all must revise this decision, not be taken for another order."""
         if all(leg.is_final for leg in order.legs):
             return

@@ -8,34 +8,34 @@ decision asks is `compare.settlement`.
 from collections.abc import Callable, Iterable
 
 from pipeline_v6_dagster.compare.evidence import has_other_id
+from pipeline_v6_dagster.compare.live_order_index import LiveOrderIndex
 from pipeline_v6_dagster.compare.open_decisions import DecisionIndex
-from pipeline_v6_dagster.compare.open_state import OpenState, Stream, stream_of
-from pipeline_v6_dagster.compare.order_book import OrderBook
+from pipeline_v6_dagster.compare.open_state import OpenState, PairingKey, pairing_key
 from pipeline_v6_dagster.compare.pairing import first_partner
-from pipeline_v6_dagster.compare.waiting import Waiting, is_named
+from pipeline_v6_dagster.compare.pending_rows import PendingRows, has_id
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, ShadowSide
-from pipeline_v6_dagster.domain.live import LiveOrder, OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent, Veto
 
 # Whether a decision that is settled carries (intent id, attempt id), for evidence of that log time (epoch s).
-Owns = Callable[[str | None, str | None, float], bool]
+IsAlreadySettled = Callable[[str | None, str | None, float], bool]
 
 
 class TimePairing:
-    """What time may pair, over the indexes of a settler and in its state.
+    """What time may pair, over the indexes of a matcher and in its state.
 
     `unclaimed` are the keys of the orders whose ids no decision carries so far. Those that were told to wait for
-    time stand in the state's `strays`: only they are given to a decision, for then no id can claim them any more.
+    time stand in the state's `unmatched_orders`: only they may pair, because no id can claim them any more.
     """
 
     def __init__(
         self,
         policy: ComparePolicy,
         state: OpenState,
-        book: OrderBook,
-        refusals: tuple[Waiting[Veto], Waiting[OrderEvent]],
+        book: LiveOrderIndex,
+        refusals: tuple[PendingRows[Veto], PendingRows[OrderEvent]],
         decisions: DecisionIndex,
-        owns: Owns,
+        owns: IsAlreadySettled,
     ) -> None:
         self.unclaimed: dict[str, None] = {}
         self._policy = policy
@@ -55,7 +55,7 @@ class TimePairing:
         )
         return any(self._is_near(ts - decision.as_of) for ts, _ in candidates)
 
-    def is_wanted(self, order: LiveOrder) -> bool:
+    def is_wanted(self, order: IntentOrders) -> bool:
         """Whether an order with ids that no open decision carries may be that of an open decision all the same."""
         first_ts = order.first_ts
         return (
@@ -70,19 +70,19 @@ class TimePairing:
     def take_order(self, decision: ShadowSide) -> str | None:
         """The key of the decision's order; None where time gives it none."""
         orders = self._book.free_orders(decision)
-        strays = self._state.strays
-        if strays:
-            orders = sorted([*orders, *self._fitting(decision, strays)])
+        unmatched_orders = self._state.unmatched_orders
+        if unmatched_orders:
+            orders = sorted([*orders, *self._fitting(decision, unmatched_orders)])
         if not orders:
             return None
-        rivals = self._decisions.rivals(decision, [stream_of(decision)])
+        competing_decisions = self._decisions.competing_decisions(decision, [pairing_key(decision)])
         live = [self._state.orders[key] for _, key in orders]
         index = first_partner(
-            [rival.as_of for rival in rivals],
+            [rival.as_of for rival in competing_decisions],
             [first_ts for first_ts, _ in orders],
             self._policy.tolerance_s,
             self._policy.order_lead_s,
-            lambda i, j: not has_other_id(live[j], rivals[i]),
+            lambda i, j: not has_other_id(live[j], competing_decisions[i]),
         )
         return None if index is None else orders[index][1]
 
@@ -96,19 +96,22 @@ class TimePairing:
         numbers: list[tuple[bool, int]] = []
         for ts, is_veto, number in found:
             row = self._vetoes.rows[number] if is_veto else self._errors.rows[number]
-            if not is_named(row) or not self._owns(row.intent_id, row.attempt_id, ts):
+            if not has_id(row) or not self._owns(row.intent_id, row.attempt_id, ts):
                 rows.append(row)
                 numbers.append((is_veto, number))
         if not rows:
             return None
         streams = [(decision.symbol, side, reduces) for side in (*Side, None) for reduces in (False, True)]
-        rivals = self._decisions.rivals(decision, streams)
+        competing_decisions = self._decisions.competing_decisions(decision, streams)
         index = first_partner(
-            [rival.as_of for rival in rivals],
+            [rival.as_of for rival in competing_decisions],
             [row.ts for row in rows],
             self._policy.tolerance_s,
             self._policy.order_lead_s,
-            lambda i, j: rows[j].side in (None, rivals[i].side) and not has_other_id(rows[j], rivals[i]),
+            lambda i, j: (
+                rows[j].side in (None, competing_decisions[i].side)
+                and not has_other_id(rows[j], competing_decisions[i])
+            ),
         )
         if index is None:
             return None
@@ -122,7 +125,7 @@ class TimePairing:
         """(first log time, key) of those orders with ids that are of the decision's stream and may be its own."""
         if not keys or (decision.intent_id is not None and decision.attempt_id is not None):
             return []  # Whatever id an order carries, the decision has another one.
-        stream = stream_of(decision)
+        stream = pairing_key(decision)
         orders = self._state.orders
         return [
             (orders[key].first_ts, key)
@@ -131,5 +134,5 @@ class TimePairing:
         ]
 
 
-def _stream_of_order(order: LiveOrder) -> Stream:
+def _stream_of_order(order: IntentOrders) -> PairingKey:
     return order.symbol, order.side, all(leg.is_reduce_only for leg in order.legs)

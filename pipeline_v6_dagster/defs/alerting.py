@@ -7,7 +7,7 @@ import dagster as dg
 from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings
 from pipeline_v6_dagster.defs.history import History, read_cursor, write_cursor
 from pipeline_v6_dagster.domain.errors import BusyError
-from pipeline_v6_dagster.stages.alerting import AlertDesk, AlertRun
+from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, AlertRun
 
 _LONGEST_POLL_S = 15
 _POLLS_PER_SPACING = 4

@@ -19,9 +19,9 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from sqlalchemy import delete, select
 
-from pipeline_v6_dagster.defs.guard import IN_FLIGHT
 from pipeline_v6_dagster.defs.keys import MAINTENANCE_JOB
 from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT
 
 _DAY_S = 86_400.0
 _BATCH_RUNS = 200

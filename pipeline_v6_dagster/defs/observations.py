@@ -6,7 +6,7 @@ import dagster as dg
 import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.stages.inputs import InputState, observe_inputs
+from pipeline_v6_dagster.stages.doctor.inputs import InputState, observe_inputs
 
 _LONGEST_POLL_S = 30
 _DATA_VERSION_TAG = "dagster/data_version"

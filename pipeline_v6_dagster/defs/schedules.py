@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.guard import Pace, request_or_skip
 from pipeline_v6_dagster.defs.keys import (
     COMPARE_JOB,
     COMPARE_SCHEDULE,
@@ -22,6 +21,7 @@ from pipeline_v6_dagster.defs.keys import (
     SHADOW_JOB,
     SHADOW_SCHEDULE,
 )
+from pipeline_v6_dagster.defs.run_slots import RunInterval, request_or_skip
 
 # Where Dagster's processes show what happens while they load us.
 _logger = logging.getLogger("dagster.pipeline_v6")
@@ -44,7 +44,7 @@ def schedules(settings: Settings) -> Iterator[dg.ScheduleDefinition]:
         if refusal:
             _logger.warning("%s is not made. %s", name, refusal)
         else:
-            yield _interval_schedule(name, Pace(job_name, interval_s, settings.run_timeout_s))
+            yield _interval_schedule(name, RunInterval(job_name, interval_s, settings.run_timeout_s))
     yield dg.ScheduleDefinition(
         name=MAINTENANCE_SCHEDULE,
         job_name=MAINTENANCE_JOB,
@@ -94,7 +94,7 @@ def _day_crons(minutes: int) -> list[str]:
     return [f"{minute} {','.join(map(str, hours))} * * *" for minute, hours in sorted(hours_of.items())]
 
 
-def _interval_schedule(name: str, pace: Pace) -> dg.ScheduleDefinition:
+def _interval_schedule(name: str, pace: RunInterval) -> dg.ScheduleDefinition:
     interval_s = pace.interval_s
 
     @dg.schedule(

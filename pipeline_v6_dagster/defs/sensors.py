@@ -13,12 +13,12 @@ import msgspec
 
 from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings, ShadowSource
 from pipeline_v6_dagster.defs.alerting import alert_sensor
-from pipeline_v6_dagster.defs.guard import Pace, last_run_ts, request_or_skip, run_in_flight
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, COMPARE_SCHEDULE, EARLY_TAG, SHADOW_JOB, SHADOW_SCHEDULE
 from pipeline_v6_dagster.defs.observations import logs_sensor
+from pipeline_v6_dagster.defs.run_slots import RunInterval, last_run_ts, request_or_skip, run_in_flight
 from pipeline_v6_dagster.defs.schedules import why_no_schedule
-from pipeline_v6_dagster.stages.inputs import versions_of
-from pipeline_v6_dagster.storage.look import look_at
+from pipeline_v6_dagster.stages.doctor.inputs import versions_of
+from pipeline_v6_dagster.storage.file_info import stat_file
 
 # A tick only asks whether a run is due; asking more often than this buys nothing.
 _LONGEST_POLL_S = 15
@@ -27,11 +27,11 @@ _POLLS_PER_INTERVAL = 4
 _SCHEDULE_HEAD_START_S = 30.0
 
 
-def paces(settings: Settings) -> tuple[Pace, Pace]:
+def paces(settings: Settings) -> tuple[RunInterval, RunInterval]:
     """How often `shadow_job` and `compare_job` run."""
     return (
-        Pace(SHADOW_JOB, settings.heartbeat_interval_s, settings.run_timeout_s),
-        Pace(COMPARE_JOB, settings.compare_interval_s, settings.run_timeout_s),
+        RunInterval(SHADOW_JOB, settings.heartbeat_interval_s, settings.run_timeout_s),
+        RunInterval(COMPARE_JOB, settings.compare_interval_s, settings.run_timeout_s),
     )
 
 
@@ -40,11 +40,11 @@ def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.Senso
     shadow, compare = paces(settings)
     orders, vetoes = settings.orders_executed, settings.risk_vetoes
     if settings.shadow_source is ShadowSource.EXTERNAL:
-        decided = _Early((settings.shadow_log,), settings.min_run_spacing_s)
-        compared = _Early((settings.shadow_log, orders, vetoes), settings.min_run_spacing_s)
+        decided = EarlyTrigger((settings.shadow_log,), settings.min_run_spacing_s)
+        compared = EarlyTrigger((settings.shadow_log, orders, vetoes), settings.min_run_spacing_s)
     else:
-        decided = _Early((settings.order_attempts,), settings.min_run_spacing_s)
-        compared = _Early(
+        decided = EarlyTrigger((settings.order_attempts,), settings.min_run_spacing_s)
+        compared = EarlyTrigger(
             (settings.shadow_log, orders, vetoes), settings.min_run_spacing_s, (shadow, settings.order_attempts)
         )
     yield _interval_sensor("shadow_heartbeat_sensor", shadow, SHADOW_SCHEDULE, decided, clock)
@@ -54,7 +54,7 @@ def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.Senso
 
 
 @dataclass(frozen=True)
-class _Early:
+class EarlyTrigger:
     """When a job may run before its interval ends: `watched` changed, the last run is `spacing_s` ago.
 
     `after`: another job whose input changed is about to run first; what it writes is then watched here.
@@ -62,7 +62,7 @@ class _Early:
 
     watched: tuple[Path, ...]
     spacing_s: float
-    after: tuple[Pace, Path] | None = None
+    after: tuple[RunInterval, Path] | None = None
 
 
 class _Cursor(msgspec.Struct):
@@ -73,7 +73,7 @@ class _Cursor(msgspec.Struct):
 
 
 def _interval_sensor(
-    name: str, pace: Pace, schedule_name: str, early: _Early, clock: Callable[[], float]
+    name: str, pace: RunInterval, schedule_name: str, early: EarlyTrigger, clock: Callable[[], float]
 ) -> dg.SensorDefinition:
     head_start_s = min(_SCHEDULE_HEAD_START_S, pace.interval_s / 2)
 
@@ -113,8 +113,8 @@ def _interval_sensor(
 
 def _early_or_skip(
     instance: dg.DagsterInstance,
-    pace: Pace,
-    early: _Early,
+    pace: RunInterval,
+    early: EarlyTrigger,
     now: float,
     seen: str | None,
     version: str,
@@ -136,17 +136,17 @@ def _early_or_skip(
     )
 
 
-def _goes_first(instance: dg.DagsterInstance, pace: Pace, source: Path, spacing_s: float, now: float) -> bool:
+def _goes_first(instance: dg.DagsterInstance, pace: RunInterval, source: Path, spacing_s: float, now: float) -> bool:
     """Whether the other job runs, or is about to."""
     if run_in_flight(instance, pace, now) is not None:
         return True
-    look, last_ts = look_at(source), last_run_ts(instance, pace.job_name)
+    look, last_ts = stat_file(source), last_run_ts(instance, pace.job_name)
     if look is None:
         return False
     return last_ts is None or (look.modified_ts > last_ts and now - last_ts >= spacing_s)
 
 
-def _poll_s(pace: Pace, early: _Early) -> int:
+def _poll_s(pace: RunInterval, early: EarlyTrigger) -> int:
     shortest = min(pace.interval_s, max(early.spacing_s, INTERVAL_FLOOR_S))
     return max(1, min(_LONGEST_POLL_S, int(shortest / _POLLS_PER_INTERVAL)))
 

@@ -52,7 +52,7 @@ class OrderFailed:
 
 
 @dataclass(slots=True)
-class PositionSeen:
+class PositionSnapshot:
     """A position snapshot: `qty` (unsigned) is held on `held_side`, 0 where nothing is.
 
     `is_net` tells that the account holds one side only, so that nothing is held on the other.
@@ -67,15 +67,15 @@ class PositionSeen:
 
 
 @dataclass(slots=True)
-class PositionsSeen:
+class PositionsSnapshot:
     """A snapshot of several positions. Of a symbol that it does not list it tells nothing."""
 
     ts: float
-    positions: tuple[PositionSeen, ...]
+    positions: tuple[PositionSnapshot, ...]
 
 
 @dataclass(slots=True)
-class OrderMeasured:
+class ExecutionMetrics:
     """How one order went. `is_filled` is None while it is open.
 
     `slippage_bps` is positive for a cost and None where nothing was filled.
@@ -90,7 +90,9 @@ class OrderMeasured:
     mark_price: float | None
 
 
-AccountEvent = OrderPlaced | OrderFilled | PositionReduced | OrderFailed | PositionSeen | PositionsSeen | OrderMeasured
+AccountEvent = (
+    OrderPlaced | OrderFilled | PositionReduced | OrderFailed | PositionSnapshot | PositionsSnapshot | ExecutionMetrics
+)
 
 
 @dataclass(slots=True)

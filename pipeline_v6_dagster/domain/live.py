@@ -129,7 +129,7 @@ class Leg:
 
 
 @dataclass(slots=True)
-class LiveOrder:
+class IntentOrders:
     """All orders that the executor sent for one intent. Legs stand in the order of their first event."""
 
     symbol: str | None

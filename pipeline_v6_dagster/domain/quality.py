@@ -19,7 +19,7 @@ class Rejection(StrEnum):
     NO_TIME = "no_time"
 
 
-class Drop(StrEnum):
+class IgnoredRow(StrEnum):
     """A well-formed row that is not evidence."""
 
     UNKNOWN_EVENT = "unknown_event"
@@ -39,7 +39,7 @@ class Drop(StrEnum):
 class Unusable:
     """What a parser returns in the place of a record."""
 
-    kind: Rejection | Drop
+    kind: Rejection | IgnoredRow
 
 
 Counts = Mapping[str, int]

@@ -103,7 +103,7 @@ def inputs(summary: dict[str, Any]) -> Table:
                 str(counts["lines"]),
                 number(None if counts["malformed_ratio"] is None else 100 * counts["malformed_ratio"], 3),
                 ", ".join(f"{count} {kind}" for kind, count in counts["unusable"].items()) or "-",
-                "LOST" if counts["is_position_lost"] else "kept",
+                "LOST" if counts["is_offset_lost"] else "kept",
             )
             for name, counts in summary["input_quality"].items()
         ),

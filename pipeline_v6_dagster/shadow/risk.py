@@ -43,7 +43,7 @@ class RiskEngineV6:
         room_usd = notional
         is_sizable = True
         hit_caps: list[DenyReason] = []
-        for reason, check, room_of in self._rules.get((symbol.symbol, intent.reduce_only)) or self._bind(
+        for reason, check, headroom in self._rules.get((symbol.symbol, intent.reduce_only)) or self._bind(
             symbol, intent.reduce_only
         ):
             if check is not None:
@@ -56,8 +56,8 @@ class RiskEngineV6:
                     continue
                 diagnostics.setdefault(reason, breach)
                 is_sizable = False
-            elif room_of is not None and notional is not None:
-                room = room_of(intent, state, limits, symbol)
+            elif headroom is not None and notional is not None:
+                room = headroom(intent, state, limits, symbol)
                 if room is None:
                     continue
                 limit, taken = room

@@ -12,21 +12,21 @@ from typing import Any
 from pipeline_v6_dagster.domain.account import (
     AccountEvent,
     AccountState,
+    ExecutionMetrics,
     Measured,
     OrderFailed,
     OrderFilled,
-    OrderMeasured,
     OrderPlaced,
     PositionReduced,
-    PositionSeen,
-    PositionsSeen,
+    PositionSnapshot,
+    PositionsSnapshot,
     RoutingRecord,
     SymbolState,
 )
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED, Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
-from pipeline_v6_dagster.shadow.route_record import RouteWindow
+from pipeline_v6_dagster.shadow.route_record import FillStats
 
 # How many of the newest attempts are known again by their ids, and how many a burst is counted over.
 MAX_ATTEMPTS = 5000
@@ -42,28 +42,28 @@ _MAX_SYMBOLS = 5000
 MIN_RECORD = 20
 
 # (start, end) of the desk's day that holds a time, epoch seconds.
-DayOf = Callable[[float], tuple[float, float]]
+TradingDayBounds = Callable[[float], tuple[float, float]]
 _SameOrder = tuple[str, Side | None, float | None]
 
 
 class RollingState:
     """The state and what is derived from it.
 
-    `day_of` says when the desk's day begins and ends. What no limit asks for is not remembered of attempts, since the
-    shadow log holds them all.
+    `trading_day_bounds` says when the desk's day begins and ends. Only what a limit asks for is remembered of
+    attempts, since the shadow log holds them all.
     """
 
-    def __init__(self, limits: Limits, day_of: DayOf, state: AccountState | None = None) -> None:
+    def __init__(self, limits: Limits, trading_day_bounds: TradingDayBounds, state: AccountState | None = None) -> None:
         self._peak_since = limits.peak_since
         self._burst_window_s = limits.burst_window_s
         self._breaker_window_s = limits.breaker_window_s
         self._duplicate_window_s = limits.duplicate_window_s
         self.state = state or AccountState()
-        self._day_of = day_of
+        self._day_of = trading_day_bounds
         self._day = (0.0, 0.0)
         self._day_pnl_usd: float | None = None
-        self._routes = {name: RouteWindow(symbol.measured) for name, symbol in self.state.symbols.items()}
-        self._all_routes = RouteWindow(self.state.measured)
+        self._routes = {name: FillStats(symbol.measured) for name, symbol in self.state.symbols.items()}
+        self._all_routes = FillStats(self.state.measured)
         self._recent: deque[tuple[float, str | None, _SameOrder]] = deque()
         self._times: list[float] = []
         self._ids: dict[str, int] = {}
@@ -73,9 +73,9 @@ class RollingState:
             OrderFilled: self._on_filled,
             PositionReduced: self._on_reduced,
             OrderFailed: self._on_failed,
-            PositionSeen: self._on_seen,
-            PositionsSeen: self._on_all_seen,
-            OrderMeasured: self._on_measured,
+            PositionSnapshot: self._on_seen,
+            PositionsSnapshot: self._on_all_seen,
+            ExecutionMetrics: self._on_measured,
         }
 
     def apply(self, event: AccountEvent) -> None:
@@ -296,7 +296,7 @@ class RollingState:
     def _on_failed(self, event: OrderFailed) -> None:
         _insert(self.state.error_ts, event.ts, None)
 
-    def _on_seen(self, event: PositionSeen) -> None:
+    def _on_seen(self, event: PositionSnapshot) -> None:
         symbol = self._symbol(event.symbol)
         self._hold(symbol, event.held_side, event.qty)
         if event.is_net:
@@ -304,7 +304,7 @@ class RollingState:
         if symbol.price is None:
             symbol.price = event.entry_price
 
-    def _on_all_seen(self, event: PositionsSeen) -> None:
+    def _on_all_seen(self, event: PositionsSnapshot) -> None:
         for position in event.positions:
             self._on_seen(position)
 
@@ -315,7 +315,7 @@ class RollingState:
         else:
             symbol.short_qty = qty
 
-    def _on_measured(self, event: OrderMeasured) -> None:
+    def _on_measured(self, event: ExecutionMetrics) -> None:
         symbol = self._symbol(event.symbol)
         if event.mark_price is not None:
             symbol.price = event.mark_price
@@ -330,7 +330,7 @@ class RollingState:
         self._all_routes.add(one)
         route = self._routes.get(event.symbol)
         if route is None:
-            route = RouteWindow(symbol.measured)
+            route = FillStats(symbol.measured)
             if event.symbol in self.state.symbols:
                 self._routes[event.symbol] = route
         route.add(one)

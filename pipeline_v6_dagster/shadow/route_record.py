@@ -12,7 +12,7 @@ WINDOW_S = 7 * 86_400.0
 MAX_ORDERS = 200
 
 
-class RouteWindow:
+class FillStats:
     """Statistics over `measured`, which it owns: oldest first, at most `MAX_ORDERS` of them."""
 
     def __init__(self, measured: list[Measured]) -> None:

@@ -11,9 +11,9 @@ import msgspec
 
 from pipeline_v6_dagster.domain.account import (
     AccountEvent,
+    ExecutionMetrics,
     OrderFailed,
     OrderFilled,
-    OrderMeasured,
     OrderPlaced,
     PositionReduced,
 )
@@ -149,7 +149,7 @@ def _reduced(row: _OrderRow, answer: _Answer, ts: float, symbol: str, order_id: 
 _ORDER_EVENTS = {"order_ack": _placed, "order_fill": _filled, "order_close": _reduced, "order_error": _failed}
 
 
-def parse_metrics(line: bytes) -> OrderMeasured | None:
+def parse_metrics(line: bytes) -> ExecutionMetrics | None:
     """How one order went. Rows that close a position measure none."""
     try:
         row = _metrics_decoder.decode(line)
@@ -166,7 +166,7 @@ def parse_metrics(line: bytes) -> OrderMeasured | None:
             is_filled = None
     elif slippage_bps is not None and abs(slippage_bps) >= _NO_MEASUREMENT_BPS:
         slippage_bps = None
-    return OrderMeasured(
+    return ExecutionMetrics(
         ts,
         row.symbol,
         None if row.intent_id is None else str(row.intent_id),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from pipeline_v6_dagster.domain.live import Arrival
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import BadFieldError, decode_row, epoch_s, number, text
 
 
@@ -31,7 +31,7 @@ def parse_arrival(line: bytes) -> Arrival | Unusable:
     if isinstance(row, Rejection):
         return Unusable(row)
     if row.event is not None:
-        return Unusable(Drop.UNKNOWN_EVENT)
+        return Unusable(IgnoredRow.UNKNOWN_EVENT)
     ts = epoch_s(row.ts)
     if ts is None:
         return Unusable(Rejection.NO_TIME)
@@ -42,5 +42,5 @@ def parse_arrival(line: bytes) -> Arrival | Unusable:
     except BadFieldError:
         return Unusable(Rejection.BAD_FIELD)
     if price is None or price <= 0 or (intent_id is None and attempt_id is None):
-        return Unusable(Drop.NO_ARRIVAL)
+        return Unusable(IgnoredRow.NO_ARRIVAL)
     return Arrival(ts, intent_id, attempt_id, price)

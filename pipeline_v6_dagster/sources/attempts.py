@@ -5,7 +5,7 @@ from math import inf
 import msgspec
 
 from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 
 EVENT_TYPE = "order_attempt"
@@ -54,7 +54,7 @@ def parse_attempt(line: bytes) -> Attempt | Unusable:
     if isinstance(row, Rejection):
         return Unusable(row)
     if row.event_type is not None and row.event_type != EVENT_TYPE:
-        return Unusable(Drop.UNKNOWN_EVENT)
+        return Unusable(IgnoredRow.UNKNOWN_EVENT)
     as_of = epoch_s(row.local_ts)
     if as_of is None:
         as_of = epoch_s(row.ts)

@@ -13,7 +13,7 @@ import msgspec
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.decision import Route
 from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, EventKind, OrderEvent, OrderStatus
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import (
     BadFieldError,
     decode_row,
@@ -115,7 +115,7 @@ class _UsualRow(msgspec.Struct, gc=False):
 
 _decoder = msgspec.json.Decoder(_OrderRow)
 _usual_decoder = msgspec.json.Decoder(_UsualRow)
-_NOT_AN_ORDER = Unusable(Drop.UNKNOWN_EVENT)
+_NOT_AN_ORDER = Unusable(IgnoredRow.UNKNOWN_EVENT)
 
 
 def parse_order_event(line: bytes) -> OrderEvent | Unusable:
@@ -197,11 +197,11 @@ def _event(row: _OrderRow) -> OrderEvent | Unusable:
     if kind is None:
         gross_usd = _flat_gross(row) if event_type != _CLOSE else None
         if gross_usd is None:
-            return Unusable(Drop.UNKNOWN_EVENT)
+            return Unusable(IgnoredRow.UNKNOWN_EVENT)
         kind = EventKind.FLAT
     status_text = text(row.status) or text(raw.get("status"))
     if row.dry_run is True or raw.get("dryRun") is True or status_text == _DRY_RUN or row.reason == "dry_run":
-        return Unusable(Drop.DRY_RUN)
+        return Unusable(IgnoredRow.DRY_RUN)
     ts = _first_time(row.ts, row.local_ts, row.ts_ack, row.ts_fill_last)
     if ts is None:
         return Unusable(Rejection.NO_TIME)
@@ -211,9 +211,9 @@ def _event(row: _OrderRow) -> OrderEvent | Unusable:
     if kind is EventKind.ERROR or kind is EventKind.FLAT:
         order_id = order_id or f"{kind}@{ts!r}"
     elif order_id is None:
-        return Unusable(Drop.NO_ORDER_ID)
+        return Unusable(IgnoredRow.NO_ORDER_ID)
     if symbol is None and intent_id is None and attempt_id is None:
-        return Unusable(Drop.NO_SYMBOL)
+        return Unusable(IgnoredRow.NO_SYMBOL)
     side_text = text(row.side) or text(raw.get("side"))
     return OrderEvent(
         kind=kind,

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from pipeline_v6_dagster.domain.account import PositionSeen, PositionsSeen
+from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import SIDES, Side
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 
 
@@ -25,7 +25,7 @@ class _PositionRow(_Position, gc=False):
 _decoder = msgspec.json.Decoder(_PositionRow)
 
 
-def parse_positions(line: bytes) -> PositionSeen | PositionsSeen | Unusable:
+def parse_positions(line: bytes) -> PositionSnapshot | PositionsSnapshot | Unusable:
     """What a row tells of positions, or why it tells nothing. A list with one bad entry is not trusted at all."""
     row = decode_row(_decoder, line)
     if isinstance(row, Rejection):
@@ -33,7 +33,7 @@ def parse_positions(line: bytes) -> PositionSeen | PositionsSeen | Unusable:
     listed = next((some for some in (row.items, row.rows, row.positions) if some is not None), None)
     if listed is None:
         if row.symbol is None and row.pos_qty is None:
-            return Unusable(Drop.UNKNOWN_EVENT)
+            return Unusable(IgnoredRow.UNKNOWN_EVENT)
         ts = epoch_s(row.ts)
         return Unusable(Rejection.NO_TIME) if ts is None else _position(row, ts)
     times = [row.ts] if row.ts is not None else [position.ts for position in listed]
@@ -46,15 +46,15 @@ def parse_positions(line: bytes) -> PositionSeen | PositionsSeen | Unusable:
         if isinstance(position, Unusable):
             return Unusable(Rejection.BAD_FIELD)
         seen.append(position)
-    return PositionsSeen(ts, tuple(seen))
+    return PositionsSnapshot(ts, tuple(seen))
 
 
-def _position(row: _Position, ts: float) -> PositionSeen | Unusable:
+def _position(row: _Position, ts: float) -> PositionSnapshot | Unusable:
     """One position. Its side is `mode`, else the sign of the quantity."""
     if not row.symbol:
-        return Unusable(Drop.NO_SYMBOL)
+        return Unusable(IgnoredRow.NO_SYMBOL)
     if row.pos_qty is None:
         return Unusable(Rejection.BAD_FIELD)
     mode = SIDES.get(row.mode.upper()) if row.mode else None
     side = mode or (Side.BUY if row.pos_qty >= 0 else Side.SELL)
-    return PositionSeen(ts, row.symbol, side, abs(row.pos_qty), row.entry_px or None, is_net=mode is None)
+    return PositionSnapshot(ts, row.symbol, side, abs(row.pos_qty), row.entry_px or None, is_net=mode is None)

@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.live import Veto
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import BadFieldError, decode_row, epoch_s, text
 
 EVENT_TYPE = "risk_veto"
@@ -33,7 +33,7 @@ def parse_veto(line: bytes) -> Veto | Unusable:
     if isinstance(row, Rejection):
         return Unusable(row)
     if row.event_type is not None and row.event_type != EVENT_TYPE:
-        return Unusable(Drop.UNKNOWN_EVENT)
+        return Unusable(IgnoredRow.UNKNOWN_EVENT)
     ts = epoch_s(row.ts)
     if ts is None:
         return Unusable(Rejection.NO_TIME)
@@ -49,7 +49,7 @@ def parse_veto(line: bytes) -> Veto | Unusable:
     except BadFieldError:
         return Unusable(Rejection.BAD_FIELD)
     if symbol is None and intent_id is None and attempt_id is None:
-        return Unusable(Drop.NO_SYMBOL)
+        return Unusable(IgnoredRow.NO_SYMBOL)
     return Veto(
         ts=ts,
         symbol=symbol,

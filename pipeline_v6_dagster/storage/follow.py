@@ -15,14 +15,14 @@ from typing import BinaryIO, Self
 import msgspec
 
 from pipeline_v6_dagster.domain.quality import Rejection
-from pipeline_v6_dagster.storage.generations import Generation, line_digest, open_generations
+from pipeline_v6_dagster.storage.log_files import LogFile, line_digest, open_log_files
 
 CHUNK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class LogOffset:
     """The last line that was read: its file's head, where it starts and ends there, its digest."""
 
     head: str
@@ -39,9 +39,9 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     start: int
     end: int
 
-    def position(self) -> Position:
+    def offset(self) -> LogOffset:
         """What to resume from once this line is dealt with."""
-        return Position(self.head, self.start, self.end, line_digest(self.head, self.start, self.raw))
+        return LogOffset(self.head, self.start, self.end, line_digest(self.head, self.start, self.raw))
 
 
 class Follower:
@@ -52,7 +52,7 @@ class Follower:
     Lines that are blank, too long or torn (the unfinished end of a file that was rotated away) are not yielded
     but counted in `rejected`. An unfinished last line of the current file is left for the next time.
 
-    `is_position_lost` tells that the position was in none of the files: what was logged around it cannot be
+    `is_offset_lost` tells that the position was in none of the files: what was logged around it cannot be
     known, and `lost_bytes` of the log are gone that had been there up to it. Reading then goes on after the first of
     the `earlier` positions (newest first) that is still there, so that what was read before a truncation is not read
     again; without one it starts at the oldest line.
@@ -61,23 +61,23 @@ class Follower:
     def __init__(
         self,
         path: Path,
-        position: Position | None,
+        position: LogOffset | None,
         *,
-        earlier: Iterable[Position] = (),
+        earlier: Iterable[LogOffset] = (),
         with_archives: bool = False,
     ) -> None:
         self.path = path
         self.rejected: Counter[str] = Counter()
-        self.is_position_lost = False
+        self.is_offset_lost = False
         self.lost_bytes = 0
         self._start = position
         self._earlier = earlier
         self._with_archives = with_archives
         self._stack = ExitStack()
-        self._generations: list[Generation] = []
+        self._files: list[LogFile] = []
 
     def __enter__(self) -> Self:
-        self._generations = self._stack.enter_context(open_generations(self.path, with_archives=self._with_archives))
+        self._files = self._stack.enter_context(open_log_files(self.path, with_archives=self._with_archives))
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -86,7 +86,7 @@ class Follower:
     @property
     def is_missing(self) -> bool:
         """Whether there is no file of that name, neither current nor rotated."""
-        return not self._generations
+        return not self._files
 
     def lines(self) -> Iterator[Line]:
         """The lines after the position, to the end of what is there now.
@@ -97,11 +97,11 @@ class Follower:
         return chain.from_iterable(self._batches())  # Which passes each line on without a frame of Python's own.
 
     def _batches(self) -> Iterator[Iterable[Line]]:
-        generations = self._generations
+        generations = self._files
         offset = 0
         if self._start is not None:
             found = self._resume(self._start)
-            if self.is_position_lost:
+            if self.is_offset_lost:
                 self.lost_bytes = _gone(self._start, found[1] if found else None)
             elif found is None:
                 return  # It may be in the file that is away or was truncated just now: the next time tells.
@@ -116,25 +116,25 @@ class Follower:
                     self.rejected[Rejection.TORN] += 1
             offset = 0
 
-    def _resume(self, position: Position) -> tuple[int, Position] | None:
+    def _resume(self, position: LogOffset) -> tuple[int, LogOffset] | None:
         """Where to go on: the file and the position in it, which may be an earlier one."""
         index = self._find(position)
         if index is not None:
             return index, position
         if not self._is_current_intact():
             return None
-        self.is_position_lost = True
+        self.is_offset_lost = True
         for earlier in self._earlier:
             index = self._find(earlier)
             if index is not None:
                 return index, earlier
         return None
 
-    def _find(self, position: Position) -> int | None:
+    def _find(self, position: LogOffset) -> int | None:
         length = position.end - position.start - 1
         if position.start < 0 or not 0 <= length <= MAX_LINE_BYTES:
             return None
-        for index, generation in reversed(list(enumerate(self._generations))):
+        for index, generation in reversed(list(enumerate(self._files))):
             if generation.head != position.head:
                 continue
             with generation.reading() as file:
@@ -145,10 +145,10 @@ class Follower:
         return None
 
     def _is_current_intact(self) -> bool:
-        newest = self._generations[-1] if self._generations else None
+        newest = self._files[-1] if self._files else None
         return newest is not None and newest.is_current and not newest.is_rewritten()
 
-    def _read(self, generation: Generation, head: str, file: BinaryIO, offset: int) -> Iterator[Iterable[Line]]:
+    def _read(self, generation: LogFile, head: str, file: BinaryIO, offset: int) -> Iterator[Iterable[Line]]:
         file.seek(offset)
         carry = b""
         is_skipping = False  # inside a line that is too long to hold
@@ -194,6 +194,6 @@ def _is_unusable(pieces: list[bytes]) -> bool:
     return is_long or b"" in pieces or any(map(bytes.isspace, pieces))
 
 
-def _gone(position: Position, found: Position | None) -> int:
+def _gone(position: LogOffset, found: LogOffset | None) -> int:
     """How many bytes of the file that was read up to a position are in none of the files now."""
     return position.end - (found.end if found is not None and found.head == position.head else 0)

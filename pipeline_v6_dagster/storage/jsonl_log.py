@@ -15,10 +15,10 @@ from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, link_of
 from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder, write_whole
-from pipeline_v6_dagster.storage.generations import (
+from pipeline_v6_dagster.storage.log_files import (
     archive_path,
     archives,
-    open_generations,
+    open_log_files,
     rotated_path,
     rotations,
     waiting_archive_path,
@@ -136,7 +136,7 @@ class JsonlLog:
         Raises:
             StorageError: a file cannot be read.
         """
-        with open_generations(self.path, with_archives=True) as generations:
+        with open_log_files(self.path, with_archives=True) as generations:
             for generation in reversed(generations):
                 with generation.reading() as file:
                     yield from _unpacked_backward(file) if generation.is_compressed else _whole_backward(file)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline_v6_dagster.storage.chain import Link, link_of
 from pipeline_v6_dagster.storage.chain_check import ChainCheck, Finding
-from pipeline_v6_dagster.storage.generations import Generation, archives, open_generations, rotations
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS
+from pipeline_v6_dagster.storage.log_files import LogFile, archives, open_log_files, rotations
 
 # No line of ours is longer, but one of somebody else's may be.
 MAX_LINE_BYTES = 1 << 26
@@ -44,7 +44,7 @@ def verify_log(path: Path, *, after: Link | None = None, witness: Link | None = 
     Raises:
         StorageError: a file cannot be read.
     """
-    with open_generations(path, with_archives=True) as generations:
+    with open_log_files(path, with_archives=True) as generations:
         found = _verify_after(path, generations, after, witness) if after is not None else None
         if found is None:
             check = ChainCheck(may_lack_oldest=_may_lack_oldest(path), witness=witness)
@@ -58,7 +58,7 @@ def _may_lack_oldest(path: Path) -> bool:
     return min(numbers) > 1 if numbers else len(rotations(path)) >= KEPT_ROTATIONS
 
 
-def _verify_after(path: Path, generations: list[Generation], after: Link, witness: Link | None) -> Verification | None:
+def _verify_after(path: Path, generations: list[LogFile], after: Link, witness: Link | None) -> Verification | None:
     """From the line after a known link on; None where that link is not in the log."""
     for index, generation in reversed(list(enumerate(generations))):
         for number, line, _ in _lines(generation):
@@ -71,7 +71,7 @@ def _verify_after(path: Path, generations: list[Generation], after: Link, witnes
     return None
 
 
-def _verify(path: Path, check: ChainCheck, parts: Iterator[tuple[Generation, int]]) -> Verification:
+def _verify(path: Path, check: ChainCheck, parts: Iterator[tuple[LogFile, int]]) -> Verification:
     """All lines of the files but the first so many of each."""
     verification = Verification(path)
     for generation, passed in parts:
@@ -93,7 +93,7 @@ def _verify(path: Path, check: ChainCheck, parts: Iterator[tuple[Generation, int
     return verification
 
 
-def _lines(generation: Generation) -> Iterator[tuple[int, bytes, bool]]:
+def _lines(generation: LogFile) -> Iterator[tuple[int, bytes, bool]]:
     """(number from 1, line without its newline, whether it has one) of a file; one that is too long comes empty."""
     with generation.reading() as file:
         number = 0

@@ -19,7 +19,7 @@ _NAV_WORDS = frozenset({"nav_stale", "nav_missing", "stale_nav", "nav_unavailabl
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class CauseContext:
     """What is known beside the diff itself.
 
     `exchange` is what the exchange asks of the symbol; `shares_intent` tells of another decision of the same intent;
@@ -34,14 +34,14 @@ class Circumstances:
     before: Diff | None = None
 
 
-def explain(diff: Diff, given: Circumstances) -> None:
+def explain(diff: Diff, given: CauseContext) -> None:
     """Write the causes into the diff."""
     if diff.is_upsize and diff.shadow is not None and diff.live is not None:
         diff.upsize_cause = _upsize_cause(diff.shadow, diff.live, given)
     diff.root_cause, diff.cause_detail = _cause(diff, given)
 
 
-def _cause(diff: Diff, given: Circumstances) -> tuple[RootCause | None, str | None]:
+def _cause(diff: Diff, given: CauseContext) -> tuple[RootCause | None, str | None]:
     if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
         return RootCause.NO_DECISION, None
     if diff.mismatch_kind is MismatchKind.SHADOW_ALLOWED_LIVE_ABSENT:
@@ -60,7 +60,7 @@ def _cause(diff: Diff, given: Circumstances) -> tuple[RootCause | None, str | No
     return _size_cause(diff), None
 
 
-def _absent(diff: Diff, given: Circumstances) -> tuple[RootCause, str | None]:
+def _absent(diff: Diff, given: CauseContext) -> tuple[RootCause, str | None]:
     reason = diff.live.reason if diff.live is not None else None
     if diff.live_outcome is LiveOutcome.VETOED:
         if reason in _NAV_WORDS:
@@ -73,12 +73,12 @@ def _absent(diff: Diff, given: Circumstances) -> tuple[RootCause, str | None]:
     return RootCause.UNEXPLAINED, None
 
 
-def _is_config_new(diff: Diff, given: Circumstances) -> bool:
+def _is_config_new(diff: Diff, given: CauseContext) -> bool:
     changed_ts = given.config_changed_ts
     return changed_ts is not None and changed_ts <= diff.ts <= changed_ts + given.config_settles_s
 
 
-def _upsize_cause(shadow: ShadowSide, live: LiveSide, given: Circumstances) -> RootCause:
+def _upsize_cause(shadow: ShadowSide, live: LiveSide, given: CauseContext) -> RootCause:
     asked_usd, live_usd, price = shadow.gross_usd or 0.0, live.gross_usd or 0.0, shadow.price or 0.0
     asked_qty = asked_usd / price if price else 0.0
     exchange = given.exchange or ExchangeFilter(None, None)

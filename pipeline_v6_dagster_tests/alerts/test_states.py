@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline_v6_dagster.alerts.message import Delivery, Kind, Message, Severity, body_of, title_of
-from pipeline_v6_dagster.alerts.outbox import Outbox, decode_line, encode_line
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_telling
+from pipeline_v6_dagster.logs.alert_outbox import Outbox, decode_line, encode_line
 
 T0 = 1_790_000_000.0
 HOUR = 3600.0

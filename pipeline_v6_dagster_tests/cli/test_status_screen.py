@@ -18,7 +18,7 @@ from rich.console import Console
 
 from pipeline_v6_dagster.cli.status_screen import screen
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.stages.status import Report, read_status
+from pipeline_v6_dagster.stages.outputs.status import Report, read_status
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home

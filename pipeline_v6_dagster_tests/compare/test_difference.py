@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.compare.difference import diff_of, revise
-from pipeline_v6_dagster.compare.settlement import Settled, Unexplained
+from pipeline_v6_dagster.compare.settlement import Settled, UnmatchedOrder
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import (
     Diff,
@@ -66,7 +66,7 @@ class TestKinds:
         assert (diff.mismatch_kind, diff.veto_mismatch) == (kind, is_mismatch)
 
     def test_an_order_that_no_decision_explains_is_live_only(self) -> None:
-        diff = diff_of(Unexplained(folded(ack(1), fill(2)), LiveOutcome.EXECUTED), policy())
+        diff = diff_of(UnmatchedOrder(folded(ack(1), fill(2)), LiveOutcome.EXECUTED), policy())
         assert diff.mismatch_kind is MismatchKind.LIVE_ONLY
         assert (diff.ts, diff.intent_id, diff.symbol, diff.side) == (T0 + 1, "ord_1", "BTCUSDT", Side.BUY)
         assert (diff.decision_id, diff.shadow, diff.veto_mismatch, diff.sizing_diff_pct) == (None, None, None, None)
@@ -340,5 +340,5 @@ class TestRevision:
         assert (diff.live_outcome, diff.live.reason) == (LiveOutcome.ERROR, "REJECTED")
 
     def test_a_line_without_a_decision_is_not_revised(self) -> None:
-        known = diff_of(Unexplained(folded(ack(1)), LiveOutcome.EXECUTED), policy())
+        known = diff_of(UnmatchedOrder(folded(ack(1)), LiveOutcome.EXECUTED), policy())
         assert revise(known, folded(fill(1000)), policy()) is None

@@ -8,7 +8,7 @@ from pipeline_v6_dagster.compare.evidence import outcome_of
 from pipeline_v6_dagster.compare.folding import adopt_order, fold_event, group_key, merge_orders, start_order
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveOutcome
-from pipeline_v6_dagster.domain.live import LiveOrder, OrderStatus
+from pipeline_v6_dagster.domain.live import IntentOrders, OrderStatus
 from pipeline_v6_dagster_tests.live_builders import SYMBOL, T0, ack, fill, flat, folded
 
 PARTLY = OrderStatus.PARTIALLY_FILLED
@@ -128,7 +128,7 @@ def test_an_adopted_fill_is_a_leg_of_the_order_that_its_ack_names() -> None:
     assert order == folded(fill(1), ack(2))
 
 
-def as_whole_and_in_parts(cut: int) -> tuple[LiveOrder, LiveOrder]:
+def as_whole_and_in_parts(cut: int) -> tuple[IntentOrders, IntentOrders]:
     rows = [
         ack(1, order_id="7"),
         fill(2, order_id="7", qty=1.0, status=PARTLY),

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.compare.open_state import OpenState
-from pipeline_v6_dagster.compare.settlement import Leftover, Settled, Settler, Unexplained
+from pipeline_v6_dagster.compare.settlement import OutcomeMatcher, Settled, UnmatchedOrder, UnmatchedRow
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus, Veto
-from pipeline_v6_dagster.domain.quality import Drop
+from pipeline_v6_dagster.domain.quality import IgnoredRow
 from pipeline_v6_dagster_tests.live_builders import (
     SYMBOL,
     T0,
@@ -37,29 +37,29 @@ def time_of(record: Record) -> float:
     return record.as_of if isinstance(record, ShadowSide) else record.ts
 
 
-Result = Settled | Unexplained | Leftover
+Result = Settled | UnmatchedOrder | UnmatchedRow
 
 
-def feed(settler: Settler, records: list[Record], until: float | None = None) -> list[Result]:
+def feed(matcher: OutcomeMatcher, records: list[Record], until: float | None = None) -> list[Result]:
     """What is settled while the records come in, and (with `until`) after them."""
     out: list[Result] = []
     for record in records:
-        out += settler.settle(time_of(record))
+        out += matcher.settle(time_of(record))
         if isinstance(record, ShadowSide):
-            settler.add_decision(record)
+            matcher.add_decision(record)
         elif isinstance(record, Veto):
-            settler.add_veto(record)
+            matcher.add_veto(record)
         else:
-            settler.add_event(record)
+            matcher.add_event(record)
     if until is not None:
-        out += settler.settle(T0 + until)
+        out += matcher.settle(T0 + until)
     return out
 
 
 def settle(*records: Record, until: float | None = None, owned: tuple[str, ...] = ()) -> list[Result]:
     """`owned` are the intents of decisions that were settled in an earlier run."""
-    settler = Settler(policy(), OpenState(), lambda intent_id, _attempt_id, _ts: intent_id in owned)
-    return feed(settler, list(records), until)
+    matcher = OutcomeMatcher(policy(), OpenState(), lambda intent_id, _attempt_id, _ts: intent_id in owned)
+    return feed(matcher, list(records), until)
 
 
 def only(results: list[Result]) -> Settled:
@@ -196,9 +196,9 @@ class TestIds:
         assert only(settle(decision(0, "1"), second, *order, until=3)).decision.decision_id == "d2"
 
     def test_of_two_vetoes_the_first_gives_the_reason(self) -> None:
-        settler = Settler(policy(), OpenState())
-        result = only(feed(settler, [decision(), veto(1), veto(1, reason="cooldown")], until=5000))
-        assert (result.reason, settler.dropped[Drop.REPEATED_VETO]) == ("bucket_cap", 1)
+        matcher = OutcomeMatcher(policy(), OpenState())
+        result = only(feed(matcher, [decision(), veto(1), veto(1, reason="cooldown")], until=5000))
+        assert (result.reason, matcher.dropped[IgnoredRow.REPEATED_VETO]) == ("bucket_cap", 1)
 
     def test_an_order_slightly_before_its_attempt_is_its_own(self) -> None:
         result = only(settle(ack(-1.5), decision(0), fill(1), until=2))
@@ -223,7 +223,7 @@ class TestIds:
 
     def test_an_order_of_another_intent_is_never_taken_by_time(self) -> None:
         results = settle(decision(0), ack(1, "2"), until=2 * TOLERANCE_S + 10)
-        assert [type(result) for result in results] == [Settled, Unexplained]
+        assert [type(result) for result in results] == [Settled, UnmatchedOrder]
         assert isinstance(results[0], Settled)
         assert results[0].outcome is LiveOutcome.UNRESOLVED
 
@@ -259,8 +259,8 @@ class TestBareFills:
     def test_a_repeat_after_the_end_is_no_order_of_its_own(self) -> None:
         later = decision(10, None)
         results = settle(decision(0), ack(1), fill(2, None), later, fill(11, None), until=5000, owned=("ord_1",))
-        assert [type(result) for result in results] == [Settled, Unexplained, Settled]
-        assert isinstance(results[1], Unexplained)
+        assert [type(result) for result in results] == [Settled, UnmatchedOrder, Settled]
+        assert isinstance(results[1], UnmatchedOrder)
         assert results[1].order.intent_id == "ord_1"
         assert isinstance(results[2], Settled)
         assert results[2].outcome is LiveOutcome.UNRESOLVED
@@ -268,7 +268,7 @@ class TestBareFills:
     def test_a_late_one_names_the_intent_that_was_settled_without_it(self) -> None:
         late = TOLERANCE_S + 100
         _, unexplained = settle(decision(0), ack(1), fill(late, None), until=5000)
-        assert isinstance(unexplained, Unexplained)
+        assert isinstance(unexplained, UnmatchedOrder)
         assert unexplained.order.intent_id == "ord_1"
 
     def test_a_late_one_names_the_decision_that_time_had_paired(self) -> None:
@@ -276,12 +276,12 @@ class TestBareFills:
         result, unexplained = settle(decision(0), ack(1, None), fill(late, None), until=5000)
         assert isinstance(result, Settled)
         assert result.method is MatchMethod.TIME
-        assert isinstance(unexplained, Unexplained)
+        assert isinstance(unexplained, UnmatchedOrder)
         assert unexplained.order.intent_id == "ord_1"
 
     def test_of_another_symbol_they_are_another_order(self) -> None:
         results = settle(decision(), ack(1), fill(2, None, symbol="ETHUSDT"), until=5000)
-        assert [type(result) for result in results] == [Settled, Unexplained]
+        assert [type(result) for result in results] == [Settled, UnmatchedOrder]
 
 
 class TestTime:
@@ -315,7 +315,7 @@ class TestTime:
     )
     def test_only_orders_of_the_same_stream_are_taken(self, changes: dict[str, object]) -> None:
         results = settle(decision(0, None), ack(1, None, **changes), until=5000)
-        assert {type(result) for result in results} == {Settled, Unexplained}
+        assert {type(result) for result in results} == {Settled, UnmatchedOrder}
 
     def test_an_order_at_the_end_of_the_tolerance_goes_to_the_decision_that_comes_later(self) -> None:
         results = settle(decision(0, None), decision(800, None), ack(801, None), until=5000)
@@ -339,21 +339,22 @@ class TestTime:
 
     def test_a_veto_of_another_symbol_or_side_or_intent_is_nobodys(self) -> None:
         rows = (veto(1, None, symbol="ETHUSDT"), veto(1, None, side=Side.SELL), veto(1, "9"))
-        settler = Settler(policy(), OpenState())
-        results = feed(settler, [decision(0), *rows], until=5000)
-        assert [result for result in results if isinstance(result, Leftover)] == [Leftover(rows[2])]
+        matcher = OutcomeMatcher(policy(), OpenState())
+        results = feed(matcher, [decision(0), *rows], until=5000)
+        assert [result for result in results if isinstance(result, UnmatchedRow)] == [UnmatchedRow(rows[2])]
         assert (
-            only([result for result in results if not isinstance(result, Leftover)]).outcome is LiveOutcome.UNRESOLVED
+            only([result for result in results if not isinstance(result, UnmatchedRow)]).outcome
+            is LiveOutcome.UNRESOLVED
         )
-        settler.forget(T0 + 5000)
-        assert settler.dropped[Drop.UNMATCHED_VETO] == 2
+        matcher.forget(T0 + 5000)
+        assert matcher.dropped[IgnoredRow.UNMATCHED_VETO] == 2
 
     @pytest.mark.parametrize("row", [veto(1, "9"), error(1, "9")])
     def test_a_veto_or_error_whose_ids_no_decision_carries_goes_to_one_without(self, row: Veto | OrderEvent) -> None:
         result = only(settle(decision(0, None), row, until=5000))
         assert (result.outcome is LiveOutcome.UNRESOLVED, result.method) == (False, MatchMethod.TIME)
         owned = settle(decision(0, None), row, until=5000, owned=("ord_9",))
-        assert [type(result) for result in owned] == [Settled, Leftover]
+        assert [type(result) for result in owned] == [Settled, UnmatchedRow]
 
     def test_an_order_whose_ids_no_decision_carries_goes_to_one_without(self) -> None:
         (result,) = settle(decision(0, None), ack(1, "9"), fill(2, "9"), until=5000)
@@ -362,7 +363,7 @@ class TestTime:
 
     def test_an_order_whose_ids_a_settled_decision_carries_stays_that_ones(self) -> None:
         results = settle(decision(0, None), ack(1, "9"), fill(2, "9"), until=5000, owned=("ord_9",))
-        assert sorted(type(result).__name__ for result in results) == ["Settled", "Unexplained"]
+        assert sorted(type(result).__name__ for result in results) == ["Settled", "UnmatchedOrder"]
         assert next(result for result in results if isinstance(result, Settled)).outcome is LiveOutcome.UNRESOLVED
 
     def test_an_order_with_another_kind_of_id_than_the_decision_may_be_its_own(self) -> None:
@@ -371,13 +372,13 @@ class TestTime:
             MatchMethod.TIME
         )
         (unresolved, stranger) = settle(made, ack(1, "9"), fill(2, "9"), until=5000)
-        assert isinstance(unresolved, Settled | Unexplained)
-        assert isinstance(stranger, Settled | Unexplained)
-        assert {type(unresolved), type(stranger)} == {Settled, Unexplained}
+        assert isinstance(unresolved, Settled | UnmatchedOrder)
+        assert isinstance(stranger, Settled | UnmatchedOrder)
+        assert {type(unresolved), type(stranger)} == {Settled, UnmatchedOrder}
 
     def test_an_order_with_ids_is_told_of_at_its_tolerance_where_no_decision_can_want_it(self) -> None:
         other = decision(0, None, side=Side.SELL)
-        assert [type(result) for result in settle(other, ack(1, "9"), until=TOLERANCE_S + 1.1)] == [Unexplained]
+        assert [type(result) for result in settle(other, ack(1, "9"), until=TOLERANCE_S + 1.1)] == [UnmatchedOrder]
 
     def test_a_decision_of_its_own_takes_an_order_from_one_without_ids(self) -> None:
         # It is logged after the order, and by then the one without ids is already waiting for it.
@@ -386,10 +387,10 @@ class TestTime:
         assert found == {"d9": MatchMethod.INTENT_ID, "d@0": None}
 
     def test_unmatched_errors_are_counted_once(self) -> None:
-        settler = Settler(policy(), OpenState())
-        assert feed(settler, [error(1, "9"), error(2, None)], until=5000) == [Leftover(error(1, "9"))]
-        settler.forget(T0 + 6000)
-        assert settler.dropped[Drop.UNMATCHED_ERROR] == 1
+        matcher = OutcomeMatcher(policy(), OpenState())
+        assert feed(matcher, [error(1, "9"), error(2, None)], until=5000) == [UnmatchedRow(error(1, "9"))]
+        matcher.forget(T0 + 6000)
+        assert matcher.dropped[IgnoredRow.UNMATCHED_ERROR] == 1
 
     def test_an_order_id_that_comes_again_after_its_order_is_over_is_another_order(self) -> None:
         records = (
@@ -410,23 +411,23 @@ class TestTime:
         assert [result.order and result.order.legs[0].requested_qty for result in results] == [5.0, 9.0]
 
     def test_what_was_logged_ahead_of_our_clock_has_happened(self) -> None:
-        settler = Settler(policy(), OpenState())
+        matcher = OutcomeMatcher(policy(), OpenState())
         records = [decision(0, "1"), decision(0, "2"), decision(0, "3"), decision(0, "4")]
-        assert feed(settler, [*records, ack(5, "1"), ack(5, "2"), veto(6, "3"), fill(6, "1")], until=1) == []
-        ahead = list(settler.settle_ahead(T0 + 1))
+        assert feed(matcher, [*records, ack(5, "1"), ack(5, "2"), veto(6, "3"), fill(6, "1")], until=1) == []
+        ahead = list(matcher.settle_ahead(T0 + 1))
         assert {item.decision.intent_id: item.outcome for item in ahead} == {
             records[0].intent_id: LiveOutcome.EXECUTED,
             records[2].intent_id: LiveOutcome.VETOED,
         }
-        assert list(settler.settle_ahead(T0 + 1)) == []
-        assert len(settler.state.decisions) == 2
+        assert list(matcher.settle_ahead(T0 + 1)) == []
+        assert len(matcher.state.decisions) == 2
 
     def test_what_may_follow_is_waited_for_unless_the_clock_is_far_behind(self) -> None:
-        settler = Settler(policy(), OpenState())
+        matcher = OutcomeMatcher(policy(), OpenState())
         decisions = [decision(0, "1"), decision(0, "2")]
-        assert feed(settler, [*decisions, ack(5, "1", status=CANCELED), error(6, "2")], until=0.6) == []
-        assert list(settler.settle_ahead(T0 + 0.6)) == []
-        ahead = list(settler.settle_ahead(T0 - 1))
+        assert feed(matcher, [*decisions, ack(5, "1", status=CANCELED), error(6, "2")], until=0.6) == []
+        assert list(matcher.settle_ahead(T0 + 0.6)) == []
+        ahead = list(matcher.settle_ahead(T0 - 1))
         assert {item.decision.intent_id: item.outcome for item in ahead} == {
             decisions[0].intent_id: LiveOutcome.EXECUTED,
             decisions[1].intent_id: LiveOutcome.ERROR,
@@ -442,9 +443,9 @@ class TestTime:
     def test_within_one_horizon_no_pairing_is_better(self, decisions: list[int], orders: list[int]) -> None:
         records: list[Record] = [decision(at, None, decision_id=f"d{n}") for n, at in enumerate(decisions)]
         records += [ack(at, None, order_id=str(n)) for n, at in enumerate(orders)]
-        settler = Settler(policy(tolerance_s=100.0), OpenState())
+        matcher = OutcomeMatcher(policy(tolerance_s=100.0), OpenState())
         # Decisions first where times are equal, as the stage feeds them.
-        results = feed(settler, sorted(records, key=lambda row: (time_of(row), isinstance(row, OrderEvent))), 5000)
+        results = feed(matcher, sorted(records, key=lambda row: (time_of(row), isinstance(row, OrderEvent))), 5000)
         pairs = sorted(
             (result.decision.as_of, result.order.first_ts)
             for result in results
@@ -471,23 +472,23 @@ class TestLate:
 
     def test_an_order_after_the_deadline_is_unexplained_once(self) -> None:
         results = settle(decision(0), ack(self.late), fill(self.late + 1), until=5000)
-        assert [type(result) for result in results] == [Settled, Unexplained]
+        assert [type(result) for result in results] == [Settled, UnmatchedOrder]
         assert isinstance(results[0], Settled)
         assert results[0].outcome is LiveOutcome.UNRESOLVED
         assert results[1].order is not None
         assert results[1].order.legs[0].executed_qty == 5.0
 
     def test_lateness_is_told_by_the_log_time_not_by_when_it_was_read(self) -> None:
-        settler = Settler(policy(), OpenState())
-        settler.add_decision(decision(0))
-        settler.add_event(ack(TOLERANCE_S - 1))  # read after a long silence, but in time
-        (result,) = settler.settle(T0 + 5000)
+        matcher = OutcomeMatcher(policy(), OpenState())
+        matcher.add_decision(decision(0))
+        matcher.add_event(ack(TOLERANCE_S - 1))  # read after a long silence, but in time
+        (result,) = matcher.settle(T0 + 5000)
         assert result.outcome is LiveOutcome.EXECUTED
 
     def test_an_order_without_a_decision_is_unexplained_after_the_tolerance(self) -> None:
         assert settle(ack(0), fill(1), until=TOLERANCE_S) == []
         (result,) = settle(ack(0), fill(1), until=TOLERANCE_S + 1)
-        assert isinstance(result, Unexplained)
+        assert isinstance(result, UnmatchedOrder)
         assert result.outcome is LiveOutcome.EXECUTED
 
     def test_an_order_without_ids_is_unexplained_once_no_decision_can_want_it(self) -> None:
@@ -497,13 +498,13 @@ class TestLate:
     def test_a_second_order_of_the_same_key_waits_its_own_time(self) -> None:
         # The first leaves a due time behind; the second must not be cut short by it.
         state = OpenState()
-        settler = Settler(policy(), state)
-        feed(settler, [ack(0)])
-        settler = Settler(policy(), state)  # as the next run does
-        results = feed(settler, [decision(1), fill(2), fill(500)], until=TOLERANCE_S + 1)
+        matcher = OutcomeMatcher(policy(), state)
+        feed(matcher, [ack(0)])
+        matcher = OutcomeMatcher(policy(), state)  # as the next run does
+        results = feed(matcher, [decision(1), fill(2), fill(500)], until=TOLERANCE_S + 1)
         assert [type(result) for result in results] == [Settled]
         assert only(results).outcome is LiveOutcome.EXECUTED
-        assert settler.state.orders
+        assert matcher.state.orders
 
 
 # Small pools of names and times, so that everything meets everything.
@@ -547,35 +548,35 @@ def through_the_log(state: OpenState) -> OpenState:
 @given(histories(), st.lists(moments, max_size=4).map(sorted))
 def test_runs_that_carry_their_state_over_settle_what_one_run_settles(records: list[Record], cuts: list[float]) -> None:
     end = T0 + 1000
-    whole = Settler(SMALL, OpenState())
+    whole = OutcomeMatcher(SMALL, OpenState())
     expected = [*feed(whole, records), *whole.settle(end)]
     whole.forget(end)
     dropped = dict(whole.dropped)
 
-    settler = Settler(SMALL, OpenState())
+    matcher = OutcomeMatcher(SMALL, OpenState())
     found: list[Result] = []
     counted = {drop: 0 for drop in dropped}
     for start, stop in zip(
         [float("-inf"), *(T0 + cut for cut in cuts)], [*(T0 + cut for cut in cuts), end], strict=True
     ):
-        found += feed(settler, [record for record in records if start < time_of(record) <= stop])
-        found += settler.settle(stop)
-        settler.forget(stop)
-        counted = {drop: count + settler.dropped[drop] for drop, count in counted.items()}
-        settler = Settler(SMALL, through_the_log(settler.state))
+        found += feed(matcher, [record for record in records if start < time_of(record) <= stop])
+        found += matcher.settle(stop)
+        matcher.forget(stop)
+        counted = {drop: count + matcher.dropped[drop] for drop, count in counted.items()}
+        matcher = OutcomeMatcher(SMALL, through_the_log(matcher.state))
     assert found == expected
     assert counted == dropped
-    assert settler.state == OpenState()
+    assert matcher.state == OpenState()
 
 
 @given(histories())
 def test_every_decision_is_settled_once_and_every_order_is_in_one_result(records: list[Record]) -> None:
-    settler = Settler(SMALL, OpenState())
-    results = [*feed(settler, records), *settler.settle(T0 + 1000)]
+    matcher = OutcomeMatcher(SMALL, OpenState())
+    results = [*feed(matcher, records), *matcher.settle(T0 + 1000)]
     decided = [result.decision.decision_id for result in results if isinstance(result, Settled)]
     assert sorted(decided) == sorted(row.decision_id for row in records if isinstance(row, ShadowSide))
     placed = {row.order_id for row in records if isinstance(row, OrderEvent) and row.kind is not EventKind.ERROR}
-    orders = [result.order for result in results if not isinstance(result, Leftover)]
+    orders = [result.order for result in results if not isinstance(result, UnmatchedRow)]
     legs = [leg for order in orders if order is not None for leg in order.legs]
     assert {leg.order_id for leg in legs} == placed
     assert len({id(leg) for leg in legs}) == len(legs)
@@ -583,8 +584,8 @@ def test_every_decision_is_settled_once_and_every_order_is_in_one_result(records
 
 @given(histories())
 def test_no_decision_waits_longer_than_two_tolerances(records: list[Record]) -> None:
-    settler = Settler(SMALL, OpenState())
+    matcher = OutcomeMatcher(SMALL, OpenState())
     for record in records:
-        feed(settler, [record])
-        for item in settler.state.decisions.values():
+        feed(matcher, [record])
+        for item in matcher.state.decisions.values():
             assert item.decision.as_of + 2 * SMALL.tolerance_s >= time_of(record)

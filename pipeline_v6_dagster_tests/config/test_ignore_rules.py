@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_v6_dagster.config.ignore_rules import expired_rules, load_ignore_rules
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
-from pipeline_v6_dagster.stages.doctor import examine
+from pipeline_v6_dagster.stages.doctor.run import examine
 from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row
 
 DAY_S = 86_400.0

@@ -18,16 +18,16 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.guard import IN_FLIGHT, Pace, request_or_skip
 from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
+from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT, RunInterval, request_or_skip
 from pipeline_v6_dagster.defs.schedules import cron_of, schedules
-from pipeline_v6_dagster.stages.inputs import observed_names
+from pipeline_v6_dagster.stages.doctor.inputs import observed_names
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
 from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
 
 # A multiple of every interval used here.
 DAY = 86_400.0 * 20_000
-COMPARE, SHADOW = Pace("compare_job", 900.0, 600.0), Pace("shadow_job", 600.0, 600.0)
+COMPARE, SHADOW = RunInterval("compare_job", 900.0, 600.0), RunInterval("shadow_job", 600.0, 600.0)
 
 
 @pytest.fixture

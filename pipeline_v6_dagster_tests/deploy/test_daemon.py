@@ -19,8 +19,8 @@ import pytest
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.orders import LogLine
-from pipeline_v6_dagster.stages.sandbox import write_feed
-from pipeline_v6_dagster.stages.verify import verify_logs
+from pipeline_v6_dagster.stages.doctor.verify import verify_logs
+from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, wait_for
 from pipeline_v6_dagster_tests.homes import simulated_home

@@ -11,8 +11,8 @@ import promql_parser
 import pytest
 import yaml
 
-from pipeline_v6_dagster.stages.metrics import samples_of
-from pipeline_v6_dagster.stages.status import read_status
+from pipeline_v6_dagster.stages.outputs.metrics import samples_of
+from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.docs.test_links import anchors
 from pipeline_v6_dagster_tests.homes import START_TS, simulated_home

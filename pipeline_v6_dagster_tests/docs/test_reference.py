@@ -17,16 +17,16 @@ from pipeline_v6_dagster.cli.main import cli
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, LiveSide, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.live import Leg
-from pipeline_v6_dagster.domain.quality import Drop, Rejection
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
 from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.faults import Fault
-from pipeline_v6_dagster.stages.metrics import samples_of
-from pipeline_v6_dagster.stages.replay_file import replay_path
-from pipeline_v6_dagster.stages.report import report_path
-from pipeline_v6_dagster.stages.simulate import truth_path
-from pipeline_v6_dagster.stages.status import read_status
+from pipeline_v6_dagster.stages.outputs.metrics import samples_of
+from pipeline_v6_dagster.stages.outputs.report import report_path
+from pipeline_v6_dagster.stages.outputs.status import read_status
+from pipeline_v6_dagster.stages.replay.file import replay_path
+from pipeline_v6_dagster.stages.simulate.run import truth_path
 from pipeline_v6_dagster_tests.homes import settings_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
@@ -51,7 +51,7 @@ _ENUMS: tuple[type[StrEnum], ...] = (
     MatchMethod,
     RootCause,
     Rejection,
-    Drop,
+    IgnoredRow,
 )
 
 
@@ -176,7 +176,7 @@ def _metrics() -> list[tuple[str, str]]:
         "coverage": {"matched": 0, "live_only": 0, "unresolved": 0},
         "by_symbol": {"S": {"sample_size": 0, "veto_mismatch_pct": 0.0, "upsize_count": 0, "impact_usd": 0.0}},
         "totals": {"decisions": 0, "live_only": 0, "revisions": 0, "upsizes": 0},
-        "input_quality": {"i": {"lines": 0, "unusable": {"torn": 0}, "is_position_lost": False}},
+        "input_quality": {"i": {"lines": 0, "unusable": {"torn": 0}, "is_offset_lost": False}},
         "mismatch_kinds": {"match": 0},
         "root_causes": {"unexplained": 0},
         "window": {"last_ts": 0.0},

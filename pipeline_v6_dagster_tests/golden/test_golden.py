@@ -10,8 +10,8 @@ import pytest
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
-from pipeline_v6_dagster.stages.compare import run_compare
-from pipeline_v6_dagster.stages.shadow import run_shadow
+from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster_tests.live_builders import clock_at
 
 HERE = Path(__file__).parent

@@ -8,10 +8,12 @@ import pytest
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.logs.compare_log import open_compare_log
+from pipeline_v6_dagster.logs.shadow_log import open_shadow_log
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
-from pipeline_v6_dagster.stages.compare import open_compare_log, run_compare
-from pipeline_v6_dagster.stages.sandbox import write_configuration, write_feed
-from pipeline_v6_dagster.stages.shadow import open_shadow_log, run_shadow
+from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
+from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
 from pipeline_v6_dagster_tests.homes import START_TS, fixed
 from pipeline_v6_dagster_tests.reference.plain import align, plain_compare
 

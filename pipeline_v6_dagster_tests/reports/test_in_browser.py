@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from pipeline_v6_dagster.stages.report import report_path, write_report
+from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import START_TS, simulated_home
 

@@ -13,9 +13,9 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.decision import ShadowDecision
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import DenyReason
+from pipeline_v6_dagster.logs.shadow_log import Source, encode_decision
 from pipeline_v6_dagster.shadow.pipeline import ENGINE_VERSION, Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.sources.attempts import parse_attempt
-from pipeline_v6_dagster.sources.shadow_log import Source, encode_decision
 from pipeline_v6_dagster_tests.builders import (
     AS_OF,
     SYMBOL,

@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.account import (
     AccountEvent,
+    ExecutionMetrics,
     Measured,
     OrderFailed,
     OrderFilled,
-    OrderMeasured,
     OrderPlaced,
     PositionReduced,
-    PositionSeen,
-    PositionsSeen,
+    PositionSnapshot,
+    PositionsSnapshot,
 )
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
 from pipeline_v6_dagster.domain.risk import RiskState
 from pipeline_v6_dagster.shadow.rolling import MAX_ATTEMPTS, RollingState
-from pipeline_v6_dagster.shadow.route_record import MAX_ORDERS, WINDOW_S, RouteWindow, quantile
+from pipeline_v6_dagster.shadow.route_record import MAX_ORDERS, WINDOW_S, FillStats, quantile
 from pipeline_v6_dagster_tests.builders import AS_OF, NAV_USD, SYMBOL, account, intent, limits, unhurried, utc_day
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -74,17 +74,17 @@ def test_an_order_id_that_comes_again_is_another_order() -> None:
 
 
 def test_a_snapshot_says_what_is_held_whatever_the_fills_came_to() -> None:
-    known = account(None, fill(1, 2.0), PositionSeen(2, SYMBOL, BUY, 7.0, 100.0, is_net=False))
+    known = account(None, fill(1, 2.0), PositionSnapshot(2, SYMBOL, BUY, 7.0, 100.0, is_net=False))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (7.0, 0.0)
-    known.apply(PositionSeen(3, SYMBOL, SELL, 1.0, 100.0, is_net=False))
+    known.apply(PositionSnapshot(3, SYMBOL, SELL, 1.0, 100.0, is_net=False))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (7.0, 1.0)
-    known.apply(PositionSeen(4, SYMBOL, SELL, 2.0, 100.0, is_net=True))
+    known.apply(PositionSnapshot(4, SYMBOL, SELL, 2.0, 100.0, is_net=True))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (0.0, 2.0)
     both = (
-        PositionSeen(5, SYMBOL, BUY, 3.0, 100.0, is_net=False),
-        PositionSeen(5, SYMBOL, SELL, 0.0, None, is_net=False),
+        PositionSnapshot(5, SYMBOL, BUY, 3.0, 100.0, is_net=False),
+        PositionSnapshot(5, SYMBOL, SELL, 0.0, None, is_net=False),
     )
-    known.apply(PositionsSeen(5, both))
+    known.apply(PositionsSnapshot(5, both))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (3.0, 0.0)
 
 
@@ -104,8 +104,8 @@ def test_a_close_says_what_is_left() -> None:
         ((fill(1, 2.0),), False, False),  # the account's own snapshot is newer than the logs
         ((fill(1, 2.0, SELL),), True, False),
         ((fill(1, 2.0, SELL),), None, False),
-        ((PositionSeen(1, SYMBOL, BUY, 0.0, None, False),), True, None),
-        ((PositionSeen(1, SYMBOL, BUY, 0.0, None, False),), None, False),
+        ((PositionSnapshot(1, SYMBOL, BUY, 0.0, None, False),), True, None),
+        ((PositionSnapshot(1, SYMBOL, BUY, 0.0, None, False),), None, False),
         ((fill(1, 2.0, None),), True, None),
     ],
 )
@@ -117,13 +117,13 @@ def test_whether_the_direction_is_held(
 
 def test_gross_exposure_is_what_is_held_at_the_newest_price_and_unknown_without_one() -> None:
     assert account().gross_usd() is None
-    assert account(None, PositionSeen(1, SYMBOL, BUY, 0.0, None, False)).gross_usd() == {}
-    assert account(None, PositionSeen(1, SYMBOL, BUY, 2.0, None, False)).gross_usd() is None
+    assert account(None, PositionSnapshot(1, SYMBOL, BUY, 0.0, None, False)).gross_usd() == {}
+    assert account(None, PositionSnapshot(1, SYMBOL, BUY, 2.0, None, False)).gross_usd() is None
     known = account(
-        None, PositionSeen(1, SYMBOL, BUY, 2.0, 100.0, False), PositionSeen(2, SYMBOL, SELL, 1.0, 90.0, False)
+        None, PositionSnapshot(1, SYMBOL, BUY, 2.0, 100.0, False), PositionSnapshot(2, SYMBOL, SELL, 1.0, 90.0, False)
     )
     assert known.gross_usd() == {SYMBOL: 300.0}
-    known.apply(OrderMeasured(3, SYMBOL, None, False, None, None, 110.0))
+    known.apply(ExecutionMetrics(3, SYMBOL, None, False, None, None, 110.0))
     assert known.gross_usd() == {SYMBOL: 330.0}
 
 
@@ -233,8 +233,8 @@ def test_a_peak_counts_from_the_configured_time_on() -> None:
 # The router's record.
 
 
-def measured(ts: float, slippage_bps: float | None, is_maker: bool = False, is_filled: bool = True) -> OrderMeasured:
-    return OrderMeasured(ts, SYMBOL, f"ord_{ts}", is_maker, is_filled, slippage_bps, None)
+def measured(ts: float, slippage_bps: float | None, is_maker: bool = False, is_filled: bool = True) -> ExecutionMetrics:
+    return ExecutionMetrics(ts, SYMBOL, f"ord_{ts}", is_maker, is_filled, slippage_bps, None)
 
 
 def test_the_record_counts_ended_orders_of_the_symbol_once_there_are_enough_and_of_all_before() -> None:
@@ -242,7 +242,7 @@ def test_the_record_counts_ended_orders_of_the_symbol_once_there_are_enough_and_
     for number in range(10):
         known.apply(measured(AS_OF + number, float(number)))
         known.apply(replace(measured(AS_OF + number, 50.0), symbol="OTHER"))
-        known.apply(OrderMeasured(AS_OF, SYMBOL, None, False, None, None, None))  # open still
+        known.apply(ExecutionMetrics(AS_OF, SYMBOL, None, False, None, None, None))  # open still
     assert known.routing_record(SYMBOL, AS_OF).taker_orders == 20
     for number in range(10):
         known.apply(measured(AS_OF + number, float(number)))
@@ -261,7 +261,7 @@ def test_a_taker_order_after_a_missed_maker_order_of_its_intent_is_a_fallback() 
 
 
 def test_orders_older_than_seven_days_and_beyond_the_newest_two_hundred_do_not_count() -> None:
-    window = RouteWindow([])
+    window = FillStats([])
     for number in range(MAX_ORDERS + 5):
         window.add(Measured(AS_OF + number, False, True, False, float(number)))
     assert window.record(AS_OF).taker_orders == MAX_ORDERS
@@ -283,10 +283,10 @@ entries = st.builds(
 @unhurried
 @given(st.lists(entries, max_size=30), st.lists(entries, max_size=30))
 def test_a_window_is_the_same_whether_it_was_kept_or_made_again(before: list[Measured], after: list[Measured]) -> None:
-    kept = RouteWindow(list(before))
+    kept = FillStats(list(before))
     for one in after:
         kept.add(one)
-    assert kept.record(0.0) == RouteWindow([*before, *after]).record(0.0)
+    assert kept.record(0.0) == FillStats([*before, *after]).record(0.0)
 
 
 @unhurried

@@ -17,9 +17,16 @@ from pipeline_v6_dagster.simulator.injector import ATTEMPTS, GARBAGE
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.vetoes import parse_veto
-from pipeline_v6_dagster.stages.compare import run_compare
-from pipeline_v6_dagster.stages.shadow import run_shadow
-from pipeline_v6_dagster.stages.simulate import Feed, Plan, prepare_home, read_truth, simulate_history, simulate_live
+from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
+from pipeline_v6_dagster.stages.simulate.run import (
+    Feed,
+    Plan,
+    prepare_home,
+    read_truth,
+    simulate_history,
+    simulate_live,
+)
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of
 
 SECONDS = 2400.0
@@ -162,7 +169,7 @@ def test_rotations_lose_and_repeat_nothing(tmp_path: Path) -> None:
     still = Found(tmp_path / "still", Fault.ROTATION, 0.0)
     assert [diff["intent_id"] for diff in diffs_of(settings)] == [diff["intent_id"] for diff in still.diffs]
     summary = json.loads(settings.compare_summary.read_bytes())
-    assert not any(quality["is_position_lost"] for quality in summary["input_quality"].values())
+    assert not any(quality["is_offset_lost"] for quality in summary["input_quality"].values())
 
 
 def test_an_attempt_of_a_clock_that_is_ahead_is_still_paired_by_its_ids(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.account import (
     AccountEvent,
+    ExecutionMetrics,
     OrderFailed,
     OrderFilled,
-    OrderMeasured,
     OrderPlaced,
     PositionReduced,
 )
@@ -44,7 +44,7 @@ def order(row: dict[str, Any]) -> AccountEvent | None:
     return parse_order(line(row))
 
 
-def metrics(**changes: Any) -> OrderMeasured | None:
+def metrics(**changes: Any) -> ExecutionMetrics | None:
     return parse_metrics(line(METRICS | changes))
 
 
@@ -101,7 +101,7 @@ def test_what_was_not_real_or_names_no_order_changes_nothing(changes: dict[str, 
 
 
 def test_an_order_is_measured_by_its_metrics() -> None:
-    assert metrics() == OrderMeasured(AS_OF, SYMBOL, "ord_1", False, True, 10.0, 100.0)
+    assert metrics() == ExecutionMetrics(AS_OF, SYMBOL, "ord_1", False, True, 10.0, 100.0)
     for route in ("limit", "MAKER", "post_only"):
         found = metrics(route=route)
         assert found is not None
@@ -111,13 +111,13 @@ def test_an_order_is_measured_by_its_metrics() -> None:
 @pytest.mark.parametrize("status", ["NEW", "PARTIALLY_FILLED", None])
 def test_an_order_without_a_fill_is_open_and_measures_nothing_but_the_mark(status: str | None) -> None:
     found = metrics(prices={"mark": 100.0, "avg_fill": 0.0}, result={"status": status}, slippage_bps=-10_000.0)
-    assert found == OrderMeasured(AS_OF, SYMBOL, "ord_1", False, None, None, 100.0)
+    assert found == ExecutionMetrics(AS_OF, SYMBOL, "ord_1", False, None, None, 100.0)
 
 
 @pytest.mark.parametrize("status", ["CANCELED", "CANCELLED", "EXPIRED", "REJECTED"])
 def test_an_order_that_ended_without_a_fill_was_not_filled(status: str) -> None:
     found = metrics(prices={"mark": None, "avg_fill": None}, result={"status": status}, slippage_bps=10_000.0)
-    assert found == OrderMeasured(AS_OF, SYMBOL, "ord_1", False, False, None, None)
+    assert found == ExecutionMetrics(AS_OF, SYMBOL, "ord_1", False, False, None, None)
 
 
 def test_a_slippage_of_the_whole_price_is_no_measurement() -> None:

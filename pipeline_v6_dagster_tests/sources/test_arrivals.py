@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.live import Arrival
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.arrivals import parse_arrival
 from pipeline_v6_dagster_tests.builders import AS_OF, line, unhurried
 
@@ -31,17 +31,17 @@ def test_else_it_is_the_price_that_was_submitted(mark: float | None) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({"event": "position_close"}, Drop.UNKNOWN_EVENT),
+        ({"event": "position_close"}, IgnoredRow.UNKNOWN_EVENT),
         ({"ts": None}, Rejection.NO_TIME),
-        ({"prices": None}, Drop.NO_ARRIVAL),
-        ({"prices": {"mark": 0.0, "submitted": 0.0}}, Drop.NO_ARRIVAL),
-        ({"prices": {"mark": -1.0}}, Drop.NO_ARRIVAL),
-        ({"intent_id": None, "attempt_id": ""}, Drop.NO_ARRIVAL),
+        ({"prices": None}, IgnoredRow.NO_ARRIVAL),
+        ({"prices": {"mark": 0.0, "submitted": 0.0}}, IgnoredRow.NO_ARRIVAL),
+        ({"prices": {"mark": -1.0}}, IgnoredRow.NO_ARRIVAL),
+        ({"intent_id": None, "attempt_id": ""}, IgnoredRow.NO_ARRIVAL),
         ({"prices": {"mark": "high"}}, Rejection.BAD_FIELD),
         ({"prices": 5}, Rejection.BAD_FIELD),
     ],
 )
-def test_a_row_without_one_is_counted_by_what_it_lacks(changes: dict[str, Any], kind: Drop | Rejection) -> None:
+def test_a_row_without_one_is_counted_by_what_it_lacks(changes: dict[str, Any], kind: IgnoredRow | Rejection) -> None:
     assert parse_arrival(line(row(**changes))) == Unusable(kind)
 
 

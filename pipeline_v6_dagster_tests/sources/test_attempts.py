@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, attempt, attempt_row, json_values, line, unhurried
 
@@ -94,7 +94,7 @@ def test_a_row_without_a_time_is_rejected(ts: object) -> None:
 
 
 def test_a_row_of_another_event_is_dropped_and_one_of_none_is_an_attempt() -> None:
-    assert without(event_type="order_ack") == Unusable(Drop.UNKNOWN_EVENT)
+    assert without(event_type="order_ack") == Unusable(IgnoredRow.UNKNOWN_EVENT)
     assert without("event_type") == attempt()
 
 

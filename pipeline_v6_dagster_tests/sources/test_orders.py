@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.decision import Route
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.orders import parse_any_order_event, parse_order_event
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
@@ -203,12 +203,12 @@ def test_a_flat_row_with_any_name_of_a_gross_is_an_order_by_itself(name: str) ->
 @pytest.mark.parametrize("event_type", ["order_executed", "order_heartbeat", "", None, 5, [], {}])
 def test_an_unknown_event_is_dropped_whatever_stands_in_it(event_type: object) -> None:
     row = ack_row(event_type=event_type, request_qty="0.000", orderId={}, reduceOnly="?")
-    assert parse_order_event(line(row)) == Unusable(Drop.UNKNOWN_EVENT)
+    assert parse_order_event(line(row)) == Unusable(IgnoredRow.UNKNOWN_EVENT)
 
 
 def test_a_close_repeats_what_a_fill_said_and_is_dropped_even_with_a_gross() -> None:
     row = ack_row(event_type="order_close", notional=500.0)
-    assert parse_order_event(line(row)) == Unusable(Drop.UNKNOWN_EVENT)
+    assert parse_order_event(line(row)) == Unusable(IgnoredRow.UNKNOWN_EVENT)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_close_repeats_what_a_fill_said_and_is_dropped_even_with_a_gross() -> 
     ],
 )
 def test_a_dry_run_is_no_order(row: dict[str, Any]) -> None:
-    assert parse_order_event(line(row)) == Unusable(Drop.DRY_RUN)
+    assert parse_order_event(line(row)) == Unusable(IgnoredRow.DRY_RUN)
 
 
 @pytest.mark.parametrize(
@@ -233,14 +233,14 @@ def test_a_dry_run_is_no_order(row: dict[str, Any]) -> None:
         (without(ack_row(), "ts", "ts_ack"), Rejection.NO_TIME),
         (without(ack_row(ts="2025-11-01T12:26:40"), "ts_ack"), Rejection.NO_TIME),
         (without(ack_row(ts=True), "ts_ack"), Rejection.NO_TIME),
-        (without(ack_row(), "orderId", "clientOrderId"), Drop.NO_ORDER_ID),
-        (without(fill_row(), "orderId"), Drop.NO_ORDER_ID),
-        (without(ack_row(), "symbol", "intent_id", "attempt_id"), Drop.NO_SYMBOL),
-        (older_ack_row(raw={"symbol": None}), Drop.NO_SYMBOL),
+        (without(ack_row(), "orderId", "clientOrderId"), IgnoredRow.NO_ORDER_ID),
+        (without(fill_row(), "orderId"), IgnoredRow.NO_ORDER_ID),
+        (without(ack_row(), "symbol", "intent_id", "attempt_id"), IgnoredRow.NO_SYMBOL),
+        (older_ack_row(raw={"symbol": None}), IgnoredRow.NO_SYMBOL),
         ([ack_row()], Rejection.NOT_OBJECT),
     ],
 )
-def test_a_row_that_is_no_evidence_says_why(row: object, kind: Drop | Rejection) -> None:
+def test_a_row_that_is_no_evidence_says_why(row: object, kind: IgnoredRow | Rejection) -> None:
     assert parse_order_event(line(row)) == Unusable(kind)
 
 

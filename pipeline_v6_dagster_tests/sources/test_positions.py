@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.domain.account import PositionSeen, PositionsSeen
+from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import Side
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
 POSITION = {"symbol": SYMBOL, "pos_qty": -58.6, "entry_px": 2.0, "mode": "SHORT", "ts": AS_OF_ISO}
-SHORT = PositionSeen(AS_OF, SYMBOL, Side.SELL, 58.6, 2.0, is_net=False)
+SHORT = PositionSnapshot(AS_OF, SYMBOL, Side.SELL, 58.6, 2.0, is_net=False)
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ SHORT = PositionSeen(AS_OF, SYMBOL, Side.SELL, 58.6, 2.0, is_net=False)
 )
 def test_a_position_stands_on_its_mode_or_its_sign(changes: dict[str, Any], held: tuple[Side, float, bool]) -> None:
     found = parse_positions(line(POSITION | changes))
-    assert isinstance(found, PositionSeen)
+    assert isinstance(found, PositionSnapshot)
     assert (found.held_side, found.qty, found.is_net) == held
 
 
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
-        ({"symbol": None}, Drop.NO_SYMBOL),
-        ({"symbol": None, "pos_qty": None}, Drop.UNKNOWN_EVENT),
+        ({"symbol": None}, IgnoredRow.NO_SYMBOL),
+        ({"symbol": None, "pos_qty": None}, IgnoredRow.UNKNOWN_EVENT),
         ({"pos_qty": None}, Rejection.BAD_FIELD),
         ({"pos_qty": "3"}, Rejection.BAD_FIELD),
         ({"pos_qty": float("nan")}, Rejection.NOT_FINITE),
@@ -48,7 +48,7 @@ def test_a_position_stands_on_its_mode_or_its_sign(changes: dict[str, Any], held
         ({"positions": "none"}, Rejection.BAD_FIELD),
     ],
 )
-def test_a_row_that_lacks_what_it_is_for_is_named(changes: dict[str, Any], kind: Rejection | Drop) -> None:
+def test_a_row_that_lacks_what_it_is_for_is_named(changes: dict[str, Any], kind: Rejection | IgnoredRow) -> None:
     assert parse_positions(line(POSITION | changes)) == Unusable(kind)
 
 
@@ -56,17 +56,17 @@ def test_a_row_that_lacks_what_it_is_for_is_named(changes: dict[str, Any], kind:
 def test_positions_may_be_listed_in_one_row(name: str) -> None:
     other = {"symbol": "OTHERUSDT", "pos_qty": 2.0}
     listed = {"ts": AS_OF_ISO, name: [POSITION, other]}
-    held = (SHORT, PositionSeen(AS_OF, "OTHERUSDT", Side.BUY, 2.0, None, is_net=True))
-    assert parse_positions(line(listed)) == PositionsSeen(AS_OF, held)
+    held = (SHORT, PositionSnapshot(AS_OF, "OTHERUSDT", Side.BUY, 2.0, None, is_net=True))
+    assert parse_positions(line(listed)) == PositionsSnapshot(AS_OF, held)
 
 
 def test_a_list_without_a_time_is_as_new_as_its_newest_entry() -> None:
     older = POSITION | {"ts": AS_OF - 60}
-    assert parse_positions(line({"items": [older, POSITION]})) == PositionsSeen(AS_OF, (SHORT, SHORT))
+    assert parse_positions(line({"items": [older, POSITION]})) == PositionsSnapshot(AS_OF, (SHORT, SHORT))
 
 
 @unhurried
 @given(st.dictionaries(st.sampled_from([*POSITION, "items", "rows", "positions"]), json_values()))
 def test_no_row_whatever_it_holds_stops_a_run(row: dict[str, Any]) -> None:
     found = parse_positions(line(row))
-    assert isinstance(found, PositionSeen | PositionsSeen | Unusable)
+    assert isinstance(found, PositionSnapshot | PositionsSnapshot | Unusable)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.live import Veto
-from pipeline_v6_dagster.domain.quality import Drop, Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
@@ -78,9 +78,9 @@ def test_a_field_is_read_from_where_it_stands(changes: dict[str, Any], field: st
 @pytest.mark.parametrize(
     ("row", "kind"),
     [
-        (plain_row(event_type="risk_screen"), Drop.UNKNOWN_EVENT),
-        (plain_row(symbol=None), Drop.NO_SYMBOL),
-        (plain_row(symbol=""), Drop.NO_SYMBOL),
+        (plain_row(event_type="risk_screen"), IgnoredRow.UNKNOWN_EVENT),
+        (plain_row(symbol=None), IgnoredRow.NO_SYMBOL),
+        (plain_row(symbol=""), IgnoredRow.NO_SYMBOL),
         (plain_row(ts=None), Rejection.NO_TIME),
         (plain_row(ts="2025-11-01T12:26:40"), Rejection.NO_TIME),
         (plain_row(symbol=5), Rejection.BAD_FIELD),
@@ -91,7 +91,7 @@ def test_a_field_is_read_from_where_it_stands(changes: dict[str, Any], field: st
         ([plain_row()], Rejection.NOT_OBJECT),
     ],
 )
-def test_a_row_that_cannot_be_used_says_why(row: object, kind: Drop | Rejection) -> None:
+def test_a_row_that_cannot_be_used_says_why(row: object, kind: IgnoredRow | Rejection) -> None:
     assert parse_veto(line(row)) == Unusable(kind)
 
 

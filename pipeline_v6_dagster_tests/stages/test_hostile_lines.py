@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline_v6_dagster.logs.compare_log import kind_of
+from pipeline_v6_dagster.logs.shadow_log import read_source
+from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
-from pipeline_v6_dagster.sources.shadow_log import parse_shadow_row, source_of
 from pipeline_v6_dagster.sources.vetoes import parse_veto
-from pipeline_v6_dagster.stages.compare_log import kind_of
-from pipeline_v6_dagster.stages.verify import verify_logs
+from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster_tests.live_builders import (
     ATTEMPTS,
     ORDERS,
@@ -189,7 +190,7 @@ any_lines = (made_up_rows | mutated_rows()).map(lambda row: json.dumps(row).enco
 
 @given(any_lines)
 def test_no_line_breaks_a_reader(line: bytes) -> None:
-    for read in (parse_attempt, parse_order_event, parse_veto, source_of, kind_of):
+    for read in (parse_attempt, parse_order_event, parse_veto, read_source, kind_of):
         read(line)
     parse_shadow_row(line, fallback_id="x")
 

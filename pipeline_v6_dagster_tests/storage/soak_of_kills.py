@@ -15,8 +15,9 @@ from pipeline_v6_dagster.cli import compare as compare_command
 from pipeline_v6_dagster.cli import heartbeat as heartbeat_command
 from pipeline_v6_dagster.cli import main
 from pipeline_v6_dagster.cli import shadow as shadow_command
-from pipeline_v6_dagster.stages import compare, shadow
-from pipeline_v6_dagster.stages.sandbox import write_feed
+from pipeline_v6_dagster.stages.compare import run as compare
+from pipeline_v6_dagster.stages.shadow import run as shadow
+from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster_tests.homes import START_TS, simulated_home
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.quality import Rejection
 from pipeline_v6_dagster.storage import follow
-from pipeline_v6_dagster.storage.follow import CHUNK_BYTES, MAX_LINE_BYTES, Follower, Line, Position
-from pipeline_v6_dagster.storage.generations import archive_path, rotated_path, rotations
+from pipeline_v6_dagster.storage.follow import CHUNK_BYTES, MAX_LINE_BYTES, Follower, Line, LogOffset
+from pipeline_v6_dagster.storage.log_files import archive_path, rotated_path, rotations
 
 # An executor that appends numbers, each in two halves, and rotates by rename, many times a second.
 EXECUTOR = """
@@ -55,18 +55,18 @@ class Reading:
     """What one run of a reader saw, and where the next one resumes."""
 
     lines: list[bytes]
-    position: Position | None
+    position: LogOffset | None
     rejected: Counter[str]
-    is_position_lost: bool
+    is_offset_lost: bool
     is_missing: bool
 
 
 def read(
     log: Path,
-    position: Position | None = None,
+    position: LogOffset | None = None,
     *,
     limit: int | None = None,
-    earlier: Iterable[Position] = (),
+    earlier: Iterable[LogOffset] = (),
     with_archives: bool = False,
 ) -> Reading:
     follower = Follower(log, position, earlier=earlier, with_archives=with_archives)
@@ -74,9 +74,9 @@ def read(
         lines = list(islice(follower.lines(), limit))
     return Reading(
         [line.raw for line in lines],
-        lines[-1].position() if lines else position,
+        lines[-1].offset() if lines else position,
         follower.rejected,
-        follower.is_position_lost,
+        follower.is_offset_lost,
         follower.is_missing,
     )
 
@@ -120,7 +120,7 @@ def test_every_line_is_read_once(log: Path) -> None:
     third = read(log, second.position)
 
     assert (first.lines, second.lines, third.lines) == (numbers(1, 3), numbers(4, 5), [])
-    assert third == Reading([], second.position, Counter(), is_position_lost=False, is_missing=False)
+    assert third == Reading([], second.position, Counter(), is_offset_lost=False, is_missing=False)
 
 
 def test_each_line_tells_where_it_stands(log: Path) -> None:
@@ -156,7 +156,7 @@ def test_an_unfinished_last_line_is_left_until_it_is_whole(log: Path) -> None:
 
 def test_an_unfinished_first_line_is_left_until_it_is_whole(log: Path) -> None:
     append(log, [], end=b'{"num')
-    assert read(log) == Reading([], None, Counter(), is_position_lost=False, is_missing=False)
+    assert read(log) == Reading([], None, Counter(), is_offset_lost=False, is_missing=False)
     append(log, [b'ber": 1}'])
     assert read(log).lines == numbers(1, 1)
 
@@ -172,7 +172,7 @@ def test_lines_that_are_appended_while_one_reads_are_read_too(log: Path) -> None
 
     assert [line.raw for line in seen] == numbers(1, 4)
     append(log, [b"}"])
-    assert read(log, seen[-1].position()).lines == [b"{}"]
+    assert read(log, seen[-1].offset()).lines == [b"{}"]
 
 
 # -- rotation by rename --------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_reading_resumes_across_rotations(log: Path, rotations_meanwhile: int) -
     result = read(log, position)
 
     assert result.lines == numbers(3, 4 + rotations_meanwhile)
-    assert not result.is_position_lost
+    assert not result.is_offset_lost
 
 
 def test_reading_resumes_where_the_next_file_is_not_made_yet(log: Path) -> None:
@@ -199,7 +199,7 @@ def test_reading_resumes_where_the_next_file_is_not_made_yet(log: Path) -> None:
     second = read(log, first.position)
 
     assert (first.lines, second.lines) == (numbers(3, 3), [])
-    assert not second.is_position_lost
+    assert not second.is_offset_lost
 
 
 def test_reading_resumes_across_an_empty_file(log: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_rotation_while_one_reads_loses_and_repeats_nothing(log: Path) -> None
         lines = list(follower.lines())
 
     assert [line.raw for line in lines] == numbers(1, 3)
-    assert read(log, lines[-1].position()).lines == numbers(4, 5)
+    assert read(log, lines[-1].offset()).lines == numbers(4, 5)
 
 
 def test_lines_written_to_a_file_that_was_just_rotated_are_read(log: Path) -> None:
@@ -246,8 +246,8 @@ def test_a_position_beyond_the_oldest_rotation_is_lost_and_all_that_is_left_is_r
     result = read(log, position)
 
     assert result.lines == numbers(4, 6)
-    assert result.is_position_lost
-    assert not read(log, result.position).is_position_lost
+    assert result.is_offset_lost
+    assert not read(log, result.position).is_offset_lost
 
 
 def test_files_with_the_same_first_line_are_told_apart_by_the_line_itself(log: Path) -> None:
@@ -276,7 +276,7 @@ def test_reading_resumes_across_copy_and_truncate(log: Path) -> None:
 
     result = read(log, position)
     assert result.lines == numbers(3, 6)
-    assert not result.is_position_lost
+    assert not result.is_offset_lost
 
 
 @pytest.mark.parametrize("copied_bytes", [0, 5, 20, None])
@@ -298,7 +298,7 @@ def test_reading_in_the_middle_of_copy_and_truncate_loses_and_repeats_nothing(
     truncate(log)
     append(log, numbers(6, 6))
     after = read(log, during.position)
-    assert (after.lines, after.is_position_lost) == (numbers(6, 6), False)
+    assert (after.lines, after.is_offset_lost) == (numbers(6, 6), False)
 
 
 @pytest.mark.parametrize("next_lines", [[], numbers(4, 4), numbers(4, 9999)])
@@ -310,7 +310,7 @@ def test_a_truncation_between_opening_and_reading_loses_and_repeats_nothing(log:
         truncate(log)
         append(log, next_lines)
         assert list(follower.lines()) == []
-        assert not follower.is_position_lost
+        assert not follower.is_offset_lost
 
     assert read(log, position).lines == [*numbers(3, 3), *next_lines]
 
@@ -327,7 +327,7 @@ def test_a_truncation_in_the_middle_of_a_big_file_loses_and_repeats_nothing(log:
                 truncate(log)
                 append(log, new)
             seen.append(line)
-    rest = read(log, seen[-1].position())
+    rest = read(log, seen[-1].offset())
 
     assert 0 < len(seen) < len(old)  # It was truncated while the first chunk was dealt with.
     assert [line.raw for line in seen] + rest.lines == old + new
@@ -345,7 +345,7 @@ def test_all_lines_of_a_truncated_file_are_read(log: Path, new: list[bytes]) -> 
     result = read(log, position)
 
     assert result.lines == new
-    assert result.is_position_lost
+    assert result.is_offset_lost
 
 
 @pytest.mark.parametrize("new", [numbers(7, 7), numbers(7, 500)])
@@ -358,7 +358,7 @@ def test_all_lines_of_a_replaced_file_are_read(log: Path, new: list[bytes]) -> N
     result = read(log, position)
 
     assert result.lines == new
-    assert result.is_position_lost
+    assert result.is_offset_lost
 
 
 def test_a_file_that_begins_as_before_but_was_rewritten_is_not_taken_for_the_old_one(log: Path) -> None:
@@ -366,7 +366,7 @@ def test_a_file_that_begins_as_before_but_was_rewritten_is_not_taken_for_the_old
     position = read(log).position
     log.write_bytes(b"1\n2\n4\n5\n")
 
-    assert read(log, position).is_position_lost
+    assert read(log, position).is_offset_lost
 
 
 @pytest.mark.parametrize("is_rotated_before", [False, True])
@@ -377,19 +377,19 @@ def test_a_truncated_file_repeats_nothing_where_earlier_positions_are_known(log:
         rotate(log)
     append(log, numbers(4, 6))
     with Follower(log, None) as follower:
-        newest_first = [line.position() for line in follower.lines()][::-1]
+        newest_first = [line.offset() for line in follower.lines()][::-1]
     truncate(log)
     append(log, numbers(7, 8))
     result = read(log, newest_first[0], earlier=newest_first[1:])
 
     assert result.lines == numbers(7, 8)
-    assert result.is_position_lost
+    assert result.is_offset_lost
 
 
 def test_lines_that_a_power_failure_took_back_do_not_make_the_others_repeat(log: Path) -> None:
     append(log, numbers(1, 6))
     with Follower(log, None) as follower:
-        newest_first = [line.position() for line in follower.lines()][::-1]
+        newest_first = [line.offset() for line in follower.lines()][::-1]
     truncate(log, log.read_bytes().index(b'{"number": 5}'))
     append(log, numbers(7, 8))
 
@@ -401,7 +401,7 @@ def test_lines_that_a_copy_missed_do_not_make_the_others_repeat(log: Path) -> No
     copy_for_rotation(log)
     append(log, numbers(5, 5))
     with Follower(log, None) as follower:
-        newest_first = [line.position() for line in follower.lines()][::-1]
+        newest_first = [line.offset() for line in follower.lines()][::-1]
     truncate(log)
     append(log, numbers(6, 6))
 
@@ -411,7 +411,7 @@ def test_lines_that_a_copy_missed_do_not_make_the_others_repeat(log: Path) -> No
 def test_earlier_positions_are_not_asked_for_while_the_position_is_there(log: Path) -> None:
     append(log, numbers(1, 6))
     with Follower(log, None) as follower:
-        positions = iter([line.position() for line in follower.lines()][::-1])
+        positions = iter([line.offset() for line in follower.lines()][::-1])
 
     assert read(log, next(positions), earlier=positions).lines == []
     assert len(list(positions)) == 5
@@ -424,7 +424,7 @@ def test_a_log_that_is_absent_is_missing_but_not_lost(log: Path) -> None:
     absent = read(log, position)
     away.rename(log)
 
-    assert absent == Reading([], position, Counter(), is_position_lost=False, is_missing=True)
+    assert absent == Reading([], position, Counter(), is_offset_lost=False, is_missing=True)
     assert read(log, absent.position).lines == numbers(3, 3)
 
 
@@ -441,7 +441,7 @@ def test_rotations_are_not_read_again_while_the_current_file_is_absent(log: Path
     absent = read(log, position)
     away.rename(log)
 
-    assert (absent.lines, absent.is_position_lost, absent.is_missing) == ([], False, False)
+    assert (absent.lines, absent.is_offset_lost, absent.is_missing) == ([], False, False)
     assert read(log, absent.position).lines == numbers(6, 6)
 
 
@@ -476,7 +476,7 @@ def test_a_position_that_makes_no_sense_is_lost(log: Path, change: dict[str, str
     result = read(log, replace(position, **change))
 
     assert result.lines == numbers(1, 3)
-    assert result.is_position_lost
+    assert result.is_offset_lost
 
 
 def test_a_file_that_cannot_be_read_is_a_storage_error(log: Path) -> None:
@@ -579,7 +579,7 @@ def test_lines_that_end_about_a_chunk_boundary_are_whole(log: Path, around: int,
         found = list(follower.lines())
     assert [line.raw for line in found] == lines
     assert all(content[line.start : line.end] == line.raw + b"\n" for line in found)
-    assert read(log, found[-3].position()).lines == numbers(2, 3)
+    assert read(log, found[-3].offset()).lines == numbers(2, 3)
 
 
 @settings(deadline=None, max_examples=100)
@@ -641,8 +641,8 @@ def test_reading_resumes_in_an_archive(log: Path) -> None:
     append(log, numbers(5, 5))
 
     result = read(log, position, with_archives=True)
-    assert (result.lines, result.is_position_lost) == (numbers(3, 5), False)
-    assert read(log, position).is_position_lost
+    assert (result.lines, result.is_offset_lost) == (numbers(3, 5), False)
+    assert read(log, position).is_offset_lost
 
 
 def test_the_torn_end_of_an_archive_is_counted(log: Path) -> None:
@@ -677,14 +677,14 @@ def test_whatever_happens_to_a_log_each_line_is_read_once_and_in_order(
 ) -> None:
     written = [b"%d:" % number + payload for number, payload in enumerate(payloads)]
     unwritten = b"".join(line + b"\n" for line in written)
-    position: Position | None = None
+    position: LogOffset | None = None
     seen: list[bytes] = []
 
     def run(limit: int | None) -> None:
         nonlocal position
         result = read(log, position, limit=limit)
         assert result.rejected == Counter()
-        assert not result.is_position_lost
+        assert not result.is_offset_lost
         seen.extend(result.lines)
         position = result.position
 
@@ -725,7 +725,7 @@ def test_a_log_that_is_written_and_rotated_all_the_while_is_read_exactly(log: Pa
         while True:
             is_last = executor.poll() is not None
             result = read(log, position)
-            assert not result.is_position_lost
+            assert not result.is_offset_lost
             assert result.rejected == Counter()
             seen += result.lines
             runs_that_saw_something += bool(result.lines)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.errors import StorageError
-from pipeline_v6_dagster.storage.follow import Follower, Position
+from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 
 Name = Callable[[Path, int], Path]
 
@@ -40,7 +40,7 @@ class Reader:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.positions: list[Position] = []
+        self.positions: list[LogOffset] = []
         self.seen: list[bytes] = []
         self.lost_bytes = 0
 
@@ -48,13 +48,13 @@ class Reader:
         newest_first = self.positions[::-1]
         with Follower(self.log, newest_first[0] if newest_first else None, earlier=newest_first[1:]) as follower:
             for line in follower.lines():
-                self.positions.append(line.position())
+                self.positions.append(line.offset())
                 self.seen.append(line.raw)
                 if until is not None and len(self.seen) >= until:
                     break
         assert not follower.rejected
         self.lost_bytes += follower.lost_bytes
-        assert follower.is_position_lost == (follower.lost_bytes > 0)
+        assert follower.is_offset_lost == (follower.lost_bytes > 0)
 
 
 def write(log: Path, *numbers: int) -> None:

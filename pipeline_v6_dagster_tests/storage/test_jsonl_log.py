@@ -22,7 +22,8 @@ from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.follow import Follower
-from pipeline_v6_dagster.storage.generations import (
+from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS, JsonlLog, LineKind
+from pipeline_v6_dagster.storage.log_files import (
     archive_path,
     archives,
     rotated_path,
@@ -30,7 +31,6 @@ from pipeline_v6_dagster.storage.generations import (
     waiting_archive_path,
     waiting_archives,
 )
-from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS, JsonlLog, LineKind
 from pipeline_v6_dagster.storage.verification import verify_log
 
 

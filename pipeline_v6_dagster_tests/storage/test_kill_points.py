@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import pipeline_v6_dagster.storage
-from pipeline_v6_dagster.stages import compare, shadow
-from pipeline_v6_dagster.stages.heartbeat import refresh_head
-from pipeline_v6_dagster.stages.verify import verify_logs
+from pipeline_v6_dagster.stages.compare import run as compare
+from pipeline_v6_dagster.stages.doctor.verify import verify_logs
+from pipeline_v6_dagster.stages.shadow import run as shadow
+from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.files import replace_file

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, LiveSide, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.live import ExchangeFilter, Leg, OrderStatus
-from pipeline_v6_dagster.verdict.root_cause import Circumstances, explain
+from pipeline_v6_dagster.verdict.root_cause import CauseContext, explain
 from pipeline_v6_dagster_tests.live_builders import PRICE, T0, decision, denied, diff
 
 VETOED = MismatchKind.SHADOW_VETOED_LIVE_EXECUTED
@@ -41,7 +41,7 @@ def upsized(side: LiveSide, usd: float = 500.0, **changes: Any) -> Diff:
 
 
 def explained(found: Diff, **given: Any) -> Diff:
-    explain(found, Circumstances(**given))
+    explain(found, CauseContext(**given))
     return found
 
 

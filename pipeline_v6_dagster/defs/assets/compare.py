@@ -9,7 +9,7 @@ import dagster as dg
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.checks import compare_checks
 from pipeline_v6_dagster.defs.checks.finding import Look
-from pipeline_v6_dagster.defs.freshness import fresh
+from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.step import Part, step_of
 from pipeline_v6_dagster.defs.tables import (
@@ -23,8 +23,9 @@ from pipeline_v6_dagster.defs.tables import (
     upsize_rows,
 )
 from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
-from pipeline_v6_dagster.stages.compare import open_compare_log, run_compare
-from pipeline_v6_dagster.stages.summary_file import write_summary
+from pipeline_v6_dagster.logs.compare_log import open_compare_log
+from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.compare.summary import write_summary
 
 GROUP = "compare"
 
@@ -54,7 +55,7 @@ _SUMMARY = dg.AssetSpec(
 
 def compare_assets(settings: Settings) -> dg.AssetsDefinition:
     """The assets of this group with their checks."""
-    summary = fresh(_SUMMARY, settings.compare_interval_s)
+    summary = with_freshness_policy(_SUMMARY, settings.compare_interval_s)
     parts = [Part(_DIFFS, _write_diffs), Part(summary, _write_summary)]
     return step_of(GROUP, parts, compare_checks(settings))
 

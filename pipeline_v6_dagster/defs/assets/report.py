@@ -8,8 +8,8 @@ import dagster as dg
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
-from pipeline_v6_dagster.stages.replay_file import write_replay
-from pipeline_v6_dagster.stages.report import write_report
+from pipeline_v6_dagster.stages.outputs.report import write_report
+from pipeline_v6_dagster.stages.replay.file import write_replay
 
 GROUP = "report"
 

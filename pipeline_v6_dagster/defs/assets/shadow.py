@@ -7,11 +7,12 @@ import dagster as dg
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.defs.checks import shadow_checks
 from pipeline_v6_dagster.defs.checks.finding import Look
-from pipeline_v6_dagster.defs.freshness import fresh
+from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.step import Part, step_of
-from pipeline_v6_dagster.stages.heartbeat import refresh_head
-from pipeline_v6_dagster.stages.shadow import last_position, open_shadow_log, run_shadow
+from pipeline_v6_dagster.logs.shadow_log import last_offset, open_shadow_log
+from pipeline_v6_dagster.stages.shadow.head import refresh_head
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
 
 GROUP = "shadow"
 
@@ -49,7 +50,7 @@ _HEAD = dg.AssetSpec(
 
 def shadow_assets(settings: Settings) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """The assets of this group with their checks; the log is only observed where the executor writes it itself."""
-    head = Part(fresh(_HEAD, settings.heartbeat_interval_s), _write_head)
+    head = Part(with_freshness_policy(_HEAD, settings.heartbeat_interval_s), _write_head)
     checks = shadow_checks(settings)
     if settings.shadow_source is ShadowSource.EXTERNAL:
         observed = dg.AssetSpec(
@@ -69,7 +70,7 @@ def _write_log(look: Look) -> dg.MaterializeResult[None]:
     """Decide every new attempt."""
     settings = look.settings
     run = run_shadow(settings, look.pipeline.limits(), look.pipeline.clock)
-    position = last_position(open_shadow_log(settings))
+    position = last_offset(open_shadow_log(settings))
     reasons = [
         dg.TableRecord({"reason": str(reason), "denials": count}) for reason, count in run.deny_reasons.most_common()
     ]
@@ -85,7 +86,7 @@ def _write_log(look: Look) -> dg.MaterializeResult[None]:
             "unusable_lines": run.rejected.total(),
             "cut_bytes": run.cut_bytes,
             "is_input_missing": run.is_log_missing,
-            "is_position_lost": run.is_position_lost,
+            "is_offset_lost": run.is_offset_lost,
             "lost_bytes": run.lost_bytes,
             "deny_reasons": dg.MetadataValue.table(
                 reasons,

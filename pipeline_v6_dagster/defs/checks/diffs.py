@@ -14,7 +14,7 @@ _INPUT_COLUMNS = {
     "lines": "int",
     "malformed_ratio": "float",
     "unusable": "string",
-    "is_position_lost": "bool",
+    "is_offset_lost": "bool",
     "lost_bytes": "int",
 }
 
@@ -45,7 +45,7 @@ def _input_quality(look: Look) -> Finding:
 
 def _problem(name: str, found: dict[str, Any], most: float) -> str | None:
     ratio = found["malformed_ratio"]
-    if found["is_position_lost"]:
+    if found["is_offset_lost"]:
         return f"{name}: the place read up to is gone with {found['lost_bytes']} bytes, so lines may be missing"
     if ratio is not None and ratio > most:
         return f"{name}: {ratio:.1%} of {found['lines']} lines are malformed, {most:.0%} at most"

@@ -14,7 +14,7 @@ from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.runbook import runbook_link
 from pipeline_v6_dagster.defs.tables import MAX_ROWS, table
 from pipeline_v6_dagster.domain.comparison import Diff
-from pipeline_v6_dagster.stages.evidence import read_summary, read_window
+from pipeline_v6_dagster.logs.compare_log import read_summary, read_window
 
 
 @dataclass(frozen=True)

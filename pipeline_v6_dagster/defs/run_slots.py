@@ -1,0 +1,77 @@
+"""Whether a job may be started now: one run per interval, never two in flight, whoever asks.
+
+Time is cut into slots of one interval, counted from the epoch. A run carries its slot as a tag, so sensor and
+schedule see each other's runs, and a daemon that was down makes up for one slot, not for all it missed. A run that
+died without a word is found by its age, so that it does not hold up its job for ever.
+"""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from pipeline_v6_dagster.defs.keys import SLOT_TAG
+
+IN_FLIGHT = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+# A queued run has no process that could have died; the daemon takes it up again by itself.
+_MAY_BE_DEAD = [status for status in IN_FLIGHT if status is not dg.DagsterRunStatus.QUEUED]
+
+
+@dataclass(frozen=True)
+class RunInterval:
+    """How often a job runs: once per `interval_s`. After `timeout_s` in flight a run counts as dead."""
+
+    job_name: str
+    interval_s: float
+    timeout_s: float
+
+    def slot(self, ts: float) -> int:
+        """The number of the slot that `ts` (epoch s) lies in."""
+        return int(ts // self.interval_s)
+
+    def next_due_ts(self, ts: float) -> float:
+        """When the next slot begins."""
+        return (self.slot(ts) + 1) * self.interval_s
+
+    def due_in(self, ts: float) -> str:
+        """When the next slot begins, in words."""
+        return f"next due in {self.next_due_ts(ts) - ts:.0f} s"
+
+    def slot_tags(self, ts: float) -> dict[str, str]:
+        """What a run of the slot of `ts` carries."""
+        return {SLOT_TAG: f"{self.interval_s:g}s/{self.slot(ts)}"}
+
+
+def request_or_skip(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> dg.RunRequest | dg.SkipReason:
+    """A run for the slot of `ts`, or why there is none and when the next one is due."""
+    in_flight = run_in_flight(instance, pace, ts)
+    if in_flight is not None:
+        return dg.SkipReason(f"run {in_flight} of {pace.job_name} is still in flight; {pace.due_in(ts)}")
+    tags = pace.slot_tags(ts)
+    if instance.get_run_records(dg.RunsFilter(job_name=pace.job_name, tags=tags), limit=1):
+        return dg.SkipReason(f"{pace.job_name} ran in this interval; {pace.due_in(ts)}")
+    return dg.RunRequest(run_key=f"{pace.job_name}/{tags[SLOT_TAG]}", tags=tags)
+
+
+def run_in_flight(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> str | None:
+    """The id of a run of the job in flight. Those that are dead are reported as failed and do not count."""
+    for record in instance.get_run_records(dg.RunsFilter(job_name=pace.job_name, statuses=IN_FLIGHT)):
+        run = record.dagster_run
+        since = record.start_time or record.create_timestamp.timestamp()
+        if run.status not in _MAY_BE_DEAD or ts - since <= pace.timeout_s:
+            return run.run_id
+        instance.report_run_failed(
+            run, f"Did not end within {pace.timeout_s:g} s (PIPELINE_V6_RUN_TIMEOUT), so its process counts as dead."
+        )
+    return None
+
+
+def last_run_ts(instance: dg.DagsterInstance, job_name: str) -> float | None:
+    """When the newest run of the job was asked for (epoch s); None where there is none."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job_name), limit=1)
+    return records[0].create_timestamp.timestamp() if records else None

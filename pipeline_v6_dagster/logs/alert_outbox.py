@@ -1,0 +1,99 @@
+"""What the lines of the outbox add up to: which states last, what waits to be sent, what was told before."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from pipeline_v6_dagster.alerts.message import Delivery, Message
+from pipeline_v6_dagster.alerts.states import Evidence, Policy, message_of, repeats, worth_telling
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+
+Line = Message | Delivery
+
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_line(line: bytes) -> Line | None:
+    """A line of the outbox; None where it is not one."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def encode_line(line: Line) -> bytes:
+    """A line without its newline."""
+    return _encoder.encode(line)
+
+
+@dataclass
+class Outbox:
+    """The newest message of each subject, the messages not yet taken by a channel (oldest first), all ids."""
+
+    newest: dict[str, Message] = field(default_factory=dict)
+    waiting: list[tuple[Message, str]] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, newest_first: Iterable[Line]) -> "Outbox":
+        """The outbox that these lines are."""
+        outbox = cls()
+        taken: set[tuple[str, str]] = set()
+        for line in newest_first:
+            if isinstance(line, Delivery):
+                taken.add((line.alert_id, line.channel))
+                continue
+            outbox.ids.add(line.alert_id)
+            outbox.newest.setdefault(line.subject, line)
+            outbox.waiting += (
+                (line, channel) for channel in reversed(line.channels) if (line.alert_id, channel) not in taken
+            )
+        outbox.waiting.reverse()
+        return outbox
+
+    def add(self, message: Message) -> None:
+        """A message that was recorded."""
+        self.ids.add(message.alert_id)
+        self.newest[message.subject] = message
+        self.waiting += ((message, channel) for channel in message.channels)
+
+    def due(self, runs: Sequence[Sequence[Evidence]], policy: Policy, now: float) -> list[Message]:
+        """The messages that the evidence of these runs (oldest first) makes due, and those that repeat."""
+        messages: list[Message] = []
+        newest = dict(self.newest)
+        for of_one_run in runs:
+            for evidence in worth_telling(of_one_run):
+                message = message_of(evidence, newest.get(evidence.subject), policy, now)
+                # One that is known was recorded by a tick that did not come to its end.
+                if message is not None and message.alert_id not in self.ids:
+                    newest[message.subject] = message
+                    messages.append(message)
+        messages += repeats({subject: last for subject, last in newest.items() if last.is_open}, policy, now)
+        return messages
+
+
+def open_outbox(settings: Settings) -> JsonlLog:
+    """The outbox. Each line is complete by itself, so each ends a block."""
+    return JsonlLog(settings.alert_outbox, _classify_line)
+
+
+def _classify_line(line: bytes) -> LineKind:
+    return LineKind.BLOCK_END if decode_line(line) is not None else LineKind.FOREIGN
+
+
+def read_line(line: bytes) -> Line:
+    """The line of the outbox.
+
+    Raises:
+        DataError: it is not one.
+    """
+    decoded = decode_line(line)
+    if decoded is None:
+        raise DataError(
+            "pipeline_v6_alerts.jsonl: a line is not understood; move the file away and go on with a new one"
+        )
+    return decoded

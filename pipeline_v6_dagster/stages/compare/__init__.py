@@ -1,0 +1,1 @@
+"""The compare stages: settle what is new, append its diffs, refresh the summary."""

@@ -1,0 +1,243 @@
+"""The inputs of a comparison, merged by time, each read from where the cursor left it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from math import inf
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.domain.attempt import Attempt
+from pipeline_v6_dagster.domain.comparison import ShadowSide
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
+from pipeline_v6_dagster.domain.quality import Rejection, Unusable
+from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_offsets_backward
+from pipeline_v6_dagster.logs.shadow_log import follow_attempts, open_shadow_log
+from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
+from pipeline_v6_dagster.sources.arrivals import parse_arrival
+from pipeline_v6_dagster.sources.attempts import parse_attempt
+from pipeline_v6_dagster.sources.merge_by_time import LOOKAHEAD_ROWS, OrderedRows, Timed, in_time_order
+from pipeline_v6_dagster.sources.orders import parse_order_event
+from pipeline_v6_dagster.sources.positions import parse_positions
+from pipeline_v6_dagster.sources.vetoes import parse_veto
+from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
+from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
+
+SHADOW_LOG = "shadow_log"
+ATTEMPTS = "order_attempts"
+ORDERS = "orders_executed"
+VETOES = "risk_vetoes"
+METRICS = "order_metrics"
+POSITIONS = "position_state"
+# No evidence that a decision waits for.
+_OPTIONAL = frozenset({METRICS, POSITIONS})
+
+
+class Decisions(NamedTuple):
+    """Decisions that are in no log. `read_to` is where the attempt of the last one stands."""
+
+    rows: Sequence[ShadowRow]
+    read_to: LogOffset | None
+
+
+Record = ShadowSide | OrderEvent | Veto | Arrival
+
+
+class _Input:
+    """One log: where it is read, and how far what was read of it is dealt with."""
+
+    def __init__(self, name: str, follower: Follower) -> None:
+        self.name = name
+        self.follower = follower
+        self.last_line: Line | None = None
+        self.counts: InputCounts | None = None
+        self._usable_lines = 0
+
+    def start(self, counts: InputCounts) -> None:
+        """Its first row is dealt with."""
+        self.counts = counts
+        counts.is_offset_lost = counts.is_offset_lost or self.follower.is_offset_lost
+
+    def count(self, counts: InputCounts, line: Line | None, lines: int, unusable: Counter[str] | None) -> None:
+        """A row, and the unusable lines before it, are dealt with."""
+        if lines == 1 and unusable is None:
+            self._usable_lines += 1
+        else:
+            self.flush()
+            counts.add(lines, unusable)
+        if line is not None:
+            if self.last_line is None:  # Once, for from here on there is another position.
+                counts.lost_bytes += self.follower.lost_bytes
+            self.last_line = line
+
+    def flush(self) -> None:
+        """Write what was counted into the cursor."""
+        if self.counts is not None:
+            self.counts.add_usable(self._usable_lines)
+            self._usable_lines = 0
+
+
+class CompareInputs:
+    """Decisions, order events and vetoes that the cursor has not seen, in the order of their times.
+
+    Of equal times decisions come first, so that an order meets its decision. A row from the future (a clock
+    that is ahead) counts as of `now`, so that it holds nothing up. `decisions` are those of the shadow log where it
+    need not be read.
+    """
+
+    def __init__(
+        self, settings: Settings, log: JsonlLog, cursor: Cursor, now: float, decisions: Decisions | None = None
+    ) -> None:
+        self._cursor = cursor
+        self._decisions = decisions
+        self._now = now
+        self._is_shadow_ours = settings.shadow_source is ShadowSource.INTERNAL
+        self._inputs = {
+            name: _Input(
+                name,
+                Follower(
+                    path,
+                    cursor.read.get(name),
+                    earlier=read_offsets_backward(log, name),
+                    with_archives=path == settings.shadow_log,
+                ),
+            )
+            for name, path in (
+                (SHADOW_LOG, settings.shadow_log),
+                (ORDERS, settings.orders_executed),
+                (VETOES, settings.risk_vetoes),
+                (METRICS, settings.order_metrics),
+                (POSITIONS, settings.position_state),
+            )
+        }
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        for source in self._inputs.values():
+            self._stack.enter_context(source.follower)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    @property
+    def missing(self) -> list[Path]:
+        """The logs that are not there, of those that a decision waits for."""
+        followers = [source.follower for name, source in self._inputs.items() if name not in _OPTIONAL]
+        return [follower.path for follower in followers if follower.is_missing]
+
+    def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
+        """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
+        logs = [
+            self._read(SHADOW_LOG, _parse_decision, attrgetter("decision.as_of"))
+            if self._decisions is None
+            else self._given(self._decisions.rows),
+            self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
+            self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
+            self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
+            # Positions are the shadow's; here their lines are counted, as those of all that is read.
+            self._read(POSITIONS, lambda line: parse_positions(line.raw), attrgetter("ts")),
+        ]
+        positions = self._inputs[POSITIONS]
+        stop = inf if stop_before is None else stop_before
+        for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
+            if record is not None and ts >= stop:
+                return
+            source.count(source.counts or self._start(source), line, lines, unusable)
+            if type(record) is ShadowRow:
+                self._count_attempts(record)
+                yield ts, record.decision
+            elif record is not None and source is not positions:
+                yield ts, record
+
+    def advance_cursor(self) -> None:
+        """Write what was read into the cursor."""
+        for name, source in self._inputs.items():
+            source.flush()
+            if source.last_line is not None:
+                self._cursor.read[name] = source.last_line.offset()
+
+    def _read(self, name: str, parse: Callable[[Line], Any], ts_of: Callable[[Any], float]) -> Iterator[Timed]:
+        """[time, input, record, its line, lines, unusable] of each usable row, and at the end one without a record.
+
+        The last two count the row and those before it that were not usable.
+        """
+        source, now = self._inputs[name], self._now
+        follower = source.follower
+        rejected = follower.rejected
+        lines = 0
+        unusable: Counter[str] | None = None
+        line = None
+        for line in follower.lines():
+            lines += 1
+            if rejected:
+                # What follows the last line is counted when another line comes, for only then is it dealt with.
+                lines += rejected.total()
+                unusable = (unusable or Counter()) + rejected
+                rejected.clear()
+            parsed = parse(line)
+            if type(parsed) is Unusable:
+                unusable = Counter() if unusable is None else unusable
+                unusable[parsed.kind] += 1
+                continue
+            ts = ts_of(parsed)
+            yield [ts if ts < now else now, source, parsed, line, lines, unusable]
+            lines, unusable = 0, None
+        yield [now, source, None, line, lines, unusable]
+
+    def _given(self, decisions: Sequence[ShadowRow]) -> Iterator[Timed]:
+        """As `_read`, of decisions that are in no file."""
+        source, now = self._inputs[SHADOW_LOG], self._now
+        for row in decisions:
+            ts = row.decision.as_of
+            yield [ts if ts < now else now, source, row, None, 1, None]
+        yield [now, source, None, None, 0, None]
+
+    def _start(self, source: _Input) -> InputCounts:
+        follower = source.follower
+        if source.name == SHADOW_LOG and self._is_shadow_ours and follower.is_offset_lost:
+            # All of it would be compared a second time, with live evidence that was used up the first time.
+            raise DataError(
+                f"{follower.path}: is not the log that was compared so far; run pipeline-v6 compare --rebuild"
+            )
+        counts = self._cursor.counts.setdefault(source.name, InputCounts())
+        source.start(counts)
+        return counts
+
+    def _count_attempts(self, row: ShadowRow) -> None:
+        """The attempt of a decision, and what was unusable or gone before it."""
+        attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
+        attempts.add(1 + sum(row.skipped.values()), row.skipped)
+        if row.lost_bytes is not None:
+            attempts.is_offset_lost = True
+            attempts.lost_bytes += row.lost_bytes
+
+
+def _parse_decision(line: Line) -> ShadowRow | Unusable:
+    row = parse_shadow_row(line.raw)
+    if type(row) is Unusable and row.kind is Rejection.BAD_FIELD:
+        return parse_shadow_row(line.raw, fallback_id=line.offset().digest)
+    return row
+
+
+def first_undecided_ts(settings: Settings, decisions: Decisions | None = None) -> float | None:
+    """Earliest as-of time of the attempts that neither the shadow nor `decisions` decide; None where there is none.
+
+    Nothing from there on can be settled: a decision that is still to come may explain it. The first of them tell, as
+    many as one whose clock was ahead may stand before.
+    """
+    if settings.shadow_source is ShadowSource.EXTERNAL:
+        return None
+    undecided = (
+        follow_attempts(settings, open_shadow_log(settings))
+        if decisions is None
+        else Follower(settings.order_attempts, decisions.read_to)
+    )
+    with undecided as follower:
+        attempts = (parse_attempt(line.raw) for line in follower.lines())
+        times = (attempt.as_of for attempt in attempts if isinstance(attempt, Attempt))
+        return min(islice(times, LOOKAHEAD_ROWS), default=None)

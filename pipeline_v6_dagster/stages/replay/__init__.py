@@ -1,0 +1,1 @@
+"""The replay stages: the history again under another configuration."""

@@ -1,0 +1,64 @@
+"""The decisions of a replay: every attempt decided again, handed to the comparison without a shadow log in between."""
+
+from collections.abc import Callable
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.comparison import ShadowSide
+from pipeline_v6_dagster.domain.decision import ShadowDecision
+from pipeline_v6_dagster.domain.figures import finite, magnitude, price_or_none
+from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.logs.shadow_log import follow_attempts, offset_in, open_shadow_log
+from pipeline_v6_dagster.logs.shadow_rows import ShadowRow
+from pipeline_v6_dagster.stages.compare.inputs import Decisions
+from pipeline_v6_dagster.stages.shadow.engines import load_engines
+from pipeline_v6_dagster.stages.shadow.run import ShadowRun, decide
+
+_TOLD_EACH = 500
+
+
+def decide_again(home: Settings, limits: Limits, seen: Callable[[int], None]) -> Decisions:
+    """What the shadow log of `home`, which has none, would hold. `seen` is told how many now and then.
+
+    Raises:
+        ConfigError: an engine of the desk's own cannot be loaded.
+        StorageError: a log cannot be read.
+    """
+    rows: list[ShadowRow] = []
+    decided = None
+    log = open_shadow_log(home)
+    with follow_attempts(home, log) as follower:
+        for decided in decide(home, log, follower, limits, load_engines(home, limits), ShadowRun()):
+            side = shadow_side_of(decided.decision, decided.decision_id, limits.config_hash)
+            rows.append(ShadowRow(side, decided.source.skipped, decided.source.lost_bytes))
+            if not len(rows) % _TOLD_EACH:
+                seen(len(rows))
+    return Decisions(rows, None if decided is None else offset_in(decided.decision_id, decided.source))
+
+
+def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str) -> ShadowSide:
+    """What the row of a decision says to whoever reads it back (`logs.shadow_log.parse_shadow_row`)."""
+    intent, risk, size, route = (
+        decision.intent,
+        decision.risk_decision,
+        decision.size_decision,
+        decision.router_decision,
+    )
+    return ShadowSide(
+        decision_id,
+        intent.symbol,
+        intent.side,
+        intent.intent_id,
+        intent.attempt_id,
+        decision.as_of,
+        risk.allowed,
+        risk.reasons,
+        intent.reduce_only,
+        price_or_none(finite(intent.price)),
+        magnitude(finite(intent.quote_notional)),
+        None if size is None else magnitude(finite(size.qty)),
+        magnitude(finite(decision.sizing.sized_gross_usd if size is None else size.gross_usd)),
+        None if route is None else finite(route.expected_slippage_bps),
+        None if route is None else route.route,
+        config_hash,
+        intent.tier_name,
+    )

@@ -1,0 +1,80 @@
+"""Explaining one decision from the shadow log alone: what was asked, what was known, what every rule said of it."""
+
+from dataclasses import dataclass
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.risk import DenyReason
+from pipeline_v6_dagster.logs.shadow_log import (
+    Checkpoint,
+    RecordedDecision,
+    open_shadow_log,
+    parse_checkpoint,
+    parse_decided,
+    parse_recorded,
+)
+from pipeline_v6_dagster.shadow.pipeline import ENGINE_VERSION
+from pipeline_v6_dagster.shadow.risk import Outcome, RuleReading, read_rules
+
+# What every line of the decision that is asked for holds; others are not decoded.
+_ID_FIELD = b'"decision_id":"%b"'
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision as it stands in the log, and what every built-in rule says of it under the limits of that time.
+
+    `note` says why there are no `rules`, or why they are not the whole answer.
+    """
+
+    decision: RecordedDecision
+    rules: tuple[RuleReading, ...]
+    note: str | None
+
+
+def explain(settings: Settings, decision_id: str) -> Explanation:
+    """Find a decision and the limits that it was made under.
+
+    Raises:
+        DataError: the log has no such decision, or it is another producer's.
+        StorageError: the log cannot be read.
+    """
+    found, checkpoint = _find(settings, decision_id)
+    if found is None:
+        raise DataError(f"{settings.shadow_log}: has no decision {decision_id}; take an id from a row of the log")
+    if found.state is None or checkpoint is None:
+        return Explanation(found, (), "the log holds no limits for this decision: an older version wrote it")
+    rules = tuple(read_rules(found.intent, found.state, checkpoint.limits))
+    return Explanation(found, rules, _note(found, rules))
+
+
+def _note(found: RecordedDecision, rules: tuple[RuleReading, ...]) -> str | None:
+    recorded = set(found.risk_decision.reasons)
+    if DenyReason.ENGINE_ERROR in recorded:
+        return "an engine of the desk's own failed; the rules are those of the built-in one"
+    if found.engine_version != ENGINE_VERSION:
+        return f"decided by {found.engine_version}; the rules are those of {ENGINE_VERSION}"
+    said = {rule.reason for rule in rules if rule.outcome is Outcome.DENIES}
+    return None if said == recorded else "the rules do not say what the log says: the row is not what was written"
+
+
+def _find(settings: Settings, decision_id: str) -> tuple[RecordedDecision | None, Checkpoint | None]:
+    found: RecordedDecision | None = None
+    mark = _ID_FIELD % decision_id.encode("utf-8", "replace")
+    for line in open_shadow_log(settings).backward():
+        if found is None:
+            if mark not in line:
+                continue
+            found = parse_recorded(line)
+            if found is None:
+                raise DataError(f"{settings.shadow_log}: decision {decision_id} is another producer's and says not why")
+            if found.decision_id != decision_id:
+                found = None
+                continue
+        if b'"checkpoint":{' not in line:
+            continue
+        row = parse_decided(line)
+        checkpoint = parse_checkpoint(row.checkpoint) if row is not None and row.checkpoint else None
+        if row is not None and checkpoint is not None:
+            return found, checkpoint if row.config_hash == found.config_hash else None
+    return found, None

@@ -1,0 +1,1 @@
+"""The simulate stages: a simulated executor's home and logs."""

@@ -1,0 +1,114 @@
+"""Channels besides webhooks: mail to a real SMTP server; Slack and Telegram, whose hosts are fixed, as far as here."""
+
+import logging
+from pathlib import Path
+
+import apprise
+import dagster as dg
+import pytest
+from pipeline_v6_dagster_tests.stages.outputs.test_alerts import desk_of, failing, passing
+
+from pipeline_v6_dagster.alerts.delivery import channels_of
+from pipeline_v6_dagster.definitions import build_defs
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+from pipeline_v6_dagster_tests.mailbox import mailing
+from pipeline_v6_dagster_tests.receiver import SECRET
+
+SLACK_TOKENS = ("T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ")
+TELEGRAM_TOKEN = "123456789:abcdefg_hijklmnop-QRSTUVWXYZ012345"  # noqa: S105 -- nobody's
+SLACK_URL = f"slack://{'/'.join(SLACK_TOKENS)}/#desk"
+TELEGRAM_URL = f"tgram://{TELEGRAM_TOKEN}/12315544"
+# What must be found nowhere. Apprise writes a colon in a URL also as %3A.
+SECRETS = (SECRET, *SLACK_TOKENS, TELEGRAM_TOKEN.partition(":")[2])
+
+
+def test_a_mail_says_what_happened_to_whom_it_shall_be_told(tmp_path: Path) -> None:
+    with mailing() as mailbox:
+        desk = desk_of(settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url))
+        assert desk.run([[failing(1)], [passing(2)]]).delivered == 2
+    assert mailbox.subjects() == [
+        "pipeline v6: ERROR: compare_summary/no_upsizes",
+        "pipeline v6: over: compare_summary/no_upsizes",
+    ]
+    assert mailbox.recipients == [["desk@desk.example"]] * 2
+    body = mailbox.received[0].get_body(("plain",))
+    assert body is not None
+    assert "state 1" in body.get_content() and "https://desk/runbook" in body.get_content()
+    assert SECRET not in mailbox.received[0].as_string()
+
+
+@pytest.mark.parametrize("has_restarted", [False, True], ids=["same process", "new process"])
+def test_a_mail_server_that_is_down_gets_its_mails_later_once_and_in_order(
+    tmp_path: Path,
+    has_restarted: bool,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with mailing() as mailbox, caplog.at_level(logging.DEBUG):
+        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
+        desk = desk_of(settings)
+        mailbox.down()
+        waiting = desk.run([[failing(1)], [passing(2)]])
+        assert (waiting.delivered, waiting.waiting) == (0, {"mailto#1": 2})
+        mailbox.up()
+        desk = desk_of(settings) if has_restarted else desk
+        assert desk.run([]).delivered == 2
+        assert desk.run([]).delivered == 0
+    assert [subject.partition(": ")[2] for subject in mailbox.subjects()] == [
+        "ERROR: compare_summary/no_upsizes",
+        "over: compare_summary/no_upsizes",
+    ]
+    output = capfd.readouterr()
+    for text in (caplog.text, output.out, output.err, settings.alert_outbox.read_text(), repr(waiting)):
+        assert SECRET not in text
+
+
+def test_a_wrong_password_delays_a_mail_and_loses_none(tmp_path: Path) -> None:
+    with mailing() as mailbox:
+        wrong = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url.replace(SECRET, "mistyped"))
+        assert desk_of(wrong).run([[failing(1)]]).waiting == {"mailto#1": 1}
+        right = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
+        assert desk_of(right).run([]).delivered == 1
+    assert len(mailbox.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "service"),
+    [
+        (SLACK_URL, "Slack"),
+        (TELEGRAM_URL, "Telegram"),
+        (f"mailtos://ops:{SECRET}@desk.example?to=desk@desk.example", "E-Mail"),
+        (f"jsons://ops:{SECRET}@desk.example/{SECRET}", "JSON"),
+    ],
+)
+def test_a_url_is_one_of_its_service_is_named_by_its_scheme_and_shown_without_its_secrets(
+    tmp_path: Path, url: str, service: str
+) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=60, PIPELINE_V6_ALERT_URLS=url)
+    channel = apprise.Apprise.instantiate(url)
+    assert channel is not None and str(channel.service_name).startswith(service)
+    scheme = url.partition(":")[0]
+    assert channels_of(settings.alert_urls) == {f"{scheme}#1": url}
+    for arguments in (("doctor",), ("doctor", "--json"), ("status", "--json")):
+        said = pipeline_v6(settings.home, *arguments, PIPELINE_V6_ALERT_URLS=url)
+        assert "PIPELINE_V6_ALERT_URLS: URL" not in said.stdout
+        if arguments[0] == "doctor":
+            assert f"{scheme}://..." in said.stdout
+        assert not [secret for secret in SECRETS if secret in said.stdout + said.stderr]
+    assert not [secret for secret in SECRETS if secret in repr(settings)]
+
+
+def test_what_the_ui_shows_holds_no_secret_of_a_url(tmp_path: Path) -> None:
+    urls = " ".join((SLACK_URL, TELEGRAM_URL, f"mailtos://ops:{SECRET}@desk.example"))
+    settings, _ = simulated_home(tmp_path / "home", seconds=60, PIPELINE_V6_ALERT_URLS=urls)
+    defs = build_defs(settings)
+    repository = defs.get_repository_def()
+    shown = [repr((sensor.description, sensor.metadata, sensor.tags)) for sensor in repository.sensor_defs]
+    shown += [repr((each.description, each.metadata, each.tags)) for each in repository.schedule_defs]
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name in ("shadow_job", "compare_job"):
+            result = defs.resolve_job_def(name).execute_in_process(instance=instance)
+            shown += [repr(entry) for entry in instance.all_logs(result.run_id)]
+        assert len(shown) > 50
+        assert not [secret for secret in SECRETS for text in shown if secret in text]

@@ -1,0 +1,175 @@
+"""The parity report: what it says, that it needs nothing from outside, that no log can speak in it."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
+from pipeline_v6_dagster.stages.outputs.status import read_status
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
+from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row, veto_row
+
+HOSTILE = "</text></svg></script><script>alert('$x_1$')</script><img src=x onerror=alert(1)>&\"'\x00\x1b[31m"
+
+
+class Seen(HTMLParser):
+    """Elements, their attributes, and the text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def upsized(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, str]:
+    """A home with upsizes, decided and compared, and its page."""
+    settings, _ = simulated_home(tmp_path_factory.mktemp("home"), upsize_share=0.05)
+    for command in ("shadow", "heartbeat", "compare", "compare"):
+        assert pipeline_v6(settings.home, command).exit_code == 0
+    write_report(settings, START_TS + 3600)
+    return settings, report_path(settings).read_text(encoding="utf-8")
+
+
+def test_the_verdict_and_why_stand_at_the_top_in_words(upsized: tuple[Settings, str]) -> None:
+    settings, page = upsized
+    report = read_status(settings, START_TS + 3600)
+    top = page[: page.index("<svg")]
+    assert "v6 may not go live on this evidence." in top
+    for reason in report.reasons:
+        assert reason in top
+
+
+def test_every_plot_is_there_for_a_desk_and_for_a_phone(upsized: tuple[Settings, str]) -> None:
+    _, page = upsized
+    titles = re.findall(r"<h2>(.+?)</h2>", page)
+    assert titles == [
+        "Veto mismatch over time",
+        "Size of each order",
+        "Slippage by symbol",
+        "Mismatches by root cause",
+        "Coverage over time",
+        "Input quality over time",
+        "Orders larger than asked for",
+        "Decisions on which v6 and live disagree",
+        "Slippage furthest above what v6 expects",
+        "By symbol",
+        "Input quality",
+    ]
+    assert page.count("<svg") == 12
+    assert page.count('class="wide"') == page.count('class="narrow"') == 6
+
+
+def test_the_worst_cases_carry_the_ids_of_their_decisions(upsized: tuple[Settings, str]) -> None:
+    settings, page = upsized
+    diffs = [json.loads(line) for line in settings.compare_diffs.read_bytes().splitlines()]
+    upsizes = sorted(
+        (row for row in diffs if row.get("is_upsize")),
+        key=lambda row: (
+            -(row["live"]["gross_usd"] - (row["shadow"]["sized_gross_usd"] or row["shadow"]["quote_notional"]))
+        ),
+    )
+    assert len(upsizes) > 5
+    for row in upsizes[:10]:
+        assert row["decision_id"] in page
+
+
+def test_it_is_whole_in_itself(upsized: tuple[Settings, str]) -> None:
+    _, page = upsized
+    seen = Seen(page)
+    assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in seen.elements}
+    for tag, attributes in seen.elements:
+        for name, value in attributes.items():
+            if name in {"src", "href", "xlink:href", "action", "data"}:
+                assert (value or "").startswith("#"), (tag, name, value)
+    assert not re.search(r"url\((?!#)|@import", page)
+
+
+def test_ids_are_unique_so_that_no_drawing_takes_anothers_parts(upsized: tuple[Settings, str]) -> None:
+    _, page = upsized
+    drawings = [set(re.findall(r'<(?:clipPath|path) id="([^"]+)"', part)) for part in page.split("<svg")[1:]]
+    assert all(drawings)
+    every = [name for ids in drawings for name in ids]
+    assert len(every) == len(set(every))
+
+
+def test_colours_follow_the_page_so_that_light_and_dark_are_one_drawing(upsized: tuple[Settings, str]) -> None:
+    _, page = upsized
+    drawn = "".join(part.split("</svg>")[0] for part in page.split("<svg")[1:])
+    assert "var(--blue)" in drawn
+    assert "var(--red)" in drawn
+    assert not re.search(r"#0[1-9]0[1-9]0[1-9]", drawn)
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_the_same_log_gives_the_same_page(upsized: tuple[Settings, str]) -> None:
+    settings, page = upsized
+    write_report(settings, START_TS + 3600)
+    assert report_path(settings).read_text(encoding="utf-8") == page
+
+
+def test_what_a_log_says_is_shown_and_never_run(tmp_path: Path) -> None:
+    home = Home(tmp_path, PIPELINE_COMPARE_MIN_SAMPLE="2")
+    for number in range(3):
+        home.attempts(attempt_row(number, f"{number}{HOSTILE}", symbol=HOSTILE))
+        row: dict[str, Any] = {"symbol": HOSTILE}
+        home.orders(
+            ack_row(number + 0.2, f"{number}{HOSTILE}", **row), fill_row(number + 0.4, f"{number}{HOSTILE}", **row)
+        )
+    home.attempts(attempt_row(5, "vetoed"))
+    home.vetoes(veto_row(5.1, "vetoed", veto_reason=HOSTILE))
+    home.run(2000)
+    write_report(home.settings, T0 + 2000)
+    page = report_path(home.settings).read_text(encoding="utf-8")
+    seen = Seen(page)
+    assert not {"script", "img"} & {tag for tag, _ in seen.elements}
+    assert not any(name.startswith("on") for _, attributes in seen.elements for name in attributes)
+    assert "<script>alert" in seen.text, "the name itself is to be read"
+    assert page.count("</svg>") == page.count("<svg")
+
+
+def test_without_a_summary_it_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="run pipeline-v6 compare first"):
+        write_report(settings_of(tmp_path), START_TS)
+
+
+def test_of_no_decision_at_all_the_page_is_still_one(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=0)
+    assert pipeline_v6(tmp_path, "compare").exit_code == 0
+    write_report(settings, START_TS)
+    page = report_path(settings).read_text(encoding="utf-8")
+    assert "There is nothing yet to judge v6 by." in page
+    assert page.count("Nothing was measured to draw here.") == 6
+
+
+def test_the_command_says_where_it_is(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600)
+    for command in ("shadow", "heartbeat", "compare"):
+        assert pipeline_v6(tmp_path, command).exit_code == 0
+    outcome = pipeline_v6(tmp_path, "report", "--json")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    answer = json.loads(outcome.stdout)
+    assert answer["path"] == str(report_path(settings))
+    assert answer["size_bytes"] == report_path(settings).stat().st_size
+
+
+def test_the_thumbnail_is_a_small_picture(upsized: tuple[Settings, str]) -> None:
+    settings, _ = upsized
+    thumbnail = write_report(settings, START_TS + 3600).thumbnail
+    assert thumbnail.startswith(b"\x89PNG")
+    assert len(thumbnail) < 40_000
