@@ -6,7 +6,6 @@ from pathlib import Path
 import apprise
 import dagster as dg
 import pytest
-from pipeline_v6_dagster_tests.stages.outputs.test_alerts import desk_of, failing, passing
 
 from pipeline_v6_dagster.alerts.delivery import channels_of
 from pipeline_v6_dagster.definitions import build_defs
@@ -14,6 +13,7 @@ from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
 from pipeline_v6_dagster_tests.mailbox import mailing
 from pipeline_v6_dagster_tests.receiver import SECRET
+from pipeline_v6_dagster_tests.stages.outputs.test_alerts import desk_of, failing, passing
 
 SLACK_TOKENS = ("T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ")
 TELEGRAM_TOKEN = "123456789:abcdefg_hijklmnop-QRSTUVWXYZ012345"  # noqa: S105 -- nobody's
