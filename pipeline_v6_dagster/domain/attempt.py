@@ -12,6 +12,13 @@ class Side(StrEnum):
     SELL = "SELL"
 
 
+class PositionSide(StrEnum):
+    """Which position of a symbol an order changes. In one-way mode there is one, and the side is not logged."""
+
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
 SIDES: Mapping[str, Side] = {
     "BUY": Side.BUY,
     "LONG": Side.BUY,
@@ -38,7 +45,8 @@ class NavSnapshot:
 class Attempt:
     """One row of `orders_attempted.jsonl`. Optional fields are None where the row has none.
 
-    `as_of` is the epoch at which the attempt was made (`local_ts`, else the log time).
+    `as_of` is the epoch at which the attempt was made (`local_ts`, else the log time). `amends` is the intent or
+    attempt id that this attempt replaces from its time on. `position_side` is None in one-way mode (absent or BOTH).
     """
 
     symbol: str
@@ -54,3 +62,5 @@ class Attempt:
     attempt_id: str | None
     as_of: float
     nav: NavSnapshot | None
+    amends: str | None = None
+    position_side: PositionSide | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.live import Leg
 
 
@@ -24,7 +24,18 @@ class MismatchKind(StrEnum):
     MATCH_VETO = "match_veto"
     SHADOW_ALLOWED_LIVE_ABSENT = "shadow_allowed_live_absent"
     SHADOW_VETOED_LIVE_EXECUTED = "shadow_vetoed_live_executed"
+    OPPOSITE_SIDE = "opposite_side"
+    WRONG_SYMBOL = "wrong_symbol"
+    LIVE_UNKNOWN = "live_unknown"
     LIVE_ONLY = "live_only"
+
+
+class ReduceLabel(StrEnum):
+    """Whether a live order labelled reduce-only only reduced. UNKNOWN where the position was not known."""
+
+    HONEST = "honest"
+    EXCEEDED = "exceeded"
+    UNKNOWN = "unknown"
 
 
 class MatchMethod(StrEnum):
@@ -61,7 +72,8 @@ class ShadowSide:
 
     Sizes are magnitudes, whatever their sign in the row, and a price is above 0.
 
-    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order.
+    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order. `number` counts the decisions
+    of the shadow log, in its order, from 0. `amends` is the intent or attempt id that the attempt replaces.
     """
 
     decision_id: str
@@ -81,6 +93,18 @@ class ShadowSide:
     route: str | None
     config_hash: str | None
     tier: str | None = None
+    engine_version: str | None = None
+    nav_usd: float | None = None
+    amends: str | None = None
+    position_side: PositionSide | None = None
+    number: int | None = None
+
+    @property
+    def held_side(self) -> PositionSide | None:
+        """The position that the order changes: opening BUYs and reducing SELLs are LONG, the others SHORT."""
+        if self.side is None:
+            return None
+        return PositionSide.LONG if (self.side is Side.BUY) is not self.is_reduce_only else PositionSide.SHORT
 
     @property
     def has_id(self) -> bool:
@@ -114,6 +138,9 @@ class LiveSide:
     reason: str | None
     arrival_price: float | None = None
     route: str | None = None
+    symbol: str | None = None
+    side: Side | None = None
+    position_side: PositionSide | None = None
 
 
 @dataclass(slots=True)
@@ -138,7 +165,10 @@ class Diff:
     `root_cause` is of the mismatch where there is one, else of the size; `cause_detail` is the rule or the reason that
     it names; `upsize_cause` is of the size alone. `mismatch_usd` is what a veto mismatch put or left on, 0 where both
     sides agree. `route_mismatch` tells that live went another way than v6 would have. `ignored_by` names the ignore
-    rule that takes it out of the samples.
+    rule that takes it out of the samples. `number` is the decision's number in the shadow log. `is_overfill`: an order
+    executed more than it requested. `is_downsize`: v6 would have ordered more than live did. `reduce_label` is that of
+    the live orders labelled reduce-only. Of a `live_only` line, `is_reducing` tells that it verifiably only reduced a
+    position, and `retries` names the vetoed decision that it repeats under another id.
     """
 
     symbol: str | None
@@ -166,6 +196,13 @@ class Diff:
     mismatch_usd: float | None = None
     cause_detail: str | None = None
     upsize_cause: RootCause | None = None
+    number: int | None = None
+    is_overfill: bool | None = None
+    is_downsize: bool | None = None
+    is_position_side_wrong: bool | None = None
+    reduce_label: ReduceLabel | None = None
+    is_reducing: bool | None = None
+    retries: str | None = None
     heartbeat: bool = False
 
     @property

@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.decision import Route
 
 
 class EventKind(StrEnum):
-    """What a row of `orders_executed.jsonl` says of an order. FLAT is a row that is an order by itself."""
+    """What a row of `orders_executed.jsonl` says of an order. FLAT is a row that is an order by itself.
+
+    CLOSE says how a reduce-only order ended; it repeats quantities that its fills carry, and is no order.
+    """
 
     ACK = "ack"
     FILL = "fill"
     ERROR = "error"
     FLAT = "flat"
+    CLOSE = "close"
 
 
 class OrderStatus(StrEnum):
@@ -25,12 +29,19 @@ class OrderStatus(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+    PENDING_NEW = "PENDING_NEW"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    NEW_INSURANCE = "NEW_INSURANCE"
+    NEW_ADL = "NEW_ADL"
 
 
 # The reduce leg of a flip carries its attempt's id with this suffix.
 REDUCE_SUFFIX = "_reduce"
 
-UNFILLED_ENDS = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
+UNFILLED_ENDS = frozenset(
+    {OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.EXPIRED_IN_MATCH, OrderStatus.REJECTED}
+)
 ENDED = UNFILLED_ENDS | {OrderStatus.FILLED}
 
 
@@ -39,8 +50,10 @@ class OrderEvent:
     """One usable row. `ts` is when it was logged (epoch s). None where the row does not say.
 
     `executed_qty` and `avg_price` of a fill are cumulative per order, as the exchange reports them.
-    `lot_step` and `min_notional_usd` are the exchange's own filters, `route` is the order type, where the row carries
-    them.
+    `lot_step` and `min_notional_usd` are the exchange's own filters, `route` is maker or taker, where the row carries
+    them. `position_side` is None in one-way mode. `process` names the executor process that wrote the row, as
+    `hostname/pid`. Of a CLOSE, `closed_qty` is what it closed, `position_qty_after` what is left of the position
+    (unsigned) and `realized_pnl_usd` is before fees.
     """
 
     kind: EventKind
@@ -61,6 +74,11 @@ class OrderEvent:
     lot_step: float | None
     route: Route | None = None
     min_notional_usd: float | None = None
+    position_side: PositionSide | None = None
+    process: str | None = None
+    closed_qty: float | None = None
+    position_qty_after: float | None = None
+    realized_pnl_usd: float | None = None
 
 
 @dataclass(slots=True)
@@ -111,6 +129,7 @@ class Leg:
     first_ack_ts: float | None = None
     last_fill_ts: float | None = None
     route: Route | None = None
+    position_side: PositionSide | None = None
 
     @property
     def is_final(self) -> bool:
@@ -137,6 +156,7 @@ class IntentOrders:
     intent_id: str | None
     attempt_id: str | None
     legs: list[Leg]
+    position_side: PositionSide | None = None
 
     @property
     def first_ts(self) -> float:

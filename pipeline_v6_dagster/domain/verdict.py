@@ -111,3 +111,41 @@ class SequentialReport:
     clean_decisions_needed: int
     acceptable_pct: float
     unacceptable_pct: float
+
+
+class CriterionGroup(StrEnum):
+    """What a criterion decides, in the order in which groups decide."""
+
+    CRITICAL = "critical"
+    EVIDENCE = "evidence"
+    AGREEMENT = "agreement"
+    SUFFICIENCY = "sufficiency"
+
+
+class CriterionState(StrEnum):
+    """How a criterion stands. UNMEASURED and NOT_YET never read as agreement."""
+
+    HOLDS = "holds"
+    BROKEN = "broken"
+    NOT_YET = "not_yet"
+    UNMEASURED = "unmeasured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """One criterion as it stands. `measured` and `limit` are texts for people; `value` is a number for plots.
+
+    `description` says in a sentence what was found, `to_do` what to do where it does not hold. `failing_ids` are the
+    decision or intent ids of the newest offenders, at most 50.
+    """
+
+    name: str
+    group: CriterionGroup
+    state: CriterionState
+    measured: str
+    limit: str
+    description: str
+    to_do: str
+    value: float | None = None
+    failing_ids: tuple[str, ...] = ()
+    counts_against: bool = True
