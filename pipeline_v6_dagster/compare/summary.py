@@ -14,10 +14,10 @@ from pipeline_v6_dagster.domain.summary import (
     Quantiles,
     ShortfallStats,
     SizingStats,
-    Summary,
     SymbolSlice,
     Upsize,
     Window,
+    WindowStats,
 )
 
 MAX_UPSIZES = 20
@@ -48,7 +48,7 @@ def newest_states(newest_first: Iterable[Diff], limit: int) -> list[Diff]:
     return window
 
 
-def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
+def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> WindowStats:
     """The summary of a window (newest first). `live_only` diffs count for coverage alone, ignored ones are counted."""
     ignored = Counter(diff.ignored_by for diff in window if diff.ignored_by is not None)
     window = [diff for diff in window if diff.ignored_by is None]
@@ -57,7 +57,7 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
     is_warmup = len(samples) < min_sample
     slippages = [diff.slippage_diff_bps for diff in samples if diff.slippage_diff_bps is not None]
     times = [diff.ts for diff in samples]
-    return Summary(
+    return WindowStats(
         sample_size=len(samples),
         veto_mismatch_pct=mismatch_pct(samples),
         size_diff_stats=size_diff_stats(samples),

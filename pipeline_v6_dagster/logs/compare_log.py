@@ -15,9 +15,10 @@ import msgspec
 from pipeline_v6_dagster.compare.open_state import OpenState
 from pipeline_v6_dagster.compare.summary import newest_states
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
+from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.quality import Rejection
+from pipeline_v6_dagster.domain.summary import Totals
 from pipeline_v6_dagster.domain.verdict import SequentialState
 from pipeline_v6_dagster.storage.follow import LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog, LineKind
@@ -76,36 +77,6 @@ class InputCounts:
 
     def _malformed(self) -> int:
         return sum(count for kind, count in self.unusable.items() if kind in _REJECTIONS)
-
-
-@dataclass(slots=True)
-class Totals:
-    """Counts over the whole life of the compare log, of the newest state of each decision."""
-
-    decisions: int = 0
-    live_only: int = 0
-    revisions: int = 0
-    upsizes: int = 0
-    mismatch_kinds: dict[str, int] = field(default_factory=dict)
-
-    def add(self, diff: Diff) -> None:
-        """Count a decision that was settled, or an order that no decision explains."""
-        if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
-            self.live_only += 1
-        else:
-            self.decisions += 1
-        self._count(diff, 1)
-
-    def revise(self, before: Diff, after: Diff) -> None:
-        """Count a decision as what it is known as now."""
-        self.revisions += 1
-        self._count(before, -1)
-        self._count(after, 1)
-
-    def _count(self, diff: Diff, sign: int) -> None:
-        self.upsizes += sign * (diff.is_upsize is True)
-        kind = diff.mismatch_kind
-        self.mismatch_kinds[kind] = self.mismatch_kinds.get(kind, 0) + sign
 
 
 @dataclass(slots=True)
