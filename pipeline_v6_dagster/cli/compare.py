@@ -30,7 +30,7 @@ def _lines(settings: Settings, run: CompareRun) -> list[str]:
     summary = run.summary
     lines = [f"{run.diff_count} new diffs, {run.open_decisions} decisions still open"]
     lines += [f"  {count:>7}  {kind}" for kind, count in run.mismatch_kinds.most_common()]
-    lines.append(f"status {summary['status']}, verdict {summary['verdict']}: {'; '.join(summary['verdict_reasons'])}")
+    lines.append(f"status {summary.status}, verdict {summary.verdict}: {'; '.join(summary.verdict_reasons)}")
     lines += [f"{path}: not there yet" for path in run.missing]
     if run.waits_for_shadow:
         lines.append("some attempts have no decision yet; run pipeline-v6 shadow first")

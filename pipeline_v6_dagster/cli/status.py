@@ -79,26 +79,26 @@ def _lines(report: Report) -> list[str]:
     summary = report.summary
     if summary is None:
         return [*lines, *(f"to do: {step}" for step in report.to_do)]
-    coverage, sizing = summary["coverage"], summary["sizing_diff_stats"]
+    coverage, sizing = summary.coverage, summary.sizing_diff_stats
     lines += [
-        f"{summary['sample_size']} decisions compared (of the newest {summary['window']['limit']}, at least"
-        f" {summary['min_sample_size']} needed), {coverage['matched']} with a live counterpart,"
-        f" {coverage['unresolved']} without, {coverage['live_only']} live orders without a decision",
-        f"veto mismatch {_shown(summary['veto_mismatch_pct'], ' %')},"
-        f" sizing p95 {_shown(sizing['p95'], '')} over {sizing['sample_size']} orders,"
-        f" slippage p95 {_shown(summary['slippage_diff_bps']['p95'], ' bps')}",
-        f"written {utc(summary['generated_ts'])}",
+        f"{summary.sample_size} decisions compared (of the newest {summary.window.limit}, at least"
+        f" {summary.min_sample_size} needed), {coverage.matched} with a live counterpart,"
+        f" {coverage.unresolved} without, {coverage.live_only} live orders without a decision",
+        f"veto mismatch {_shown(summary.veto_mismatch_pct, ' %')},"
+        f" sizing p95 {_shown(sizing.p95, '')} over {sizing.sample_size} orders,"
+        f" slippage p95 {_shown(summary.slippage_diff_bps.p95, ' bps')}",
+        f"written {utc(summary.generated_ts)}",
     ]
     if report.changes:
         lines.append(f"changed since {utc(report.previous_ts)}: {'; '.join(report.changes)}")
     lines += [f"to do: {step}" for step in report.to_do]
-    if sizing["upsize_count"]:
-        lines.append(f"{sizing['upsize_count']} orders were placed larger than asked for; the newest:")
+    if sizing.upsize_count:
+        lines.append(f"{sizing.upsize_count} orders were placed larger than asked for; the newest:")
         lines += [
-            f"  {utc(upsize['ts'])}  {upsize['symbol'] or '-':<10} {upsize['side'] or '-':<4}"
-            f"  {upsize['intent_id'] or upsize['decision_id']}"
-            f"  {_shown(upsize['ratio'], ' x')}  {_shown(upsize['excess_usd'], ' USD too much')}"
-            for upsize in summary["upsizes"]
+            f"  {utc(upsize.ts)}  {upsize.symbol or '-':<10} {upsize.side or '-':<4}"
+            f"  {upsize.intent_id or upsize.decision_id}"
+            f"  {_shown(upsize.ratio, ' x')}  {_shown(upsize.excess_usd, ' USD too much')}"
+            for upsize in summary.upsizes
         ]
     return lines
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
+from pipeline_v6_dagster.domain.verdict import Criterion
 
 
 class Status(StrEnum):
@@ -214,6 +215,32 @@ class Totals:
         self.upsizes += sign * (diff.is_upsize is True)
         kind = diff.mismatch_kind
         self.mismatch_kinds[kind] = self.mismatch_kinds.get(kind, 0) + sign
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary(WindowStats):
+    """The compare summary: the traffic light over the newest decisions, and the verdict over the epoch.
+
+    Times are epoch seconds. All but `generated_ts` depends on the logs alone, so that a rebuild gives the same. What
+    depends on the clock (freshness, whether the epoch is still current) is evaluated by whoever asks.
+    """
+
+    generated_ts: float
+    status: Status
+    verdict: Verdict
+    verdict_reasons: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    failed_criteria: tuple[str, ...]
+    passed_symbols: tuple[str, ...]
+    not_covered: tuple[str, ...]
+    aa_control: Control
+    input_quality: dict[str, InputQuality]
+    newest_live_ts: float | None
+    newest_decision_ts: float | None
+    undecided_since_ts: float | None
+    open_decisions: int
+    config_hash: str
+    totals: Totals
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What the lines of the outbox add up to: which states last, what waits to be sent, what was told before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -9,6 +9,7 @@ from pipeline_v6_dagster.alerts.message import Delivery, Message
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, message_of, repeats, worth_telling
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.logs.evidence_rows import decode_record
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
 Line = Message | Delivery
@@ -82,7 +83,8 @@ def open_outbox(settings: Settings) -> JsonlLog:
 
 
 def _classify_line(line: bytes) -> LineKind:
-    return LineKind.BLOCK_END if decode_line(line) is not None else LineKind.FOREIGN
+    is_ours = decode_line(line) is not None or decode_record(line) is not None
+    return LineKind.BLOCK_END if is_ours else LineKind.FOREIGN
 
 
 def read_line(line: bytes) -> Line:
@@ -97,3 +99,15 @@ def read_line(line: bytes) -> Line:
             "pipeline_v6_alerts.jsonl: a line is not understood; move the file away and go on with a new one"
         )
     return decoded
+
+
+def messages_backward(log: JsonlLog) -> Iterator[Line]:
+    """Messages and deliveries, newest first, without the records of the evidence between them.
+
+    Raises:
+        DataError: a line is of neither kind.
+        StorageError: the log cannot be read.
+    """
+    for line in log.backward():
+        if decode_record(line) is None:
+            yield read_line(line)

@@ -8,7 +8,6 @@ value what is not settled yet.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import msgspec
 
@@ -18,7 +17,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.quality import Rejection
-from pipeline_v6_dagster.domain.summary import Totals
+from pipeline_v6_dagster.domain.summary import Summary, Totals
 from pipeline_v6_dagster.domain.verdict import SequentialState
 from pipeline_v6_dagster.storage.follow import LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog, LineKind
@@ -99,7 +98,7 @@ class BlockEnd:
     ts: float
     diff_count: int
     heartbeat: bool
-    summary: dict[str, Any]
+    summary: Summary
     cursor: Cursor
 
 
@@ -147,7 +146,7 @@ def read_offsets_backward(log: JsonlLog, name: str) -> Iterator[LogOffset]:
             yield end.cursor.read[name]
 
 
-def newest_summary(log: JsonlLog) -> dict[str, Any] | None:
+def newest_summary(log: JsonlLog) -> Summary | None:
     """The summary of the newest block; None where the log has none yet.
 
     Raises:
@@ -208,7 +207,7 @@ def encode_end(end: BlockEnd) -> bytes:
     return _encoder.encode(end)
 
 
-def read_summary(settings: Settings) -> dict[str, Any]:
+def read_summary(settings: Settings) -> Summary:
     """The newest summary of the compare log.
 
     Raises:
@@ -231,13 +230,13 @@ def read_window(settings: Settings) -> list[Diff]:
 
 
 class _End(msgspec.Struct):
-    summary: dict[str, Any]
+    summary: Summary
 
 
 _decoder = msgspec.json.Decoder(_End)
 
 
-def read_summaries_backward(log: JsonlLog, most_lines: int | None = None) -> Iterator[dict[str, Any]]:
+def read_summaries_backward(log: JsonlLog, most_lines: int | None = None) -> Iterator[Summary]:
     """The summary of every block, newest first, looking at no more than `most_lines` lines.
 
     Raises:

@@ -4,75 +4,44 @@ A rebuild has only the logs to go by. What they cannot tell (which settings judg
 an incident, what an input lost before it was read) is a chained line of the alert log, and is never rewritten.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import msgspec
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.logs.alert_outbox import open_outbox
+from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement, EvidenceRecord, decode_record, encode_record
+from pipeline_v6_dagster.storage.follow import Follower, LogOffset
+from pipeline_v6_dagster.storage.lock import locked
 
-from pipeline_v6_dagster.storage.follow import Follower
 
+def read_records(settings: Settings, after: LogOffset | None) -> tuple[list[EvidenceRecord], LogOffset | None]:
+    """The records that stand in the alert log after an offset, oldest first, and the offset to go on from.
 
-class IdentityRecord(msgspec.Struct, frozen=True, kw_only=True, tag="identity", tag_field="type"):
-    """From decision `first_number` of the shadow log on, the verdict is under the settings that `identity` hashes.
-
-    `ts` (epoch s) is when it was recorded; it decides nothing. `settings` names the values for people.
+    Raises:
+        StorageError: the alert log cannot be read.
     """
+    records, newest = [], None
+    with Follower(settings.alert_outbox, after, with_archives=True) as follower:
+        for newest in follower.lines():
+            record = decode_record(newest.raw)
+            if record is not None:
+                records.append(record)
+    return records, after if newest is None else newest.offset()
 
-    ts: float
-    identity: str
-    first_number: int
-    settings: dict[str, str]
 
+def append_records(settings: Settings, records: Sequence[EvidenceRecord]) -> None:
+    """Append records to the alert log, chained like its other lines.
 
-class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledgement", tag_field="type"):
-    """`by` answers for an incident of `criterion`.
-
-    With `fixed_at` (epoch s) an epoch begins with the first decision made at or after it. Alerts of the criterion are
-    not repeated before `until` (epoch s).
+    Raises:
+        BusyError: another process holds the alert log for too long.
+        DataError: the alert log ends in lines of another program.
+        StorageError: it cannot be written.
     """
-
-    ts: float
-    criterion: str
-    by: str
-    why: str
-    fixed_at: float | None = None
-    until: float | None = None
-
-
-class LossRecord(msgspec.Struct, frozen=True, kw_only=True, tag="loss", tag_field="type"):
-    """Bytes of an input that were gone from all of its files before they were read."""
-
-    ts: float
-    input: str
-    lost_bytes: int
-
-
-EvidenceRecord = IdentityRecord | Acknowledgement | LossRecord
-
-_decoder: msgspec.json.Decoder[EvidenceRecord] = msgspec.json.Decoder(EvidenceRecord)
-_encoder = msgspec.json.Encoder()
-# What a line of another kind never holds: most lines of the alert log are messages and are not decoded.
-_TAGS = tuple(b'"type":"%b"' % tag for tag in (b"identity", b"acknowledgement", b"loss"))
-
-
-def encode_record(record: EvidenceRecord) -> bytes:
-    """A record without its newline."""
-    return _encoder.encode(record)
-
-
-def decode_record(line: bytes) -> EvidenceRecord | None:
-    """The record in a line of the alert log; None if the line is of another kind."""
-    if not any(tag in line for tag in _TAGS):
-        return None
-    try:
-        return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def read_records(follower: Follower) -> Iterator[tuple[EvidenceRecord | None, int]]:
-    """Each record after the follower's offset, None for a line of another kind, with the line's number."""
-    for number, line in enumerate(follower.lines()):
-        yield decode_record(line.raw), number
+    if not records:
+        return
+    with locked(settings.alert_outbox, settings.lock_timeout_s):
+        log = open_outbox(settings)
+        log.recover()
+        log.append([encode_record(record) for record in records])
 
 
 def standing_acknowledgements(records: Sequence[EvidenceRecord], now: float) -> dict[str, Acknowledgement]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.verdict.interval import exact_interval
 
 MOST_BINS = 24
@@ -142,17 +143,14 @@ def causes_of(diffs: Iterable[Diff]) -> list[tuple[str, int]]:
     return causes.most_common()
 
 
-def quality_of(summaries: Iterable[dict[str, object]]) -> list[Quality]:
-    """What each run counted of its inputs, oldest first; a summary of another version that lacks it is left out."""
+def quality_of(summaries: Iterable[Summary]) -> list[Quality]:
+    """The malformed share of each input, in percent, as each run counted it; oldest first."""
     found = []
     for summary in summaries:
-        ts, inputs = summary.get("generated_ts"), summary.get("input_quality")
-        if not isinstance(ts, int | float) or not isinstance(inputs, dict):
-            continue
         shares = {
-            str(name): 100 * counts["malformed_ratio"]
-            for name, counts in inputs.items()
-            if isinstance(counts, dict) and isinstance(counts.get("malformed_ratio"), int | float)
+            name: 100 * counts.malformed_ratio
+            for name, counts in summary.input_quality.items()
+            if counts.malformed_ratio is not None
         }
-        found.append(Quality(float(ts), shares))
+        found.append(Quality(summary.generated_ts, shares))
     return sorted(found, key=lambda one: one.ts)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.summary import Summary
 
 MOST_ROWS = 10
 
@@ -72,19 +72,19 @@ def slippages(diffs: Iterable[Diff]) -> Table:
     )
 
 
-def symbols(summary: dict[str, Any]) -> Table:
+def symbols(summary: Summary) -> Table:
     """The window by symbol, as the summary has it."""
-    slices = summary["by_symbol"]
+    slices = summary.by_symbol
     return Table(
         "By symbol",
         ("symbol", "decisions", "veto mismatch, %", "upsizes", "impact, USD"),
         tuple(
             (
                 symbol or "-",
-                str(one["sample_size"]),
-                number(one["veto_mismatch_pct"], 2),
-                str(one["upsize_count"]),
-                number(one["impact_usd"], 2),
+                str(one.sample_size),
+                number(one.veto_mismatch_pct, 2),
+                str(one.upsize_count),
+                number(one.impact_usd, 2),
             )
             for symbol, one in slices.items()
         ),
@@ -92,7 +92,7 @@ def symbols(summary: dict[str, Any]) -> Table:
     )
 
 
-def inputs(summary: dict[str, Any]) -> Table:
+def inputs(summary: Summary) -> Table:
     """What was read of each input since the beginning, and what of it was not used."""
     return Table(
         "Input quality",
@@ -100,12 +100,12 @@ def inputs(summary: dict[str, Any]) -> Table:
         tuple(
             (
                 name,
-                str(counts["lines"]),
-                number(None if counts["malformed_ratio"] is None else 100 * counts["malformed_ratio"], 3),
-                ", ".join(f"{count} {kind}" for kind, count in counts["unusable"].items()) or "-",
-                "LOST" if counts["is_offset_lost"] else "kept",
+                str(counts.lines),
+                number(None if counts.malformed_ratio is None else 100 * counts.malformed_ratio, 3),
+                ", ".join(f"{count} {kind}" for kind, count in counts.unusable.items()) or "-",
+                "LOST" if counts.is_offset_lost else "kept",
             )
-            for name, counts in summary["input_quality"].items()
+            for name, counts in summary.input_quality.items()
         ),
         frozenset({1, 2}),
     )

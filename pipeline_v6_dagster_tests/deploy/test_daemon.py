@@ -17,9 +17,9 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.orders import LogLine
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, wait_for

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import pipeline_v6_dagster.storage
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare import run as compare
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster.stages.shadow import run as shadow
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.storage import disk

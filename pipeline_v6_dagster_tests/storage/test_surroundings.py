@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.lock import locked

@@ -7,8 +7,8 @@ from pipeline_v6_dagster.defs.checks.finding import Check, Finding, Look
 from pipeline_v6_dagster.defs.history import latest_evaluation
 from pipeline_v6_dagster.defs.keys import REMEMBERED
 from pipeline_v6_dagster.defs.tables import moment
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.doctor.inputs import LOGS, observe_input
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 
 _LOG_COLUMNS = {"input": "string", "path": "string", "size_bytes": "int", "newest": "string", "age_s": "float"}
 

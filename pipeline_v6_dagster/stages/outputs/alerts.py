@@ -11,7 +11,7 @@ from pipeline_v6_dagster.alerts.delivery import channels_of, send
 from pipeline_v6_dagster.alerts.message import Delivery, Message
 from pipeline_v6_dagster.alerts.states import Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, open_outbox, read_line
+from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, messages_backward, open_outbox
 from pipeline_v6_dagster.storage.file_info import stat_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
@@ -81,7 +81,7 @@ class AlertDesk:
 
     def _read(self, log: JsonlLog) -> Outbox:
         if self._version is None or _version(log) != self._version:
-            self._outbox = Outbox.of(map(read_line, log.backward()))
+            self._outbox = Outbox.of(messages_backward(log))
         return self._outbox
 
 

@@ -37,7 +37,7 @@ class Report:
     verdict: Verdict
     reasons: tuple[str, ...]
     stale: tuple[str, ...]
-    summary: dict[str, Any] | None
+    summary: Summary | None
     changes: tuple[str, ...] = ()
     previous_ts: float | None = None
     to_do: tuple[str, ...] = ()
@@ -55,8 +55,8 @@ def read_status(settings: Settings, now: float) -> Report:
         steps = what_to_do(Status.NO_DATA, Verdict.NO_DATA, (), None)
         return Report(EXIT_NO_DATA, Status.NO_DATA, Verdict.NO_DATA, (reason,), (), None, to_do=steps)
     try:
-        status, verdict = Status(summary["status"]), Verdict(summary["verdict"])
-        reasons = tuple(map(str, summary["verdict_reasons"]))
+        status, verdict = Status(summary.status), Verdict(summary.verdict)
+        reasons = tuple(map(str, summary.verdict_reasons))
         stale = tuple(_stale(settings, summary, _read_state(settings.shadow_head), now))
         steps = what_to_do(status, verdict, stale, summary)
     except (KeyError, TypeError, ValueError) as error:
@@ -68,10 +68,10 @@ def read_status(settings: Settings, now: float) -> Report:
     return Report(exit_code, status, verdict, reasons, stale, summary, changes, previous_ts, steps)
 
 
-def _before(settings: Settings, summary: dict[str, Any]) -> dict[str, Any] | None:
+def _before(settings: Settings, summary: Summary) -> dict[str, Any] | None:
     """The summary of the run before; None where there is none, or where it is too far up to look for."""
     for earlier in read_summaries_backward(open_compare_log(settings), _MOST_LINES_BACK):
-        if earlier.get("generated_ts", inf) < summary["generated_ts"]:
+        if earlier.get("generated_ts", inf) < summary.generated_ts:
             return earlier
     return None
 
@@ -86,7 +86,7 @@ def _exit_code(status: Status, verdict: Verdict) -> int:
     return EXIT_GREEN if verdict is Verdict.PASS else EXIT_UNDECIDED
 
 
-def _stale(settings: Settings, summary: dict[str, Any], head: dict[str, Any] | None, now: float) -> list[str]:
+def _stale(settings: Settings, summary: Summary, head: dict[str, Any] | None, now: float) -> list[str]:
     stale = []
     for name, state, interval_s in (
         ("summary", summary, settings.compare_interval_s),
@@ -101,8 +101,8 @@ def _stale(settings: Settings, summary: dict[str, Any], head: dict[str, Any] | N
         elif age_s < -STALE_AFTER_INTERVALS * interval_s:
             stale.append(f"{name} was written {-age_s:.0f} s in the future; see to this machine's clock")
     # As the comparison found it: what came since is decided in a minute, and how old the summary is stands above.
-    undecided_ts = summary["undecided_since_ts"]
-    undecided_s = 0.0 if undecided_ts is None else float(summary["generated_ts"]) - float(undecided_ts)
+    undecided_ts = summary.undecided_since_ts
+    undecided_s = 0.0 if undecided_ts is None else float(summary.generated_ts) - float(undecided_ts)
     if undecided_s > STALE_AFTER_INTERVALS * settings.heartbeat_interval_s:
         stale.append(f"attempts had waited {undecided_s:.0f} s for a decision; run pipeline-v6 shadow")
     return stale

@@ -17,6 +17,7 @@ from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.replay.decisions import decide_again
@@ -116,7 +117,7 @@ def _replay(
     seen(_READ)
     with replay_home(settings, config_dir, to_ts) as home:
         # Judged as of the time at which the other verdict was: neither is older than the other.
-        as_of = to_ts if to_ts is not None else (clock() if then is None else float(then["generated_ts"]))
+        as_of = to_ts if to_ts is not None else (clock() if then is None else then.generated_ts)
         decisions = decide_again(
             home, limits, lambda count: seen(_READ + (_DECIDED - _READ) * min(1.0, count / len(old)))
         )
@@ -155,9 +156,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _summary_then(settings: Settings, to_ts: float | None) -> dict[str, Any] | None:
+def _summary_then(settings: Settings, to_ts: float | None) -> Summary | None:
     for summary in read_summaries_backward(open_compare_log(settings)):
-        if to_ts is None or summary["generated_ts"] <= to_ts:
+        if to_ts is None or summary.generated_ts <= to_ts:
             return summary
     return None
 
@@ -210,10 +211,10 @@ def _flips(pairs: list[tuple[DiffPart, ShadowSide]], profits: dict[Any, Profit])
         )
 
 
-def _verdict(summary: dict[str, Any]) -> Verdict:
+def _verdict(summary: Summary) -> Verdict:
     return Verdict(
-        str(summary["status"]),
-        str(summary["verdict"]),
-        tuple(map(str, summary["verdict_reasons"])),
-        str(summary["config_hash"]),
+        summary.status.value,
+        summary.verdict.value,
+        summary.verdict_reasons,
+        summary.config_hash,
     )

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.logs.alert_outbox import open_outbox
-from pipeline_v6_dagster.stages.doctor.verify import LogReport, VerifyReport, verify_logs
+from pipeline_v6_dagster.logs.verify import LogReport, VerifyReport, verify_logs
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import Home, ack_row, attempt_row, fill_row, shadow_row
 
