@@ -45,10 +45,6 @@ def policy(**changes: Any) -> ComparePolicy:
         "tolerance_s": TOLERANCE_S,
         "upsize_tolerance_ratio": 0.001,
         "lot_steps": {SYMBOL: 0.001},
-        "order_lead_s": 2.0,
-        "settle_grace_s": 5.0,
-        "revision_horizon_s": 86_400.0,
-        "arrival_grace_s": 0.5,
     }
     return ComparePolicy(**(fields | changes))
 

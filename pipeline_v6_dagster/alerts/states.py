@@ -22,6 +22,10 @@ _UNMEASURED_TOLD_BY = frozenset({"warmup", "coverage"})
 # Ids that a state remembers to have told. The window of a summary holds no more upsizes than that.
 _MAX_TOLD = 1000
 
+# Seconds for which further upsizes are gathered into one message: about a third of a compare interval, so that a burst
+# is one message and the next compare is another.
+ALERT_GROUP_S = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

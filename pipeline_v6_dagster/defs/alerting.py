@@ -6,6 +6,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings
 from pipeline_v6_dagster.defs.history import History, read_cursor, write_cursor
+from pipeline_v6_dagster.defs.run_slots import MIN_RUN_SPACING_S
 from pipeline_v6_dagster.domain.errors import BusyError
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, AlertRun
 
@@ -16,7 +17,7 @@ _POLLS_PER_SPACING = 4
 def alert_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDefinition:
     """`parity_alert_sensor`."""
     desk = AlertDesk(settings, clock)
-    spacing_s = max(INTERVAL_FLOOR_S, settings.min_run_spacing_s)
+    spacing_s = max(INTERVAL_FLOOR_S, MIN_RUN_SPACING_S)
 
     @dg.sensor(
         name="parity_alert_sensor",

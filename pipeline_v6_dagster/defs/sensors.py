@@ -15,7 +15,13 @@ from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings, Shad
 from pipeline_v6_dagster.defs.alerting import alert_sensor
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, COMPARE_SCHEDULE, EARLY_TAG, SHADOW_JOB, SHADOW_SCHEDULE
 from pipeline_v6_dagster.defs.observations import logs_sensor
-from pipeline_v6_dagster.defs.run_slots import RunInterval, last_run_ts, request_or_skip, run_in_flight
+from pipeline_v6_dagster.defs.run_slots import (
+    MIN_RUN_SPACING_S,
+    RunInterval,
+    last_run_ts,
+    request_or_skip,
+    run_in_flight,
+)
 from pipeline_v6_dagster.defs.schedules import why_no_schedule
 from pipeline_v6_dagster.stages.doctor.inputs import versions_of
 from pipeline_v6_dagster.storage.file_info import stat_file
@@ -40,12 +46,12 @@ def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.Senso
     shadow, compare = paces(settings)
     orders, vetoes = settings.orders_executed, settings.risk_vetoes
     if settings.shadow_source is ShadowSource.EXTERNAL:
-        decided = EarlyTrigger((settings.shadow_log,), settings.min_run_spacing_s)
-        compared = EarlyTrigger((settings.shadow_log, orders, vetoes), settings.min_run_spacing_s)
+        decided = EarlyTrigger((settings.shadow_log,), MIN_RUN_SPACING_S)
+        compared = EarlyTrigger((settings.shadow_log, orders, vetoes), MIN_RUN_SPACING_S)
     else:
-        decided = EarlyTrigger((settings.order_attempts,), settings.min_run_spacing_s)
+        decided = EarlyTrigger((settings.order_attempts,), MIN_RUN_SPACING_S)
         compared = EarlyTrigger(
-            (settings.shadow_log, orders, vetoes), settings.min_run_spacing_s, (shadow, settings.order_attempts)
+            (settings.shadow_log, orders, vetoes), MIN_RUN_SPACING_S, (shadow, settings.order_attempts)
         )
     yield _interval_sensor("shadow_heartbeat_sensor", shadow, SHADOW_SCHEDULE, decided, clock)
     yield _interval_sensor("compare_sensor", compare, COMPARE_SCHEDULE, compared, clock)

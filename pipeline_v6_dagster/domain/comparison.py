@@ -216,6 +216,17 @@ class Diff:
         return self.is_executed_decision and self.is_upsize is None
 
 
+# An executor may log an attempt after it has sent the order: two seconds are more than that takes and less than the
+# shortest time between two attempts of one symbol.
+ORDER_LEAD_S = 2.0
+# A strategy that cancels and sends again, or an executor that retries, does so within seconds.
+SETTLE_GRACE_S = 5.0
+# A metrics row follows its fill at once; where none comes, the diff should not wait for it.
+ARRIVAL_GRACE_S = 0.5
+# The longest that a log shipper is behind; beyond it, a revision costs more reading than it is worth.
+REVISION_HORIZON_S = 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class ComparePolicy:
     """The settings of a comparison. Seconds and ratios.
@@ -228,7 +239,7 @@ class ComparePolicy:
     tolerance_s: float
     upsize_tolerance_ratio: float
     lot_steps: Mapping[str, float]
-    order_lead_s: float
-    settle_grace_s: float
-    revision_horizon_s: float
-    arrival_grace_s: float
+    order_lead_s: float = ORDER_LEAD_S
+    settle_grace_s: float = SETTLE_GRACE_S
+    revision_horizon_s: float = REVISION_HORIZON_S
+    arrival_grace_s: float = ARRIVAL_GRACE_S

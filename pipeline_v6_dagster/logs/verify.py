@@ -101,7 +101,7 @@ def _looked(name: str, path: Path, settings: Settings, look: Callable[[], tuple[
     found, gone = look()
     if found.finding_count or gone:
         try:
-            with locked(path, settings.lock_timeout_s):
+            with locked(path):
                 found, gone = look()
         except (BusyError, StorageError):
             pass  # What was seen stands: whoever may only read looks once.

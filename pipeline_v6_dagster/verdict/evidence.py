@@ -5,6 +5,16 @@ from collections.abc import Callable
 from pipeline_v6_dagster.domain.summary import Coverage
 from pipeline_v6_dagster.domain.verdict import EvidenceGap, EvidenceLimits, EvidenceQuality
 
+# A stray torn line is normal; one in a hundred is a producer that writes something else.
+MAX_MALFORMED_RATIO = 0.01
+# What may be missing without changing the answer: decisions without a live outcome, live orders without a decision,
+# executed orders without a size. Beyond it, the missing ones could outweigh the mismatches that a PASS allows.
+MAX_UNCOVERED_RATIO = 0.05
+# Pairs by time alone are guesses; with more guesses than ids, the comparison is one.
+MAX_TIME_PAIR_RATIO = 0.5
+# One day: an executor that trades at all logs an order or a veto within it.
+MAX_LIVE_AGE_S = 86_400.0
+
 
 def quality_of(
     coverage: Coverage,

@@ -198,8 +198,11 @@ def test_a_writer_that_waits_too_long_leaves_with_75(tmp_path: Path) -> None:
 
     settings, _ = simulated_home(tmp_path, seconds=60)
     with locked(settings.shadow_log, 1.0):
-        program = "from pipeline_v6_dagster.cli.main import run; raise SystemExit(run(['shadow']))"
-        environ = {**os.environ, "PIPELINE_V6_HOME": str(settings.home), "PIPELINE_V6_LOCK_TIMEOUT": "0.2"}
+        program = (
+            "from pipeline_v6_dagster.storage import lock; lock.LOCK_TIMEOUT_S = 0.2;"
+            " from pipeline_v6_dagster.cli.main import run; raise SystemExit(run(['shadow']))"
+        )
+        environ = {**os.environ, "PIPELINE_V6_HOME": str(settings.home)}
         outcome = subprocess.run(
             [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False
         )

@@ -8,6 +8,7 @@ import pytest
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.logs.alert_outbox import open_outbox
 from pipeline_v6_dagster.logs.verify import LogReport, VerifyReport, verify_logs
+from pipeline_v6_dagster.storage import lock
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import Home, ack_row, attempt_row, fill_row, shadow_row
 
@@ -15,9 +16,10 @@ LATER = 5000.0
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """Three runs, the last of which had nothing to compare."""
-    home = Home(tmp_path, PIPELINE_V6_LOCK_TIMEOUT="0")
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.0)
+    home = Home(tmp_path)
     for run in range(3):
         for number in range(4):
             at, name = run * 1000 + number * 10, f"{run}{number}"

@@ -8,6 +8,7 @@ import dagster as dg
 from pipeline_v6_dagster.defs.checks.finding import Check, Finding, Look
 from pipeline_v6_dagster.defs.tables import DIFF_COLUMNS, diff_row
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MismatchKind
+from pipeline_v6_dagster.verdict.evidence import MAX_MALFORMED_RATIO, MAX_UNCOVERED_RATIO
 
 _INPUT_COLUMNS = {
     "input": "string",
@@ -27,7 +28,7 @@ def diffs_checks() -> Iterator[Check]:
 
 def _input_quality(look: Look) -> Finding:
     inputs: dict[str, dict[str, Any]] = look.summary["input_quality"]
-    most = look.settings.max_malformed_ratio
+    most = MAX_MALFORMED_RATIO
     problems = [problem for name, found in inputs.items() if (problem := _problem(name, found, most)) is not None]
     ratios = {f"{name}_malformed_ratio": found["malformed_ratio"] for name, found in inputs.items()}
     lines = sum(found["lines"] for found in inputs.values())
@@ -63,7 +64,6 @@ def _kinds(found: dict[str, Any]) -> str:
 
 def _coverage(look: Look) -> Finding:
     summary = look.summary
-    settings = look.settings
     coverage, size = summary["coverage"], summary["sample_size"]
     unresolved, live_only = coverage["unresolved"], coverage["live_only"]
     executed, unsized = coverage["executed"], coverage["unsized"]
@@ -79,15 +79,15 @@ def _coverage(look: Look) -> Finding:
     ]
     has_passed = (
         unresolved_ratio is not None
-        and unresolved_ratio <= settings.max_unresolved_ratio
+        and unresolved_ratio <= MAX_UNCOVERED_RATIO
         and live_only_ratio is not None
-        and live_only_ratio <= settings.max_live_only_ratio
-        and (unsized_ratio is None or unsized_ratio <= settings.max_unsized_ratio)
+        and live_only_ratio <= MAX_UNCOVERED_RATIO
+        and (unsized_ratio is None or unsized_ratio <= MAX_UNCOVERED_RATIO)
     )
     text = (
-        f"{unresolved} of {size} decisions have no live outcome ({settings.max_unresolved_ratio:.0%} at most),"
-        f" {live_only} live orders have no decision ({settings.max_live_only_ratio:.0%} at most),"
-        f" {unsized} of {executed} executed orders have no size to compare ({settings.max_unsized_ratio:.0%} at most)"
+        f"{unresolved} of {size} decisions have no live outcome ({MAX_UNCOVERED_RATIO:.0%} at most),"
+        f" {live_only} live orders have no decision ({MAX_UNCOVERED_RATIO:.0%} at most),"
+        f" {unsized} of {executed} executed orders have no size to compare ({MAX_UNCOVERED_RATIO:.0%} at most)"
     )
     return Finding(
         has_passed=has_passed,

@@ -18,6 +18,7 @@ from pipeline_v6_dagster.defs.tables import (
     upsize_rows,
 )
 from pipeline_v6_dagster.domain.summary import Verdict
+from pipeline_v6_dagster.stages.compare.summary import UNACCEPTABLE_MISMATCH_RATIO
 from pipeline_v6_dagster.verdict.status import (
     AMBER_SIZING_P95_RATIO,
     RED_SIZING_P95_RATIO,
@@ -99,7 +100,7 @@ def _excess(upsize: dict[str, Any]) -> str:
 def _veto_mismatch(look: Look) -> Finding:
     summary = look.summary
     mismatch_pct = summary["veto_mismatch_pct"]
-    most_pct = 100 * look.settings.unacceptable_mismatch_ratio
+    most_pct = 100 * UNACCEPTABLE_MISMATCH_RATIO
     against = [diff for diff in look.window if diff.veto_mismatch]
     text = (
         "no decision was compared"

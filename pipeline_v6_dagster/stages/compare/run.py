@@ -75,10 +75,6 @@ def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
         tolerance_s=settings.match_tolerance_s,
         upsize_tolerance_ratio=settings.upsize_tolerance_ratio,
         lot_steps={symbol: rules.lot_step for symbol, rules in limits.symbols.items() if rules.lot_step is not None},
-        order_lead_s=settings.order_lead_s,
-        settle_grace_s=settings.settle_grace_s,
-        revision_horizon_s=settings.revision_horizon_s,
-        arrival_grace_s=settings.arrival_grace_s,
     )
 
 
@@ -102,7 +98,7 @@ def run_compare(
         DataError: the compare log holds what is not ours or is not understood, or the shadow log is another one
             than was compared so far.
     """
-    with locked(settings.compare_diffs, settings.lock_timeout_s):
+    with locked(settings.compare_diffs):
         log = open_compare_log(settings, max_bytes)
         if not rebuild:
             return _run(settings, limits, clock, log, decisions)
@@ -127,7 +123,7 @@ def _run(
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
     matcher = OutcomeMatcher(policy, cursor.open, known.has)
     rules = load_ignore_rules(settings.ignore_rules)
-    test = SequentialTest(verdict_policy(settings).plan, cursor.test)
+    test = SequentialTest(verdict_policy().plan, cursor.test)
     recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
     block: list[bytes] = []
 

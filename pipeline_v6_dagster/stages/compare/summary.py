@@ -15,27 +15,41 @@ from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, newest_sum
 from pipeline_v6_dagster.stages.compare.inputs import ATTEMPTS, SHADOW_LOG
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
-from pipeline_v6_dagster.verdict.evidence import gaps_in, quality_of
+from pipeline_v6_dagster.verdict.evidence import (
+    MAX_LIVE_AGE_S,
+    MAX_MALFORMED_RATIO,
+    MAX_TIME_PAIR_RATIO,
+    MAX_UNCOVERED_RATIO,
+    gaps_in,
+    quality_of,
+)
 from pipeline_v6_dagster.verdict.sequential import SequentialTest
 from pipeline_v6_dagster.verdict.status import judge, status_of
 
+# The sequential test: a system that disagrees on one decision in 200 is as good as agreement, one in 50 is not.
+ACCEPTABLE_MISMATCH_RATIO = 0.005
+UNACCEPTABLE_MISMATCH_RATIO = 0.02
+# The usual 5 % for either error.
+FALSE_FAIL_RATIO = 0.05
+FALSE_PASS_RATIO = 0.05
 
-def verdict_policy(settings: Settings) -> VerdictPolicy:
-    """What the settings say of a verdict."""
+
+def verdict_policy() -> VerdictPolicy:
+    """The limits of the evidence and of the sequential test."""
     return VerdictPolicy(
         limits=EvidenceLimits(
-            max_malformed_ratio=settings.max_malformed_ratio,
-            max_unresolved_ratio=settings.max_unresolved_ratio,
-            max_time_pair_ratio=settings.max_time_pair_ratio,
-            max_live_only_ratio=settings.max_live_only_ratio,
-            max_unsized_ratio=settings.max_unsized_ratio,
-            max_live_age_s=settings.max_live_age_s,
+            max_malformed_ratio=MAX_MALFORMED_RATIO,
+            max_unresolved_ratio=MAX_UNCOVERED_RATIO,
+            max_time_pair_ratio=MAX_TIME_PAIR_RATIO,
+            max_live_only_ratio=MAX_UNCOVERED_RATIO,
+            max_unsized_ratio=MAX_UNCOVERED_RATIO,
+            max_live_age_s=MAX_LIVE_AGE_S,
         ),
         plan=SequentialPlan(
-            acceptable_ratio=settings.acceptable_mismatch_ratio,
-            unacceptable_ratio=settings.unacceptable_mismatch_ratio,
-            false_fail_ratio=settings.false_fail_ratio,
-            false_pass_ratio=settings.false_pass_ratio,
+            acceptable_ratio=ACCEPTABLE_MISMATCH_RATIO,
+            unacceptable_ratio=UNACCEPTABLE_MISMATCH_RATIO,
+            false_fail_ratio=FALSE_FAIL_RATIO,
+            false_pass_ratio=FALSE_PASS_RATIO,
         ),
     )
 
@@ -57,7 +71,7 @@ def make_summary(
     summary = summarise(window, settings.compare_limit, settings.min_sample)
     malformed = [ratio for counts in inputs.values() if (ratio := counts.recent_malformed_ratio) is not None]
     quality = quality_of(summary.coverage, summary.sample_size, max(malformed, default=None), cursor.newest_live_ts)
-    gaps = gaps_in(quality, verdict_policy(settings).limits, now)
+    gaps = gaps_in(quality, verdict_policy().limits, now)
     status = status_of(summary)
     report = test.report()
     judgement = judge(summary, status, [words for _, words in gaps], report)

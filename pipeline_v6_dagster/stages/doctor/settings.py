@@ -9,6 +9,7 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.storage.file_info import last_lines
+from pipeline_v6_dagster.storage.lock import LOCK_TIMEOUT_S
 
 _PREFIX = "PIPELINE_"
 _MINUTE_S, _DAY_S = 60, 86_400
@@ -50,15 +51,10 @@ def interval_misfits(settings: Settings, environ: Mapping[str, str]) -> Iterator
             f"PIPELINE_COMPARE_SHADOW_LIMIT = {settings.compare_limit} is below PIPELINE_COMPARE_MIN_SAMPLE"
             f" = {settings.min_sample}: the summary never leaves its warmup"
         )
-    if settings.lock_timeout_s >= min(heartbeat_s, compare_s):
+    if settings.run_timeout_s <= LOCK_TIMEOUT_S:
         yield (
-            f"PIPELINE_V6_LOCK_TIMEOUT = {settings.lock_timeout_s:g} s is not below the intervals: a run that waits"
-            " for the log may still wait when the next one is due"
-        )
-    if settings.run_timeout_s <= settings.lock_timeout_s:
-        yield (
-            f"PIPELINE_V6_RUN_TIMEOUT = {settings.run_timeout_s:g} s is not above PIPELINE_V6_LOCK_TIMEOUT ="
-            f" {settings.lock_timeout_s:g} s: a run that waits for the log counts as dead and is run again"
+            f"PIPELINE_V6_RUN_TIMEOUT = {settings.run_timeout_s:g} s is not above the {LOCK_TIMEOUT_S:g} s that a run"
+            " waits for the log: one that waits counts as dead and is run again"
         )
 
 

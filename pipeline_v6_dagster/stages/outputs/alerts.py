@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.alerts.delivery import channels_of, send
 from pipeline_v6_dagster.alerts.message import Delivery, Message
-from pipeline_v6_dagster.alerts.states import Evidence, Policy
+from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, messages_backward, open_outbox
 from pipeline_v6_dagster.storage.file_info import stat_file
@@ -47,9 +47,9 @@ class AlertDesk:
         """
         settings = self._settings
         channels = channels_of(settings.alert_urls)
-        policy = Policy(settings.alert_repeat_s, settings.alert_group_s, tuple(channels))
+        policy = Policy(settings.alert_repeat_s, ALERT_GROUP_S, tuple(channels))
         run = AlertRun()
-        with locked(settings.alert_outbox, settings.lock_timeout_s):
+        with locked(settings.alert_outbox):
             log = open_outbox(settings)
             log.recover()
             outbox = self._read(log)

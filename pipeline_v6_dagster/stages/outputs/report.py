@@ -23,6 +23,7 @@ from pipeline_v6_dagster.reports.series import (
     sized_orders_of,
     slippages_of,
 )
+from pipeline_v6_dagster.stages.compare.summary import ACCEPTABLE_MISMATCH_RATIO, UNACCEPTABLE_MISMATCH_RATIO
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.storage.files import replace_file
 
@@ -118,9 +119,7 @@ def _plots(
         "Veto mismatch over time",
         "Share of decisions on which v6 and live disagree whether to trade, in groups of equal size, with the exact"
         " 95 % interval (Clopper and Pearson).",
-        plots.mismatch_plot(bins, 100 * settings.acceptable_mismatch_ratio, 100 * settings.unacceptable_mismatch_ratio)
-        if bins
-        else None,
+        plots.mismatch_plot(bins, 100 * ACCEPTABLE_MISMATCH_RATIO, 100 * UNACCEPTABLE_MISMATCH_RATIO) if bins else None,
     )
     yield Plot(
         "Size of each order",

@@ -72,7 +72,7 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
         )
     run = ShadowRun()
     engines = load_engines(settings, limits)
-    with locked(settings.shadow_log, settings.lock_timeout_s):
+    with locked(settings.shadow_log):
         log = open_shadow_log(settings)
         run.cut_bytes = log.recover()
         with follow_attempts(settings, log) as follower:

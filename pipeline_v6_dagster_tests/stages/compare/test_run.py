@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
+from pipeline_v6_dagster.storage import lock
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import (
     ATTEMPTS,
@@ -627,8 +628,9 @@ class TestOurLog:
             home.compare(0)
         assert blocked.read_text() == "in the way"
 
-    def test_a_second_writer_leaves(self, tmp_path: Path) -> None:
-        home = Home(tmp_path, PIPELINE_V6_LOCK_TIMEOUT="0")
+    def test_a_second_writer_leaves(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.0)
+        home = Home(tmp_path)
         with locked(home.settings.compare_diffs, 0), pytest.raises(BusyError, match="another process"):
             home.compare(0)
 
