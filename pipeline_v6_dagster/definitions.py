@@ -1,6 +1,5 @@
 """The project as Dagster sees it."""
 
-import gc
 import os
 import time
 from collections.abc import Callable
@@ -39,7 +38,3 @@ def build_defs(settings: Settings, clock: Callable[[], float] = time.time) -> dg
 
 
 defs = build_defs(load_settings(os.environ, Path.cwd()))
-
-# What was loaded stays until the process ends. Left to itself the collector walks all of it several times in a run,
-# which is most of what the run takes.
-gc.freeze()

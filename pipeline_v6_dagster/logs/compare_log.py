@@ -80,7 +80,10 @@ class InputCounts:
 
 @dataclass(slots=True)
 class Cursor:
-    """Where a run left off. The two times are those of the newest rows, in the order in which they were logged."""
+    """Where a run left off. The `newest` times are those of the newest rows, in the order in which they were logged.
+
+    `max_decision_ts` is the largest as-of time of all decisions; None where only other versions wrote the cursor.
+    """
 
     read: dict[str, LogOffset] = field(default_factory=dict)
     open: OpenState = field(default_factory=OpenState)
@@ -89,6 +92,7 @@ class Cursor:
     test: SequentialState = field(default_factory=SequentialState)
     newest_decision_ts: float | None = None
     newest_live_ts: float | None = None
+    max_decision_ts: float | None = None
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ def append_records(settings: Settings, records: Sequence[EvidenceRecord]) -> Non
     """
     if not records:
         return
-    with locked(settings.alert_outbox, settings.lock_timeout_s):
+    with locked(settings.alert_outbox):
         log = open_outbox(settings)
         log.recover()
         log.append([encode_record(record) for record in records])

@@ -36,16 +36,18 @@ ORIGIN = Link(0, "0" * _DIGITS, "0" * _DIGITS)
 def chain_block(lines: Iterable[bytes], newest: Link) -> tuple[bytes, Link]:
     """The bytes of a block: each line, a JSON object, with its link as its last field; and the last link."""
     number, before, own = newest.number, newest.before.encode(), newest.hash.encode()
+    start_hash = sha256().copy  # Cheaper than to look up the algorithm for every line.
     block: list[bytes] = []
     for line in lines:
         number += 1
         before = own
         link = b"%d:%b:" % (number, before)
-        digest = sha256(link)
+        digest = start_hash()
+        digest.update(link)
         digest.update(line)
         own = hexlify(digest.digest()[: _DIGITS // 2])
-        # Spliced in, not encoded anew: the line keeps every byte that it had. What is long is copied once, at the end.
-        block += line[:-1], b',"chain":"', link, own, b'"}\n'
+        # Spliced in, not encoded again: the line keeps every byte that it had. What is long is copied once, at the end.
+        block += line[:-1], b',"chain":"%b%b"}\n' % (link, own)
     return b"".join(block), Link(number, before.decode(), own.decode())
 
 

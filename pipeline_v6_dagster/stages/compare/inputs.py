@@ -92,6 +92,7 @@ class CompareInputs:
     def __init__(
         self, settings: Settings, log: JsonlLog, cursor: Cursor, now: float, decisions: Decisions | None = None
     ) -> None:
+        self.row_count = 0  # since the cursor was advanced
         self._cursor = cursor
         self._decisions = decisions
         self._now = now
@@ -147,6 +148,7 @@ class CompareInputs:
         for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
             if record is not None and ts >= stop:
                 return
+            self.row_count += 1
             source.count(source.counts or self._start(source), line, lines, unusable)
             if type(record) is ShadowRow:
                 self._count_attempts(record)
@@ -156,6 +158,7 @@ class CompareInputs:
 
     def advance_cursor(self) -> None:
         """Write what was read into the cursor."""
+        self.row_count = 0
         for name, source in self._inputs.items():
             source.flush()
             if source.last_line is not None:

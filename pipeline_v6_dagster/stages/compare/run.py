@@ -11,7 +11,7 @@ from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_ro
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.compare.settlement import OutcomeMatcher, Settled, UnmatchedOrder, UnmatchedRow
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
-from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
@@ -46,6 +46,8 @@ from pipeline_v6_dagster.verdict.sequential import SequentialTest
 
 # Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
 BLOCK_DIFFS = 4000
+# Input rows after which a block ends even if nothing came of them, so that a run that is stopped has advanced.
+BLOCK_ROWS = 50_000
 
 _DROPPED_FROM = {
     IgnoredRow.UNMATCHED_ERROR: ORDERS,
@@ -121,6 +123,7 @@ def _run(
     stop_ts = first_undecided_ts(settings, decisions)
     run.waits_for_shadow = stop_ts is not None
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
+    repeated = known if settings.shadow_source is ShadowSource.EXTERNAL and decisions is None else None
     matcher = OutcomeMatcher(policy, cursor.open, known.has)
     rules = load_ignore_rules(settings.ignore_rules)
     test = SequentialTest(verdict_policy().plan, cursor.test)
@@ -142,11 +145,11 @@ def _run(
         while len(recent) > 2 * settings.compare_limit:
             recent.popleft()
 
-    with CompareInputs(settings, log, cursor, now, decisions) as inputs:
+    with known, CompareInputs(settings, log, cursor, now, decisions) as inputs:
         run.missing = inputs.missing
-        for settled in _settle_all(matcher, inputs, cursor, now, stop_ts, clock):
+        for settled in _settle_all(matcher, inputs, cursor, now, stop_ts, clock, repeated):
             if settled is None:
-                if len(block) >= BLOCK_DIFFS:
+                if len(block) >= BLOCK_DIFFS or inputs.row_count >= BLOCK_ROWS:
                     end_block()
                 continue
             diff, before = _diff_of(settled, known, policy, matcher)
@@ -179,15 +182,21 @@ def _settle_all(
     now: float,
     stop_ts: float | None,
     clock: Callable[[], float],
+    known: KnownDiffs | None,
 ) -> Iterator[Settled | UnmatchedOrder | UnmatchedRow | None]:
-    """What is settled, in order. None stands after a record that was dealt with whole, where a block may end."""
+    """What is settled, in order. None follows a record that was processed whole, where a block may end.
+
+    With `known`, decisions that have been compared already are dropped.
+    """
     for ts, record in inputs.records(stop_before=stop_ts):
-        is_due = matcher.is_due(ts)
+        is_due = matcher.is_due(ts) or inputs.row_count >= BLOCK_ROWS
         if is_due:
             yield from matcher.settle(until=ts)
         if type(record) is OrderEvent:
             cursor.newest_live_ts = record.ts
             matcher.add_event(record)
+        elif type(record) is ShadowSide and known is not None and _is_repeated(record, known, cursor, now):
+            matcher.dropped[IgnoredRow.REPEATED_DECISION] += 1
         elif type(record) is ShadowSide:
             cursor.newest_decision_ts = record.as_of
             matcher.add_decision(record)
@@ -206,6 +215,15 @@ def _settle_all(
         # What was logged while this run was reading is not ahead of its clock.
         yield from matcher.settle_ahead(clock())
     matcher.forget(until)
+
+
+def _is_repeated(decision: ShadowSide, known: KnownDiffs, cursor: Cursor, now: float) -> bool:
+    """Whether a decision is in the compare log already. One that is newer than all before it is not looked up."""
+    newest_ts = cursor.newest_decision_ts if cursor.max_decision_ts is None else cursor.max_decision_ts
+    if newest_ts is None or decision.as_of > newest_ts:
+        cursor.max_decision_ts = decision.as_of
+        return False
+    return known.has_decision(decision.decision_id, min(newest_ts, now))
 
 
 def _diff_of(

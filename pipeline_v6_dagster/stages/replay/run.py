@@ -4,9 +4,7 @@ What the shadow and compare stages do is done, on the live logs as they are, int
 afterwards. So rules, engines, rolling state and verdict are the real ones, and the live logs are only read.
 """
 
-import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sys import maxsize
@@ -20,6 +18,7 @@ from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.stages.replay.decisions import decide_again
 from pipeline_v6_dagster.stages.replay.dollars import Dollars, dollars_of
 from pipeline_v6_dagster.stages.replay.rows import DiffPart, read_old, slippage_usd_of
@@ -97,7 +96,7 @@ def replay(
         DataError: there is nothing to compare with yet.
         StorageError: a log cannot be read.
     """
-    with _uncollected():
+    with relaxed_gc():
         return _replay(settings, config_dir, clock, from_ts, to_ts, seen)
 
 
@@ -139,21 +138,6 @@ def _replay(
         flips=tuple(sorted(_flips(pairs, profits), key=lambda flip: flip.ts)),
         dollars=dollars_of(pairs, profits),
     )
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for garbage in between: nearly all that a replay makes is kept to its end.
-
-    Looking costs a twenty-fifth of the time even where it is seldom (`stages.gc_tuning`).
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _summary_then(settings: Settings, to_ts: float | None) -> Summary | None:
