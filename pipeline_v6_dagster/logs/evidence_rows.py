@@ -30,6 +30,15 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledg
     until: float | None = None
 
 
+class BoundaryRecord(msgspec.Struct, frozen=True, kw_only=True, tag="boundary", tag_field="type"):
+    """Where the acknowledgement of `acknowledged_ts` began an epoch: at `fixed_at`, with decision `first_number`."""
+
+    ts: float
+    acknowledged_ts: float
+    fixed_at: float
+    first_number: int
+
+
 class LossRecord(msgspec.Struct, frozen=True, kw_only=True, tag="loss", tag_field="type"):
     """Bytes of an input that were gone from all of its files before they were read.
 
@@ -42,12 +51,12 @@ class LossRecord(msgspec.Struct, frozen=True, kw_only=True, tag="loss", tag_fiel
     lost_bytes: int
 
 
-EvidenceRecord = IdentityRecord | Acknowledgement | LossRecord
+EvidenceRecord = IdentityRecord | Acknowledgement | BoundaryRecord | LossRecord
 
 _decoder: msgspec.json.Decoder[EvidenceRecord] = msgspec.json.Decoder(EvidenceRecord)
 _encoder = msgspec.json.Encoder()
 # What a line of another kind never holds: most lines of the alert log are messages and are not decoded.
-_TAGS = tuple(b'"type":"%b"' % tag for tag in (b"identity", b"acknowledgement", b"loss"))
+_TAGS = tuple(b'"type":"%b"' % tag for tag in (b"identity", b"acknowledgement", b"boundary", b"loss"))
 
 
 def encode_record(record: EvidenceRecord) -> bytes:
