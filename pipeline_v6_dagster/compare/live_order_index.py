@@ -59,7 +59,7 @@ class LiveOrderIndex:
             self._unindex(key, order)
             fold_event(order, event)
             self._index(key, order)
-        elif fold_event(order, event):
+        elif fold_event(order, event) is not None:
             self._by_order_id.setdefault(event.order_id, {})[key] = None
         if event.kind is EventKind.ACK and event.order_id in self._early:
             self._adopt_early_fill(key, order, event)
@@ -71,7 +71,7 @@ class LiveOrderIndex:
         self._unindex(key, order)
         return order
 
-    def of_attempt(self, attempt_id: str) -> dict[str, None]:
+    def find_by_attempt(self, attempt_id: str) -> dict[str, None]:
         """Keys of the orders with ids that carry this attempt, oldest first."""
         return self._by_attempt.get(attempt_id, _NO_KEYS)
 

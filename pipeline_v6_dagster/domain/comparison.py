@@ -72,8 +72,9 @@ class ShadowSide:
 
     Sizes are magnitudes, whatever their sign in the row, and a price is above 0.
 
-    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order. `number` counts the decisions
-    of the shadow log, in its order, from 0. `amends` is the intent or attempt id that the attempt replaces.
+    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order; `asked_qty` is what the attempt
+    asked for. `number` counts the decisions of the shadow log, in its order, from 0. `amends` is the intent or attempt
+    id that the attempt replaces.
     """
 
     decision_id: str
@@ -98,6 +99,7 @@ class ShadowSide:
     amends: str | None = None
     position_side: PositionSide | None = None
     number: int | None = None
+    asked_qty: float | None = None
 
     @property
     def held_side(self) -> PositionSide | None:
