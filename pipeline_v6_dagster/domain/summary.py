@@ -218,6 +218,23 @@ class Totals:
 
 
 @dataclass(slots=True, kw_only=True)
+class EpochSummary:
+    """The epoch that the verdict is about. Times are epoch seconds, None before the first decision.
+
+    `identity` is 16 hex digits over configuration, engines and settings. `number` is its k among the epochs that count:
+    it is tested at `error_rate`. `uncounted_restarts` were too short to count.
+    """
+
+    identity: str | None
+    since_ts: float | None
+    newest_ts: float | None
+    number: int
+    uncounted_restarts: int
+    error_rate: float
+    max_mismatch_ratio: float
+
+
+@dataclass(slots=True, kw_only=True)
 class Summary(WindowStats):
     """The compare summary: the traffic light over the newest decisions, and the verdict over the epoch.
 
@@ -233,6 +250,7 @@ class Summary(WindowStats):
     failed_criteria: tuple[str, ...]
     passed_symbols: tuple[str, ...]
     not_covered: tuple[str, ...]
+    epoch: EpochSummary
     aa_control: Control
     input_quality: dict[str, InputQuality]
     newest_live_ts: float | None

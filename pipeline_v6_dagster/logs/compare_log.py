@@ -12,15 +12,18 @@ from itertools import islice
 import msgspec
 
 from pipeline_v6_dagster.compare.open_state import OpenState
+from pipeline_v6_dagster.compare.processes import ProcessState
 from pipeline_v6_dagster.compare.summary import newest_states
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.quality import Rejection
 from pipeline_v6_dagster.domain.summary import Summary, Totals
-from pipeline_v6_dagster.domain.verdict import SequentialState
+from pipeline_v6_dagster.logs.evidence_rows import EvidenceRecord
 from pipeline_v6_dagster.storage.follow import LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog, LineKind
+from pipeline_v6_dagster.verdict.epochs import EpochState
+from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 
 RECENT_LINES = 5000
 _REJECTIONS = frozenset(Rejection)
@@ -39,7 +42,8 @@ class InputCounts:
     """Lines of one input read so far, those of them that were not used, by kind, and what of it is gone.
 
     `lost_bytes` had been there and were in none of its files any more when reading went on. `marks`: how it stood
-    before.
+    before. `dropped_order_rows` are unused rows that carry an executed or a placed quantity. `newest_ts` (epoch s) is
+    the own time of the newest usable row, in the order of the log.
     """
 
     lines: int = 0
@@ -47,6 +51,8 @@ class InputCounts:
     is_offset_lost: bool = False
     lost_bytes: int = 0
     marks: tuple[Mark, Mark] = (Mark(), Mark())
+    dropped_order_rows: int = 0
+    newest_ts: float | None = None
 
     def add(self, lines: int, unusable: Mapping[str, int] | None) -> None:
         """Count lines, and those of them that were not used."""
@@ -82,6 +88,7 @@ class InputCounts:
 class Cursor:
     """Where a run left off. The `newest` times are those of the newest rows, in the order in which they were logged.
 
+    `epoch` and `evidence` are what the verdict is made from; `records` are those of the alert log that it depends on.
     `max_decision_ts` is the largest as-of time of all decisions; None where only other versions wrote the cursor.
     """
 
@@ -89,7 +96,10 @@ class Cursor:
     open: OpenState = field(default_factory=OpenState)
     counts: dict[str, InputCounts] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
-    test: SequentialState = field(default_factory=SequentialState)
+    epoch: EpochState = field(default_factory=EpochState)
+    evidence: EpochEvidence = field(default_factory=EpochEvidence)
+    processes: ProcessState = field(default_factory=ProcessState)
+    records: list[EvidenceRecord] = field(default_factory=list)
     newest_decision_ts: float | None = None
     newest_live_ts: float | None = None
     max_decision_ts: float | None = None

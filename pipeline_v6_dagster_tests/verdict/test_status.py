@@ -5,12 +5,12 @@ from math import nextafter
 from typing import Any
 
 import pytest
+from pipeline_v6_dagster.verdict.sequential import SequentialTest
 
 from pipeline_v6_dagster.compare.summary import summarise
 from pipeline_v6_dagster.domain.comparison import MismatchKind
 from pipeline_v6_dagster.domain.summary import SizingStats, Status, Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import SequentialOutcome, SequentialPlan, SequentialReport, SequentialState
-from pipeline_v6_dagster.verdict.sequential import SequentialTest
 from pipeline_v6_dagster.verdict.status import judge, status_of
 from pipeline_v6_dagster_tests.live_builders import diff
 

@@ -8,7 +8,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff, ShadowSide
 from pipeline_v6_dagster.domain.ignoring import IgnoreRule
 from pipeline_v6_dagster.domain.live import OrderEvent
-from pipeline_v6_dagster.logs.compare_log import Cursor, read_diffs_backward
+from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_diffs_backward
 from pipeline_v6_dagster.logs.evidence_records import append_records, read_records
 from pipeline_v6_dagster.logs.evidence_rows import (
     Acknowledgement,
@@ -23,6 +23,8 @@ from pipeline_v6_dagster.verdict.epochs import Boundary, EpochTracker, begin_evi
 from pipeline_v6_dagster.verdict.policy import VerdictPolicy
 from pipeline_v6_dagster.verdict.reading_diffs import decision_number
 
+# The name under which the cursor holds how far the alert log was read.
+ALERT_LOG = "alerts"
 # Diffs are written at most a few tolerances after their decision: so many older ones in a row, and none is to come.
 _MAX_OLDER_DIFFS = 10_000
 
@@ -48,18 +50,23 @@ class EvidenceKeeper:
         self._losses: list[LossRecord] = []
         self._tracker = EpochTracker(cursor.epoch, policy.min_days)
 
-    def start(self, now: float, *, records_changes: bool) -> None:
-        """Read the records, add those that are missing, and begin the epoch that an acknowledgement asks for.
+    def start(self, now: float, *, keeps_records: bool) -> None:
+        """Read what is recorded, record what is missing, and begin the epoch that an acknowledgement asks for.
 
-        Without `records_changes` (a replay into a folder that is removed afterwards) nothing is read or written.
+        Without `keeps_records` (a replay into a folder that is removed afterwards) nothing is read or written.
         """
-        records: list[EvidenceRecord] = []
-        if records_changes:
-            records, _ = read_records(self._settings, None)
-        self._take(records)
-        missing = [*self._missing_identity(now), *self._missing_boundaries(records, now)]
-        if records_changes:
+        cursor = self._cursor
+        if keeps_records:
+            found, offset = read_records(self._settings, cursor.read.get(ALERT_LOG))
+            if offset is not None:
+                cursor.read[ALERT_LOG] = offset
+            # What an earlier run appended was noted by that run.
+            cursor.records += [record for record in found if record not in cursor.records]
+        self._take(cursor.records)
+        missing = [*self._missing_identity(now), *self._missing_boundaries(now)]
+        if keeps_records:
             append_records(self._settings, missing)
+        cursor.records += missing
         self._take(missing)
         self._tracker = EpochTracker(self._cursor.epoch, self._policy.min_days, self._boundaries)
         if self._tracker.finish():
@@ -90,10 +97,16 @@ class EvidenceKeeper:
         epoch = self._cursor.epoch
         return epoch.since_ts if epoch.first_number > 0 else None
 
-    @property
-    def losses(self) -> Sequence[LossRecord]:
-        """The losses on record, each once."""
-        return self._losses
+    def record_losses(self, losses: Iterable[tuple[str, str, int]], now: float) -> None:
+        """Record what inputs lost, as (input, digest of the last line that was read, bytes)."""
+        missing = [
+            LossRecord(ts=now, input=name, after=after, lost_bytes=lost_bytes)
+            for name, after, lost_bytes in losses
+            if not any((one.input, one.after) == (name, after) for one in self._losses)
+        ]
+        append_records(self._settings, missing)
+        self._cursor.records += missing
+        self._take(missing)
 
     def _take(self, records: Iterable[EvidenceRecord]) -> None:
         for record in records:
@@ -102,8 +115,16 @@ class EvidenceKeeper:
             elif isinstance(record, BoundaryRecord):
                 self._boundaries.append(Boundary(record.first_number, record.fixed_at))
             elif isinstance(record, LossRecord):
-                if not any((one.input, one.after) == (record.input, record.after) for one in self._losses):
-                    self._losses.append(record)
+                self._take_loss(record)
+
+    def _take_loss(self, record: LossRecord) -> None:
+        """Count a loss once, however often a run that was killed recorded it."""
+        if any((one.input, one.after) == (record.input, record.after) for one in self._losses):
+            return
+        self._losses.append(record)
+        counts = self._cursor.counts.setdefault(record.input, InputCounts())
+        counts.is_offset_lost = True
+        counts.lost_bytes = sum(one.lost_bytes for one in self._losses if one.input == record.input)
 
     def _missing_identity(self, now: float) -> list[EvidenceRecord]:
         identity = settings_identity(self._described)
@@ -112,7 +133,8 @@ class EvidenceKeeper:
         number = self._cursor.epoch.next_number if self._identities else 0
         return [IdentityRecord(ts=now, identity=identity, first_number=number, settings=self._described)]
 
-    def _missing_boundaries(self, records: Sequence[EvidenceRecord], now: float) -> list[EvidenceRecord]:
+    def _missing_boundaries(self, now: float) -> list[EvidenceRecord]:
+        records = self._cursor.records
         applied = {record.acknowledged_ts for record in records if isinstance(record, BoundaryRecord)}
         found: list[EvidenceRecord] = []
         for record in records:

@@ -24,6 +24,7 @@ from pipeline_v6_dagster.sources.merge_by_time import LOOKAHEAD_ROWS, OrderedRow
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.vetoes import parse_veto
+from pipeline_v6_dagster.stages.compare.evidence import EvidenceKeeper
 from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
@@ -60,7 +61,6 @@ class _Input:
     def start(self, counts: InputCounts) -> None:
         """Its first row is dealt with."""
         self.counts = counts
-        counts.is_offset_lost = counts.is_offset_lost or self.follower.is_offset_lost
 
     def count(self, counts: InputCounts, line: Line | None, lines: int, unusable: Counter[str] | None) -> None:
         """A row, and the unusable lines before it, are dealt with."""
@@ -70,8 +70,6 @@ class _Input:
             self.flush()
             counts.add(lines, unusable)
         if line is not None:
-            if self.last_line is None:  # Once, for from here on there is another position.
-                counts.lost_bytes += self.follower.lost_bytes
             self.last_line = line
 
     def flush(self) -> None:
@@ -90,8 +88,16 @@ class CompareInputs:
     """
 
     def __init__(
-        self, settings: Settings, log: JsonlLog, cursor: Cursor, now: float, decisions: Decisions | None = None
+        self,
+        settings: Settings,
+        log: JsonlLog,
+        cursor: Cursor,
+        now: float,
+        keeper: EvidenceKeeper,
+        decisions: Decisions | None = None,
     ) -> None:
+        self._keeper = keeper
+        self._read_before = dict(cursor.read)
         self.row_count = 0  # since the cursor was advanced
         self._cursor = cursor
         self._decisions = decisions
@@ -149,12 +155,23 @@ class CompareInputs:
             if record is not None and ts >= stop:
                 return
             self.row_count += 1
-            source.count(source.counts or self._start(source), line, lines, unusable)
+            counts = source.counts or self._start(source)
+            source.count(counts, line, lines, unusable)
+            if record is not None:
+                counts.newest_ts = record.decision.as_of if type(record) is ShadowRow else record.ts
             if type(record) is ShadowRow:
                 self._count_attempts(record)
+                self._keeper.observe(record.decision)
                 yield ts, record.decision
             elif record is not None and source is not positions:
                 yield ts, record
+
+    def losses(self) -> Iterator[tuple[str, str, int]]:
+        """(input, digest of the last line read before, bytes) of each input whose offset was lost."""
+        for name, source in self._inputs.items():
+            after = self._read_before.get(name)
+            if source.follower.is_offset_lost and after is not None:
+                yield name, after.digest, source.follower.lost_bytes
 
     def advance_cursor(self) -> None:
         """Write what was read into the cursor."""
@@ -215,6 +232,7 @@ class CompareInputs:
         """The attempt of a decision, and what was unusable or gone before it."""
         attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
         attempts.add(1 + sum(row.skipped.values()), row.skipped)
+        attempts.newest_ts = row.decision.as_of
         if row.lost_bytes is not None:
             attempts.is_offset_lost = True
             attempts.lost_bytes += row.lost_bytes

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_row
 from pipeline_v6_dagster.compare.folding import own_attempt_id
@@ -16,6 +15,7 @@ from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSid
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import IgnoredRow
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import (
     BlockEnd,
     Cursor,
@@ -27,6 +27,8 @@ from pipeline_v6_dagster.logs.compare_log import (
     read_cursor,
     read_diffs_backward,
 )
+from pipeline_v6_dagster.stages.compare.evidence import EvidenceKeeper
+from pipeline_v6_dagster.stages.compare.identity import verdict_policy
 from pipeline_v6_dagster.stages.compare.inputs import (
     METRICS,
     ORDERS,
@@ -37,12 +39,11 @@ from pipeline_v6_dagster.stages.compare.inputs import (
     first_undecided_ts,
 )
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
-from pipeline_v6_dagster.stages.compare.summary import make_summary, verdict_policy, write_summary
+from pipeline_v6_dagster.stages.compare.summary import SummaryContent, make_summary, write_summary
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.verdict.root_cause import CauseContext, explain
-from pipeline_v6_dagster.verdict.sequential import SequentialTest
 
 # Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
 BLOCK_DIFFS = 4000
@@ -68,7 +69,7 @@ class CompareRun:
     missing: list[Path] = field(default_factory=list)
     waits_for_shadow: bool = False
     cut_bytes: int = 0
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Summary | None = None
 
 
 def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
@@ -126,53 +127,82 @@ def _run(
     repeated = known if settings.shadow_source is ShadowSource.EXTERNAL and decisions is None else None
     matcher = OutcomeMatcher(policy, cursor.open, known.has)
     rules = load_ignore_rules(settings.ignore_rules)
-    test = SequentialTest(verdict_policy().plan, cursor.test)
-    recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
-    block: list[bytes] = []
-
-    def end_block() -> None:
-        inputs.advance_cursor()
-        _count_dropped(matcher, cursor)
-        # What is recent may be in the log already.
-        older = islice(read_diffs_backward(log), max(0, len(recent) - len(block)), None)
-        newest_first = chain(reversed(recent), older)
-        run.summary = make_summary(settings, limits.config_hash, policy, newest_first, cursor, test, now)
-        run.summary["undecided_since_ts"] = stop_ts
-        end = BlockEnd(ts=now, diff_count=len(block), heartbeat=not block, summary=run.summary, cursor=cursor)
-        log.append([*block, encode_end(end)])
-        block.clear()
-        known.end_block()
-        while len(recent) > 2 * settings.compare_limit:
-            recent.popleft()
-
-    with known, CompareInputs(settings, log, cursor, now, decisions) as inputs:
+    keeper = EvidenceKeeper(settings, rules, verdict_policy(settings), cursor, log)
+    keeper.start(now, keeps_records=decisions is None)
+    with known, CompareInputs(settings, log, cursor, now, keeper, decisions) as inputs:
         run.missing = inputs.missing
+        content = SummaryContent(
+            settings=settings, config_hash=limits.config_hash, policy=policy, rules=rules, cursor=cursor, now=now
+        )
+        content.undecided_since_ts = stop_ts
+        block = _Block(log, known, inputs, matcher, content)
         for settled in _settle_all(matcher, inputs, cursor, now, stop_ts, clock, repeated):
             if settled is None:
-                if len(block) >= BLOCK_DIFFS or inputs.row_count >= BLOCK_ROWS:
-                    end_block()
+                block.end_if_full()
                 continue
             diff, before = _diff_of(settled, known, policy, matcher)
             if diff is None:
                 continue
-            test.start(diff)
-            explain(diff, _circumstances(settled, before, test.changed_ts, policy))
+            explain(diff, _circumstances(settled, before, keeper.changed_ts, policy))
             diff.ignored_by = next((rule.name for rule in rules if rule.holds_for(diff)), None)
             if before is None:
                 cursor.totals.add(diff)
-                test.add(diff)
             else:
                 cursor.totals.revise(before, diff)
-                test.revise(before, diff)
-            known.add(diff)
-            recent.append(diff)
-            block.append(encode_diff(diff))
+            keeper.count(diff, before)
+            block.add(diff)
             run.diff_count += 1
             run.mismatch_kinds[diff.mismatch_kind] += 1
         run.open_decisions = len(cursor.open.decisions)
-        end_block()
+        if decisions is None:
+            keeper.record_losses(inputs.losses(), now)
+        run.summary = block.end()
     write_summary(settings, log)
     return run
+
+
+class _Block:
+    """The block that is being made: its diffs, and the newest ones of the blocks before it."""
+
+    def __init__(
+        self, log: JsonlLog, known: KnownDiffs, inputs: CompareInputs, matcher: OutcomeMatcher, content: SummaryContent
+    ) -> None:
+        self._log = log
+        self._known = known
+        self._inputs = inputs
+        self._matcher = matcher
+        self._content = content
+        self._recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
+        self._lines: list[bytes] = []
+
+    def add(self, diff: Diff) -> None:
+        """A diff that was settled."""
+        self._known.add(diff)
+        self._recent.append(diff)
+        self._lines.append(encode_diff(diff))
+
+    def end_if_full(self) -> None:
+        """Append the block if it has grown large."""
+        if len(self._lines) >= BLOCK_DIFFS or self._inputs.row_count >= BLOCK_ROWS:
+            self.end()
+
+    def end(self) -> Summary:
+        """Append the block, also if it holds no diff."""
+        lines, recent, content = self._lines, self._recent, self._content
+        self._inputs.advance_cursor()
+        _count_dropped(self._matcher, content.cursor)
+        # What is recent may be in the log already.
+        older = islice(read_diffs_backward(self._log), max(0, len(recent) - len(lines)), None)
+        summary = make_summary(content, chain(reversed(recent), older))
+        end = BlockEnd(
+            ts=content.now, diff_count=len(lines), heartbeat=not lines, summary=summary, cursor=content.cursor
+        )
+        self._log.append([*lines, encode_end(end)])
+        lines.clear()
+        self._known.end_block()
+        while len(recent) > 2 * content.settings.compare_limit:
+            recent.popleft()
+        return summary
 
 
 def _settle_all(
