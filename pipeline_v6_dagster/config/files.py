@@ -35,6 +35,8 @@ class SharedLimits(_Keys):
     cooldown_sec: NotNegative | None = None
     max_trades_per_symbol_per_hour: Counted | None = None
     price_collar_pct: Ratio | None = None
+    symbol_notional_share_cap_pct: Ratio | None = None
+    symbol_drawdown_cap_pct: Ratio | None = None
 
 
 class TierLimits(_Keys):
@@ -55,6 +57,15 @@ class CircuitBreaker(_Keys):
 
     window_sec: Positive
     max_errors: Counted
+
+
+class KnownRowsKeys(BaseModel):
+    """`known_rows_ok`: rows that may be dropped although they carry a quantity. A misspelt key is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_types: list[str] = Field(default_factory=list)
+    strategies: list[str] = Field(default_factory=list)
 
 
 class GlobalLimits(SharedLimits):
@@ -86,6 +97,10 @@ class GlobalLimits(SharedLimits):
     max_nav_drawdown_pct: Ratio | None = None
     nav_peak_since: AwareDatetime | None = None
     duplicate_window_sec: NotNegative | None = None
+    quote_symbols: list[str] | None = None
+    drawdown_alert_pct: Ratio | None = None
+    known_rows_ok: KnownRowsKeys | None = None
+    unread_keys_ok: list[str] = Field(default_factory=list)
 
     @field_validator("reset_timezone")
     @classmethod
@@ -127,6 +142,7 @@ class UniverseCaps(_Keys):
 
     max_nav_pct: Ratio | None = None
     max_order_notional: Positive | None = None
+    max_concurrent_positions: Count | None = None
 
 
 class UniverseKeys(_Keys):
@@ -140,6 +156,7 @@ class UniverseKeys(_Keys):
     min_notional: NotNegative | None = None
     max_order_notional: Positive | None = None
     max_nav_pct: Ratio | None = None
+    min_gross_usd: NotNegative | None = None
     step_size: Positive | None = None
     tick_size: Positive | None = None
     caps: UniverseCaps | None = None
@@ -157,6 +174,7 @@ class PairsUniverseFile(_Keys):
     symbols: list[str] = Field(default_factory=list)
     overrides: dict[str, UniverseKeys] = Field(default_factory=dict)
     universe: list[UniverseEntry] = Field(default_factory=list, validate_default=True)
+    unread_keys_ok: list[str] = Field(default_factory=list)
 
     @field_validator("universe")
     @classmethod
@@ -185,7 +203,7 @@ def load_file(path: Path, model: type[Model]) -> Model:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds: text in UTF-8, finite numbers, no key twice in one object.
+    """The JSON object that a file holds: text in UTF-8 (a byte-order mark is skipped), finite numbers, no key twice.
 
     Raises:
         ConfigError: the file is missing or holds anything else.
@@ -198,7 +216,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        parsed = json.loads(content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        parsed = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
         # An escape may stand for half a character, which no log of ours can hold.
         json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:

@@ -14,10 +14,20 @@ MAX_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class KnownRows:
+    """Rows of the executor's logs that the desk knows and that may be dropped although they carry a quantity."""
+
+    event_types: frozenset[str] = frozenset()
+    strategies: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolLimits:
     """What holds for one symbol, the global, symbol and universe limits already combined.
 
-    Minima are the largest, maxima the smallest of their sources.
+    Minima are the largest, maxima the smallest of their sources. `max_concurrent_positions` counts the positions in
+    this symbol (0: none may be opened). `max_share_ratio` is the largest part of the account's gross exposure that the
+    symbol may be, `max_drawdown_ratio` the largest fall of its profit from the peak, as a ratio of NAV.
     """
 
     symbol: str
@@ -36,13 +46,18 @@ class SymbolLimits:
     cooldown_s: float | None = None
     max_openings_per_hour: int | None = None
     price_collar_ratio: float | None = None
+    max_concurrent_positions: int | None = None
+    max_share_ratio: float | None = None
+    max_drawdown_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All limits of one configuration; `config_hash` names it (16 hex digits over the resolved content).
+    """All limits of one configuration; `config_hash` names it (16 hex digits over what differs from the defaults).
 
     `peak_since` (epoch s) is from when on the peak of the NAV counts, all that was seen where it is None.
+    `quote_symbols` are the quote currencies that may be traded, all where it is None. `drawdown_alert_ratio` and
+    `known_rows` limit no order: an alert level, and rows that may be dropped.
     `fallback` holds the global limits for a symbol that the universe does not know.
     """
 
@@ -72,6 +87,9 @@ class Limits:
     drawdown_nav_ratio: float | None = None
     peak_since: float | None = None
     duplicate_window_s: float | None = None
+    quote_symbols: frozenset[str] | None = None
+    drawdown_alert_ratio: float | None = None
+    known_rows: KnownRows = KnownRows()
     config_hash: str = ""
 
     def of(self, symbol: str) -> SymbolLimits:

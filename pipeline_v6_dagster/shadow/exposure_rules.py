@@ -29,7 +29,9 @@ def leverage(intent: OrderIntent, state: RiskState, limits: Limits, symbol: Symb
 
 
 def max_concurrent(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """Open positions, unless this symbol is one of them."""
+    """Open positions, unless this symbol is one of them; none may be opened where the universe allows it none."""
+    if symbol.max_concurrent_positions == 0:
+        return True, 0.0, None if state.has_position is None else float(state.has_position), "positions"
     maximum = limits.max_concurrent_positions
     if maximum is None:
         return None

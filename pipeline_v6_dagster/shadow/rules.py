@@ -175,13 +175,15 @@ RULES: tuple[Gate | Cap, ...] = (
     ),
     Gate(
         R.MAX_CONCURRENT,
-        "open positions at the limit and this symbol is not one of them",
+        "open positions at the limit and this symbol is not one of them, or the universe allows the symbol none",
         ("max_concurrent_positions",),
         "positions",
         exposure.max_concurrent,
         applies_to_reduce_only=False,
         when_unknown="denies",
-        is_set=lambda limits, symbol: limits.max_concurrent_positions is not None,
+        is_set=lambda limits, symbol: (
+            limits.max_concurrent_positions is not None or symbol.max_concurrent_positions == 0
+        ),
     ),
     Gate(
         R.ALREADY_IN_TRADE,

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline_v6_dagster.config.ambiguity import ambiguous_ratios
 from pipeline_v6_dagster.config.ignore_rules import expired_rules
-from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration
+from pipeline_v6_dagster.config.keys import UnknownKey
+from pipeline_v6_dagster.config.limits import Configuration, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.shadow.rules import RULES
