@@ -102,7 +102,7 @@ def every_slice_agrees(evidence: EpochEvidence, facts: Facts, policy: VerdictPol
 def _is_slice_broken(part: Slice, policy: VerdictPolicy) -> bool:
     """Each slice is another chance of a false alarm: the i-th is tested at the error rate / (i (i + 1))."""
     level = policy.error_rate / (part.ordinal * (part.ordinal + 1))
-    return is_above(part.bet.counts(), part.bet.length, policy.max_mismatch_ratio, level)
+    return is_above(part.blocks.sealed, part.blocks.length, policy.max_mismatch_ratio, level)
 
 
 def sizes_agree(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Reading:

@@ -19,7 +19,7 @@ STAKE = 0.9
 # Decisions per block of the overall rate: longer than most bursts (ADR 14 has the table of other lengths).
 DECISIONS_PER_BLOCK = 40
 # How many of the newest places can be revised exactly. A few kilobytes of state; days of decisions of most desks.
-MAX_RECENT_PLACES = 2000
+MAX_RECENT_PLACES = 1000
 # A bisection ends where a double has nothing more to halve.
 _HALVINGS = 60
 
@@ -51,8 +51,7 @@ class BlockBet:
     def revise(self, number: int, was_hit: bool, is_hit: bool) -> None:
         """Change a value in its block, never its place.
 
-        Where the place is no longer known, the block that makes both bets gain least is taken: hits are added to the
-        fullest block that has room and removed from the emptiest that has any.
+        Where the place is no longer known, the block is taken that makes both bets gain least.
         """
         recent, at = self.recent, self.base
         for place, code in enumerate(recent):
@@ -61,7 +60,7 @@ class BlockBet:
                 recent[place] = (code | 1) - (not is_hit)
                 return
         if was_hit != is_hit:
-            self._move(is_hit)
+            _move(self.sealed, self.length, is_hit)
 
     @property
     def trials(self) -> int:
@@ -84,20 +83,54 @@ class BlockBet:
         self.sealed[hits] = self.sealed.get(hits, 0) + 1
         self.base += sum(code >> 1 for code in first)
 
-    def _move(self, is_hit: bool) -> None:
-        sealed = self.sealed
-        if is_hit:
-            old = max((hits for hits in sealed if hits < self.length), default=None)
-            new = None if old is None else old + 1
-        else:
-            old = min((hits for hits in sealed if hits > 0), default=None)
-            new = None if old is None else old - 1
-        if old is None or new is None:
+
+@dataclass(slots=True, kw_only=True)
+class BlockCounts:
+    """The same without places, in as little space as a slice may have: `sealed` blocks and one open one.
+
+    A revision is counted in the block that makes both bets gain least.
+    """
+
+    length: int
+    sealed: dict[int, int] = field(default_factory=dict)
+    open_trials: int = 0
+    open_hits: int = 0
+
+    def add(self, is_hit: bool) -> None:
+        """Append a value."""
+        self.open_trials += 1
+        self.open_hits += is_hit
+        if self.open_trials == self.length:
+            self.sealed[self.open_hits] = self.sealed.get(self.open_hits, 0) + 1
+            self.open_trials = self.open_hits = 0
+
+    def revise(self, is_hit: bool) -> None:
+        """Turn one value into a hit, or one hit back."""
+        if _move(self.sealed, self.length, is_hit):
             return
-        sealed[old] -= 1
-        if not sealed[old]:
-            del sealed[old]
-        sealed[new] = sealed.get(new, 0) + 1
+        if is_hit and self.open_hits < self.open_trials:
+            self.open_hits += 1
+        elif not is_hit and self.open_hits:
+            self.open_hits -= 1
+
+
+def _move(sealed: dict[int, int], length: int, is_hit: bool) -> bool:
+    """Add a hit to the fullest block that has room, or remove one from the emptiest that has any.
+
+    By concavity both wealths are smallest, at a given number of hits, where these crowd in few blocks.
+    """
+    if is_hit:
+        old = max((hits for hits in sealed if hits < length), default=None)
+    else:
+        old = min((hits for hits in sealed if hits > 0), default=None)
+    if old is None:
+        return False
+    new = old + 1 if is_hit else old - 1
+    sealed[old] -= 1
+    if not sealed[old]:
+        del sealed[old]
+    sealed[new] = sealed.get(new, 0) + 1
+    return True
 
 
 def log_wealth_below(counts: Mapping[int, int], length: int, limit: float) -> float:

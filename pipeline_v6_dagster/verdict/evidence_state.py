@@ -197,8 +197,10 @@ class EpochEvidence:
                 self.bet.revise(place, was, is_hit)
         if was is not None or is_hit is not None:
             self._note_divergence(after, is_hit)
-            if was != is_hit:
-                self.slices.change(slice_names(after), place, was, is_hit)
+            if was is None:
+                self.slices.add(slice_names(after), is_hit is True)
+            elif was != is_hit:
+                self.slices.revise(slice_names(after), was, is_hit)
         self.sized += (is_different is not None) - (was_different is not None)
         self.different_sizes += (is_different is True) - (was_different is True)
         if is_different is not None:

@@ -1,6 +1,7 @@
 """What one diff says for or against v6: pure questions that the evidence of an epoch is counted by."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import isfinite
 
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind, ReduceLabel
@@ -93,13 +94,13 @@ def slice_names(diff: Diff) -> tuple[str, ...]:
         return ()
     side = UNKNOWN if shadow.side is None else shadow.side.value
     route = (shadow.route or UNKNOWN) if shadow.is_allowed else DENIED
-    return (
-        f"symbol {shadow.symbol}",
-        f"side {side}",
-        "reduce-only orders" if shadow.is_reduce_only else "opening orders",
-        f"route {route}",
-        f"{shadow.symbol} {side}",
-    )
+    return _slice_names(shadow.symbol, side, route, shadow.is_reduce_only)
+
+
+@lru_cache(maxsize=1024)
+def _slice_names(symbol: str, side: str, route: str, is_reduce_only: bool) -> tuple[str, ...]:
+    kind = "reduce-only orders" if is_reduce_only else "opening orders"
+    return (f"symbol {symbol}", f"side {side}", kind, f"route {route}", f"{symbol} {side}")
 
 
 def to_units(usd: float | None) -> int | None:

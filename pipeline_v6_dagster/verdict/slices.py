@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pipeline_v6_dagster.verdict.betting import BlockBet
+from pipeline_v6_dagster.verdict.betting import BlockCounts
 from pipeline_v6_dagster.verdict.policy import SLICE_DECISIONS_PER_BLOCK
 
 # What comes after these is gathered in one slice: a bound of the state, far above what a desk trades.
@@ -10,8 +10,8 @@ MAX_SLICES = 300
 OTHERS = "others"
 
 
-def _slice_bet() -> BlockBet:
-    return BlockBet(length=SLICE_DECISIONS_PER_BLOCK, keep=0)
+def _slice_blocks() -> BlockCounts:
+    return BlockCounts(length=SLICE_DECISIONS_PER_BLOCK)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Slice:
     ordinal: int
     trials: int = 0
     hits: int = 0
-    bet: BlockBet = field(default_factory=_slice_bet)
+    blocks: BlockCounts = field(default_factory=_slice_blocks)
 
 
 @dataclass(slots=True)
@@ -30,22 +30,22 @@ class Slices:
 
     by_name: dict[str, Slice] = field(default_factory=dict)
 
-    def change(self, names: tuple[str, ...], number: int, before: bool | None, after: bool | None) -> None:
-        """Count a decision, or that it is known as another now. None: it was, or is, evidence for nothing."""
+    def add(self, names: tuple[str, ...], is_hit: bool) -> None:
+        """Count a decision in its slices."""
         for name in names:
             part = self.by_name.get(name) or self._appear(name)
-            if after is not None:
-                part.trials += 1
-                part.hits += after
-            if before is not None:
-                part.trials = max(0, part.trials - 1)
-                part.hits = min(max(0, part.hits - before), part.trials)
-            if after is None:
-                continue
-            if before is None:
-                part.bet.add(number, after)
-            else:
-                part.bet.revise(number, before, after)
+            part.trials += 1
+            part.hits += is_hit
+            part.blocks.add(is_hit)
+
+    def revise(self, names: tuple[str, ...], was_hit: bool, is_hit: bool | None) -> None:
+        """Count a decision as what it is known as now; None: as evidence for nothing. Its value keeps its place."""
+        for name in names:
+            part = self.by_name.get(name) or self._appear(name)
+            part.trials = max(0, part.trials - (is_hit is None))
+            part.hits = min(max(0, part.hits + (is_hit is True) - was_hit), part.trials)
+            if is_hit is not None and is_hit != was_hit:
+                part.blocks.revise(is_hit)
 
     def _appear(self, name: str) -> Slice:
         if len(self.by_name) >= MAX_SLICES:
