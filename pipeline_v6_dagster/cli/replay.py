@@ -20,9 +20,7 @@ from pipeline_v6_dagster.stages.replay.run import Replay, replay
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Holds the other risk_limits.json and pairs_universe.json.",
 )
-@click.option(
-    "--from", "from_ts", type=TimeOption(), help="Decisions from this time on: ISO-8601 with a zone, or epoch s."
-)
+@click.option("--from", "from_ts", type=TimeOption(), help="From this time on: ISO-8601 with a zone, or epoch s.")
 @click.option("--to", "to_ts", type=TimeOption(), help="... up to this time; what was logged later is not looked at.")
 @click.option("--rows", type=click.IntRange(min=0), default=10, show_default=True, help="Orders to list.")
 @json_option

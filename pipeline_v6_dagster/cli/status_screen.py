@@ -87,7 +87,7 @@ def _upsizes(summary: Summary) -> Table:
             upsize.decision_id or upsize.intent_id or "-",
         )
         table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in cells))
-    rest = (report.summary or {})["sizing_diff_stats"]["upsize_count"] - MOST_UPSIZES
+    rest = summary.sizing_diff_stats.upsize_count - MOST_UPSIZES
     if rest > 0:
         table.add_row(Text(f"and {rest} more", style="dim"))
     return table

@@ -216,6 +216,11 @@ def encode_diff(diff: Diff) -> bytes:
     return _encoder.encode(diff)
 
 
+def encode_summary_file(summary: Summary) -> bytes:
+    """The bytes of the summary file."""
+    return msgspec.json.format(_encoder.encode(summary), indent=2) + b"\n"
+
+
 def encode_end(end: BlockEnd) -> bytes:
     """The line that ends a block."""
     return _encoder.encode(end)

@@ -9,7 +9,12 @@ import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
-from pipeline_v6_dagster.logs.compare_log import ends_backward, open_compare_log, read_cursor
+from pipeline_v6_dagster.logs.compare_log import (
+    encode_summary_file,
+    open_compare_log,
+    read_cursor,
+    read_summaries_backward,
+)
 from pipeline_v6_dagster.stages.compare.inputs import SHADOW_LOG
 from pipeline_v6_dagster.storage.chain import Link, link_from
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
@@ -88,11 +93,12 @@ def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
 
 def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
     def look() -> tuple[Verification, list[str]]:
-        seen_ts = _state(settings.compare_summary).get("generated_ts")
+        # Before the log: a run writes the file after its block.
+        seen = _read_file(settings.compare_summary)
         found = verify_log(settings.compare_diffs, after=after)
-        if seen_ts is None or any(ts == seen_ts for ts in _summary_times_backward(settings)):
+        if seen is None or any(content == seen for content in _summaries_backward(settings)):
             return found, []
-        return found, [f"removed: the block whose summary is in {settings.compare_summary} is not there"]
+        return found, [f"changed: {settings.compare_summary} is the summary of no block of the log"]
 
     return _looked("compare_diffs", settings.compare_diffs, settings, look)
 
@@ -131,12 +137,21 @@ def _compared_position(settings: Settings) -> LogOffset | None:
     return cursor.read.get(SHADOW_LOG) if cursor is not None else None
 
 
-def _summary_times_backward(settings: Settings) -> Iterator[object]:
+def _summaries_backward(settings: Settings) -> Iterator[bytes]:
     try:
-        for end in ends_backward(open_compare_log(settings)):
-            yield end.summary.get("generated_ts")
+        for summary in read_summaries_backward(open_compare_log(settings)):
+            yield encode_summary_file(summary)
     except DataError:
         return
+
+
+def _read_file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _state(path: Path) -> dict[str, Any]:

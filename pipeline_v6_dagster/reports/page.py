@@ -36,6 +36,9 @@ class ReportContent:
 
     generated_ts: float
     summary: Summary
+    verdict: Verdict
+    reasons: Sequence[str]
+    acknowledged: Sequence[str]
     decisions: int
     span: tuple[float, float] | None
     stale: Sequence[str]
@@ -53,15 +56,16 @@ def render(content: ReportContent) -> str:
         lstrip_blocks=True,
     )
     summary = content.summary
-    verdict, status = summary.verdict, summary.status
+    verdict, status = content.verdict, summary.status
     return environment.get_template("parity.html").render(
         answer=_ANSWERS[verdict],
         verdict=verdict.value,
         status=status.value,
-        reasons=[_unbroken(str(reason)) for reason in summary.verdict_reasons],
+        reasons=[_unbroken(reason) for reason in content.reasons],
         sentences=[_unbroken(sentence) for sentence in _sentences(summary)],
         facts=_facts(content),
         stale=content.stale,
+        acknowledged=content.acknowledged,
         plots=[(plot, Markup(plot.svg) if plot.svg is not None else None) for plot in content.plots],  # noqa: S704 -- our own drawing
         tables=content.tables,
         generated=utc(content.generated_ts),

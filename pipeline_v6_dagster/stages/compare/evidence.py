@@ -86,10 +86,12 @@ class EvidenceKeeper:
 
     def count(self, diff: Diff, before: Diff | None) -> None:
         """Count a diff that was settled, in place of the one that it revises."""
+        cursor = self._cursor
         if before is None:
-            self._cursor.evidence.add(diff)
+            cursor.totals.add(diff)
         else:
-            self._cursor.evidence.revise(before, diff)
+            cursor.totals.revise(before, diff)
+        self._fold(diff, before)
 
     @property
     def changed_ts(self) -> float | None:
@@ -184,9 +186,15 @@ class EvidenceKeeper:
         """Fold the diffs of an epoch that began in the past, in the order in which they were written."""
         known: dict[str, Diff] = {}
         for diff in reversed(list(self._diffs_backward())):
-            self.count(diff, None if diff.revision_of is None else known.get(diff.revision_of))
+            self._fold(diff, None if diff.revision_of is None else known.get(diff.revision_of))
             if diff.decision_id is not None:
                 known[diff.decision_id] = diff
+
+    def _fold(self, diff: Diff, before: Diff | None) -> None:
+        if before is None:
+            self._cursor.evidence.add(diff)
+        else:
+            self._cursor.evidence.revise(before, diff)
 
     def _identity_at(self, number: int) -> str:
         """The identity of the settings that hold for a decision."""

@@ -63,13 +63,13 @@ _DROPPED_FROM = {
 class CompareRun:
     """What one run did. `waits_for_shadow` tells that attempts without a decision held it up."""
 
+    summary: Summary
     diff_count: int = 0
     mismatch_kinds: Counter[str] = field(default_factory=Counter)
     open_decisions: int = 0
     missing: list[Path] = field(default_factory=list)
     waits_for_shadow: bool = False
     cut_bytes: int = 0
-    summary: Summary | None = None
 
 
 def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
@@ -118,25 +118,28 @@ def _run(
     settings: Settings, limits: Limits, clock: Callable[[], float], log: JsonlLog, decisions: Decisions | None
 ) -> CompareRun:
     now = clock()
-    run = CompareRun(cut_bytes=log.recover())
+    cut_bytes = log.recover()
     cursor = read_cursor(log) or Cursor()
     policy = compare_policy(settings, limits)
     stop_ts = first_undecided_ts(settings, decisions)
-    run.waits_for_shadow = stop_ts is not None
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
     repeated = known if settings.shadow_source is ShadowSource.EXTERNAL and decisions is None else None
     matcher = OutcomeMatcher(policy, cursor.open, known.has)
     rules = load_ignore_rules(settings.ignore_rules)
     keeper = EvidenceKeeper(settings, rules, verdict_policy(settings), cursor, log)
     keeper.start(now, keeps_records=decisions is None)
+    content = SummaryContent(
+        settings=settings,
+        config_hash=limits.config_hash,
+        policy=policy,
+        rules=rules,
+        cursor=cursor,
+        now=now,
+        undecided_since_ts=stop_ts,
+    )
     with known, CompareInputs(settings, log, cursor, now, keeper, decisions) as inputs:
-        run.missing = inputs.missing
-        content = SummaryContent(
-            settings=settings, config_hash=limits.config_hash, policy=policy, rules=rules, cursor=cursor, now=now
-        )
-        content.undecided_since_ts = stop_ts
         block = _Block(log, known, inputs, matcher, content)
-        for settled in _settle_all(matcher, inputs, cursor, now, stop_ts, clock, repeated):
+        for settled in _settle_all(matcher, inputs, keeper, cursor, now, stop_ts, clock, repeated):
             if settled is None:
                 block.end_if_full()
                 continue
@@ -145,20 +148,21 @@ def _run(
                 continue
             explain(diff, _circumstances(settled, before, keeper.changed_ts, policy))
             diff.ignored_by = next((rule.name for rule in rules if rule.holds_for(diff)), None)
-            if before is None:
-                cursor.totals.add(diff)
-            else:
-                cursor.totals.revise(before, diff)
             keeper.count(diff, before)
             block.add(diff)
-            run.diff_count += 1
-            run.mismatch_kinds[diff.mismatch_kind] += 1
-        run.open_decisions = len(cursor.open.decisions)
         if decisions is None:
             keeper.record_losses(inputs.losses(), now)
-        run.summary = block.end()
+        summary = block.end()
     write_summary(settings, log)
-    return run
+    return CompareRun(
+        summary=summary,
+        diff_count=block.mismatch_kinds.total(),
+        mismatch_kinds=block.mismatch_kinds,
+        open_decisions=len(cursor.open.decisions),
+        missing=inputs.missing,
+        waits_for_shadow=stop_ts is not None,
+        cut_bytes=cut_bytes,
+    )
 
 
 class _Block:
@@ -174,9 +178,11 @@ class _Block:
         self._content = content
         self._recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
         self._lines: list[bytes] = []
+        self.mismatch_kinds: Counter[str] = Counter()
 
     def add(self, diff: Diff) -> None:
         """A diff that was settled."""
+        self.mismatch_kinds[diff.mismatch_kind] += 1
         self._known.add(diff)
         self._recent.append(diff)
         self._lines.append(encode_diff(diff))
@@ -208,6 +214,7 @@ class _Block:
 def _settle_all(
     matcher: OutcomeMatcher,
     inputs: CompareInputs,
+    keeper: EvidenceKeeper,
     cursor: Cursor,
     now: float,
     stop_ts: float | None,
@@ -224,6 +231,7 @@ def _settle_all(
             yield from matcher.settle(until=ts)
         if type(record) is OrderEvent:
             cursor.newest_live_ts = record.ts
+            keeper.watch(record)
             matcher.add_event(record)
         elif type(record) is ShadowSide and known is not None and _is_repeated(record, known, cursor, now):
             matcher.dropped[IgnoredRow.REPEATED_DECISION] += 1

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-import msgspec
-
 from pipeline_v6_dagster.compare.control import control_of
 from pipeline_v6_dagster.compare.summary import newest_states, summarise
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
@@ -12,7 +10,7 @@ from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.ignoring import IgnoreRule
 from pipeline_v6_dagster.domain.summary import EpochSummary, InputQuality, Summary
-from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, newest_summary
+from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, encode_summary_file, newest_summary
 from pipeline_v6_dagster.stages.compare.identity import verdict_policy
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
@@ -155,8 +153,3 @@ def write_summary(settings: Settings, log: JsonlLog) -> Summary:
         raise DataError(f"{log.path}: holds no summary yet; run pipeline-v6 compare")
     replace_file(settings.compare_summary, encode_summary_file(summary))
     return summary
-
-
-def encode_summary_file(summary: Summary) -> bytes:
-    """The bytes of the summary file."""
-    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"

@@ -11,10 +11,10 @@ from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import ConfigError, DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.domain.verdict import Criterion
-from pipeline_v6_dagster.logs.compare_log import BlockEnd, Cursor, ends_backward, open_compare_log
+from pipeline_v6_dagster.logs.compare_log import BlockEnd, Cursor, encode_summary_file, ends_backward, open_compare_log
 from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare.identity import describe_settings, settings_identity, verdict_policy
-from pipeline_v6_dagster.stages.compare.summary import encode_summary_file, gather_facts
+from pipeline_v6_dagster.stages.compare.summary import gather_facts
 from pipeline_v6_dagster.stages.shadow.engines import load_engines
 from pipeline_v6_dagster.verdict.criteria import ASKED_NOW, CRITERIA, evaluate_all
 from pipeline_v6_dagster.verdict.decide import Decision, decide
