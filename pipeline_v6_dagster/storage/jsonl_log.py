@@ -14,10 +14,10 @@ from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.backward import lines_backward, unpacked_lines_backward, whole_lines_backward
 from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, link_of
 from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder, write_whole
-from pipeline_v6_dagster.storage.log_files import (
+from pipeline_v6_dagster.storage.log_files import open_log_files
+from pipeline_v6_dagster.storage.log_names import (
     archive_path,
     archives,
-    open_log_files,
     rotated_path,
     rotations,
     waiting_archive_path,

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline_v6_dagster.storage.chain import Link, link_of
 from pipeline_v6_dagster.storage.chain_check import ChainCheck, Finding
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS
-from pipeline_v6_dagster.storage.log_files import LogFile, archives, open_log_files, rotations
+from pipeline_v6_dagster.storage.log_files import LogFile, open_log_files
+from pipeline_v6_dagster.storage.log_names import archives, rotations
 
 # No line of ours is longer, but one of somebody else's may be.
 MAX_LINE_BYTES = 1 << 26

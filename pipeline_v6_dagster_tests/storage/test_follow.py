@@ -20,7 +20,7 @@ from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.quality import Rejection
 from pipeline_v6_dagster.storage import follow
 from pipeline_v6_dagster.storage.follow import CHUNK_BYTES, MAX_LINE_BYTES, Follower, Line, LogOffset
-from pipeline_v6_dagster.storage.log_files import archive_path, rotated_path, rotations
+from pipeline_v6_dagster.storage.log_names import archive_path, rotated_path, rotations
 
 # An executor that appends numbers, each in two halves, and rotates by rename, many times a second.
 EXECUTOR = """

@@ -22,7 +22,7 @@ from pipeline_v6_dagster.stages.doctor.settings import (
     unread_variables,
 )
 from pipeline_v6_dagster.stages.doctor.versions import version_problems, versions
-from pipeline_v6_dagster.storage.log_files import rotations
+from pipeline_v6_dagster.storage.log_names import all_rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _found(role: str, path: Path, access: int) -> FoundFile:
     if not os.access(path, access):
         needed = "read and written" if access & os.W_OK else "read"
         return FoundFile(role, path, size_bytes, f"cannot be {needed} by this user; check its owner and mode")
-    return FoundFile(role, path, size_bytes, None, len(rotations(path)))
+    return FoundFile(role, path, size_bytes, None, len(all_rotations(path)))
 
 
 def _folder_problem(path: Path) -> str | None:

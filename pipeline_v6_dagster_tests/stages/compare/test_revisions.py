@@ -11,7 +11,7 @@ from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome
 from pipeline_v6_dagster.logs.compare_log import encode_diff, kind_of
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
-from pipeline_v6_dagster.storage.log_files import archives
+from pipeline_v6_dagster.storage.log_names import archives
 from pipeline_v6_dagster.storage.placed_lines import PlacedLines
 from pipeline_v6_dagster_tests.live_builders import T0, decision, policy
 
