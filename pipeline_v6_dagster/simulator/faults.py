@@ -31,7 +31,7 @@ Shares = Mapping[Fault, float]
 class Injected:
     """One fault that was put in. `form` tells variants apart: of garbage the kind under which it is counted."""
 
-    fault: Fault
+    fault: str
     ts: float
     log: str
     symbol: str | None = None
@@ -64,5 +64,5 @@ def counts_of(injected: Iterable[Injected]) -> dict[str, int]:
     """How many of each fault, those with none left out."""
     counts: dict[str, int] = {}
     for one in injected:
-        counts[one.fault.value] = counts.get(one.fault.value, 0) + 1
+        counts[str(one.fault)] = counts.get(str(one.fault), 0) + 1
     return counts
