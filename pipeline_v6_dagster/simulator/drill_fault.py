@@ -19,7 +19,8 @@ class FaultGroup(StrEnum):
 class Window(StrEnum):
     """Which part of a history a fault of rows is in."""
 
-    ALL = "all"
+    ALL = "all that is settled"
+    TO_THE_END = "all, to the newest row"
     OLDEST = "oldest tenth"
     NEWEST = "newest 250 attempts"
     ALL_BUT_3_DAYS = "all but the newest 3 days"

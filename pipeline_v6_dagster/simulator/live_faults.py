@@ -152,7 +152,7 @@ def execute(factor: float) -> Spoil:
         is_final = line.row.get("status") == "FILLED" and factor < 1
         return (with_fields(filled, status="CANCELED") if is_final else filled,)
 
-    return _opening_leg(spoil)
+    return spoil
 
 
 def repeat_order(delay_s: float) -> Spoil:
