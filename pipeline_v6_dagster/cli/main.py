@@ -27,6 +27,7 @@ _COMMANDS = {
     "report": "Write the parity report: one HTML page with the verdict, plots and the worst cases.",
     "metrics": "The summary in the Prometheus text format, for a textfile collector.",
     "simulate": "A live executor's logs, made up but faithful, at a given rate, seed and fault mix.",
+    "drill": "Whether the verdict sees known faults in a copy of this desk's own logs.",
     "explain": "Why one attempt was decided as it was: every rule with its threshold and what it saw.",
     "acknowledge": "Record that a person has taken care of an incident; with --fixed-at a new epoch begins.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",

@@ -21,6 +21,7 @@ from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
 from pipeline_v6_dagster.simulator import faults
+from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
 from pipeline_v6_dagster.stages.outputs.metrics import samples_of
 from pipeline_v6_dagster.stages.outputs.report import report_path
@@ -70,7 +71,10 @@ def page() -> str:
         "## Fields\n\nNull means that it was not measured.\n\n" + "".join(_record(*record) for record in _RECORDS),
         "## Words in fields\n\n" + _table(("kind", "words"), map(_enum, _ENUMS)),
         "## Faults\n\nWhat `pipeline-v6 simulate --fault NAME:SHARE` can do.\n\n"
-        + _table(("fault", "share"), _faults()),
+        + _table(("fault", "share"), _faults())
+        + "\nThese as well, all of which `pipeline-v6 drill` injects into a copy of a desk's own logs; `simulate` takes"
+        " those that are marked.\n\n"
+        + _table(("fault", "group", "what happens", "must break", "`simulate`"), _drill_faults()),
         "## Metrics\n\nWhat `pipeline-v6 metrics` prints once everything was measured; see `deploy/prometheus/`.\n\n"
         + _table(("metric", "labels"), _metrics()),
     ]
@@ -165,6 +169,19 @@ def _faults() -> list[tuple[str, str]]:
     source = Path(faults.__file__).read_text(encoding="utf-8")
     told = dict(re.findall(r'= "([a-z-]+)"  # (.+)', source))
     return [(f"`{fault.value}`", told[fault.value]) for fault in Fault]
+
+
+def _drill_faults() -> list[tuple[str, str, str, str, str]]:
+    return [
+        (
+            f"`{fault.name}`",
+            fault.group.value,
+            fault.description,
+            f"`{fault.criterion}`",
+            "yes" if fault.name in ROW_FAULTS else "",
+        )
+        for fault in FAULT_TABLE.values()
+    ]
 
 
 def _metrics() -> list[tuple[str, str]]:
