@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.summary import Summary
+from pipeline_v6_dagster.domain.summary import Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import CriterionState
 from pipeline_v6_dagster.stages.outputs.status import Report, read_status
 
@@ -85,7 +85,7 @@ def _lines(report: Report) -> list[str]:
     lines += [
         f"acknowledged: {each.criterion} by {each.by} on {utc(each.ts)}: {each.why}" for each in report.acknowledged
     ]
-    lines += _figures(summary)
+    lines += [*_reach_lines(report), *_figures(summary)]
     if report.changes:
         lines.append(f"changed since {utc(report.previous_ts)}: {'; '.join(report.changes)}")
     lines += [f"to do: {step}" for step in report.to_do]
@@ -98,6 +98,21 @@ def _criteria_lines(report: Report) -> Iterator[str]:
     for each in open_ones:
         yield f"  {each.state.value:<10} {each.name:<22} {each.measured} (limit: {each.limit})"
     yield f"  {len(report.criteria) - len(open_ones)} of {len(report.criteria)} criteria hold"
+
+
+def _reach_lines(report: Report) -> Iterator[str]:
+    """What a PASS still needs, and from when on one is possible at the present rates."""
+    found = report.reach
+    if found is None or report.verdict is Verdict.PASS:
+        return
+    waiting = [step for step in found.steps if not step.is_blocked]
+    yield from (f"  a PASS needs     {step.name:<22} {step.missing}" for step in waiting)
+    if found.blockers:
+        yield f"waiting alone gives no PASS: {', '.join(found.blockers)} must be dealt with first"
+    elif found.possible_ts is not None:
+        yield f"at the present rates a PASS is possible from {utc(found.possible_ts)} on"
+    else:
+        yield "too little was seen so far to say when a PASS becomes possible"
 
 
 def _figures(summary: Summary) -> list[str]:

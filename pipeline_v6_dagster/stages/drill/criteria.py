@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.verdict import CriterionState
 from pipeline_v6_dagster.stages.outputs.status import read_status
 
@@ -18,18 +17,11 @@ class CriterionReading:
 
 
 def read_criteria(settings: Settings, now: float) -> Mapping[str, CriterionReading]:
-    """The criteria of the newest summary by name, as `status` reads them at `now` (epoch s). None before the first.
+    """The criteria by name, as `status` reads them at `now` (epoch s). None before the first summary.
 
     Raises:
-        DataError: they are not understood.
+        DataError: the head is not understood.
         StorageError: a file of ours cannot be read.
     """
-    summary = read_status(settings, now).summary or {}
-    readings: dict[str, CriterionReading] = {}
-    for row in summary.get("criteria") or ():
-        try:
-            state = CriterionState(row["state"])
-            readings[str(row["name"])] = CriterionReading(state, bool(row.get("counts_against", True)))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{settings.compare_summary}: a criterion is not understood ({error!r})") from None
-    return readings
+    criteria = read_status(settings, now).criteria
+    return {each.name: CriterionReading(each.state, each.counts_against) for each in criteria}

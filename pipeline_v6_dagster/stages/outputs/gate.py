@@ -20,6 +20,7 @@ from pipeline_v6_dagster.verdict.criteria import ASKED_NOW, CRITERIA, evaluate_a
 from pipeline_v6_dagster.verdict.decide import Decision, decide
 from pipeline_v6_dagster.verdict.epochs import epoch_identity
 from pipeline_v6_dagster.verdict.facts import NowFacts
+from pipeline_v6_dagster.verdict.reach import Reach, reach
 from pipeline_v6_dagster.verdict.sufficiency import covered_symbols
 
 # An executor may veto nothing for days; each of the others has a row for every order or more.
@@ -31,12 +32,13 @@ _RANKS = {entry.name: rank for rank, entry in enumerate(CRITERIA)}
 class Gate:
     """The newest block of the compare log and the verdict on it; `end` is None where there is none.
 
-    `problem` says why the compare log could not be read.
+    `reach` says what a PASS still needs. `problem` says why the compare log could not be read.
     """
 
     end: BlockEnd | None
     criteria: tuple[Criterion, ...]
     decision: Decision
+    reach: Reach
     problem: str | None = None
 
 
@@ -61,7 +63,8 @@ def read_gate(settings: Settings, now: float) -> Gate:
     sample_size, is_warmup = (0, True) if end is None else (end.summary.sample_size, end.summary.is_warmup)
     if problem is not None:
         sample_size = 1  # Something was compared once: lost evidence is not the same as none.
-    return Gate(end, criteria, decide(criteria, sample_size, is_warmup, covered, missing), problem)
+    decision = decide(criteria, sample_size, is_warmup, covered, missing)
+    return Gate(end, criteria, decision, reach(criteria, cursor.evidence, facts, policy), problem)
 
 
 def gather_now_facts(settings: Settings, end: BlockEnd | None, now: float, problem: str | None = None) -> NowFacts:

@@ -14,6 +14,7 @@ from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.gate import Gate, read_gate
 from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
+from pipeline_v6_dagster.verdict.reach import Reach
 
 # A head or summary that three intervals did not refresh has nobody who refreshes it.
 STALE_AFTER_INTERVALS = 3
@@ -32,7 +33,8 @@ class Report:
     """What `status` says. `stale` names what is too old, with its age; `exit_code` is for a gate.
 
     `answer` says in one line whether v6 may go live. `changes` is what the newest run says differently from the one
-    before it (`previous_ts`, epoch s), `to_do` the next steps, `acknowledged` who answers for what.
+    before it (`previous_ts`, epoch s), `to_do` the next steps, `acknowledged` who answers for what, `reach` when a PASS
+    becomes possible.
     """
 
     exit_code: int
@@ -50,6 +52,7 @@ class Report:
     previous_ts: float | None = None
     to_do: tuple[str, ...] = ()
     acknowledged: tuple[Acknowledgement, ...] = ()
+    reach: Reach | None = None
 
 
 def read_status(settings: Settings, now: float) -> Report:
@@ -83,6 +86,7 @@ def read_status(settings: Settings, now: float) -> Report:
         previous_ts=None if previous is None else previous.generated_ts,
         to_do=steps,
         acknowledged=tuple(standing),
+        reach=gate.reach,
     )
 
 
