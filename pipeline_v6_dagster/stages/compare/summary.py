@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline_v6_dagster.compare.control import control_of
+from pipeline_v6_dagster.compare.control import measure_control
 from pipeline_v6_dagster.compare.summary import newest_states, summarise
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff
@@ -67,7 +67,7 @@ def make_summary(
     content["verdict"] = judgement.verdict.value
     content["verdict_reasons"] = list(judgement.reasons)
     content["evidence"] = msgspec.to_builtins(quality) | {"gaps": [gap.value for gap, _ in gaps]}
-    content["aa_control"] = msgspec.to_builtins(control_of(window, policy))
+    content["aa_control"] = msgspec.to_builtins(measure_control(window, policy))
     content["sequential_test"] = msgspec.to_builtins(report)
     content["input_quality"] = {name: _shown(counts) for name, counts in inputs.items()}
     content["newest_live_ts"] = cursor.newest_live_ts
