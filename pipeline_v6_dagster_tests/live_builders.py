@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_v6_dagster.compare.folding import fold_event, start_order
-from pipeline_v6_dagster.compare.settlement import Settled
+from pipeline_v6_dagster.compare.settled import Settled
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.attempt import Side

@@ -56,8 +56,8 @@ def start_order(event: OrderEvent) -> IntentOrders:
     return order
 
 
-def fold_event(order: IntentOrders, event: OrderEvent) -> Leg | None:
-    """Add an event to its order, in place. Returns the leg that it starts; None where it is of a known one."""
+def fold_event(order: IntentOrders, event: OrderEvent) -> Leg:
+    """Add an event to its order, in place. Returns the leg that it is of; one that it starts is the order's last."""
     if event.symbol is not None and event.symbol != order.symbol:
         if order.symbol is None:
             order.symbol = event.symbol
@@ -66,14 +66,14 @@ def fold_event(order: IntentOrders, event: OrderEvent) -> Leg | None:
     if event.side is not None and event.side is not order.side:
         if order.side is None:
             order.side = event.side
-        elif order.other_side is None:
+        elif order.other_side is None and not event.is_reduce_only:  # A protective stop is on the other side.
             order.other_side = event.side
     if order.position_side is None:
         order.position_side = event.position_side
     known = find_leg(order, event)
     if known is not None and not _is_used_again(known, event):
         _fold_into(known, event)
-        return None
+        return known
     leg = Leg(event.order_id, is_reduce_only=False, first_ts=event.ts, last_ts=event.ts)
     order.legs.append(leg)
     _fold_into(leg, event)

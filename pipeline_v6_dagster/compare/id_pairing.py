@@ -9,7 +9,7 @@ from pipeline_v6_dagster.compare.live_order_index import LiveOrderIndex
 from pipeline_v6_dagster.compare.open_decisions import DecisionIndex
 from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState
 from pipeline_v6_dagster.domain.comparison import MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import OrderEvent
+from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent
 
 
 class IdPairing:
@@ -67,8 +67,12 @@ class IdPairing:
         """Give an order to the decision that it names, where that has none."""
         order = self._state.orders[key]
         item = self._decisions.find(order.intent_id, order.attempt_id)
-        if item is None and self._amendments and order.legs[-1].first_ack_ts is not None:
-            item = self._amendments.get(order.intent_id or "") or self._amendments.get(order.attempt_id or "")
+        if self._amendments:
+            amendment = self._amendments.get(order.intent_id or "") or self._amendments.get(order.attempt_id or "")
+            if amendment is not None and _is_carried_out(order, amendment):
+                item = amendment
+            elif item is not None and item.replaces and not _is_carried_out(order, item):
+                item = None  # What comes late of an order that was settled before it was amended.
         if item is None or item.order_key is not None or item.superseded is not None:
             return None
         self.claim(item, key)
@@ -154,3 +158,8 @@ class IdPairing:
                 if key in self._state.orders:
                     return key
         return None
+
+
+def _is_carried_out(order: IntentOrders, amendment: OpenDecision) -> bool:
+    acked_ts = order.legs[-1].first_ack_ts
+    return acked_ts is not None and acked_ts >= amendment.decision.as_of

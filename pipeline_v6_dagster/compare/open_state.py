@@ -54,7 +54,7 @@ class FillOwner:
 
 @dataclass(slots=True)
 class VetoedDecision:
-    """A decision that live vetoed at `ts` (epoch s), for the order that repeats it under another id. `qty` is its size."""
+    """A decision of `qty` that live vetoed at `ts` (epoch s), for the order that repeats it under another id."""
 
     decision_id: str
     symbol: str

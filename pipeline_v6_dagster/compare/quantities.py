@@ -6,10 +6,11 @@ it; what goes beyond is an opening.
 """
 
 from collections.abc import Sequence
+from math import ceil, isfinite
 from typing import NamedTuple
 
-from pipeline_v6_dagster.domain.comparison import ReduceLabel, ShadowSide
-from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, Leg
+from pipeline_v6_dagster.domain.comparison import ComparePolicy, ReduceLabel, ShadowSide
+from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, ExchangeFilter, Leg
 
 # v6 is larger than live above this share and one lot step.
 DOWNSIZE_RATIO = 0.05
@@ -36,7 +37,7 @@ def count_legs(legs: Sequence[Leg], *, counts_reduce: bool) -> list[OpeningPart]
             parts.append(OpeningPart(leg, _placed_qty(leg), leg.executed_qty))
         elif leg.held_qty is not None:
             placed_qty = _placed_qty(leg) or 0.0
-            if _exceeds(placed_qty, leg.held_qty):
+            if exceeds(placed_qty, leg.held_qty):
                 executed_qty = None if leg.executed_qty is None else max(0.0, leg.executed_qty - leg.held_qty)
                 parts.append(OpeningPart(leg, placed_qty - leg.held_qty, executed_qty))
     return parts
@@ -97,6 +98,53 @@ def find_largest_request(parts: Sequence[OpeningPart], price: float | None) -> f
     return largest
 
 
+def find_decided_qty(decision: ShadowSide) -> float | None:
+    """What v6 would order, else what the attempt asked for before any rounding; None where neither is known."""
+    return decision.sized_qty if decision.sized_qty is not None else _unrounded_qty(decision)
+
+
+def find_most_qty(decision: ShadowSide, lot_step: float) -> float | None:
+    """The most that live may order without an upsize: what v6 would order unrounded, rounded up to the lot step.
+
+    Where v6 sized the order by more than rounding, that is one lot step above the size. None where nothing is known.
+    """
+    unrounded_qty = _unrounded_qty(decision)
+    sized_qty = decision.sized_qty
+    if sized_qty is None and decision.sized_gross_usd is not None and decision.price:
+        sized_qty = decision.sized_gross_usd / decision.price
+    if unrounded_qty is None:
+        return None if sized_qty is None else _round_up(sized_qty, lot_step)
+    most_qty = _round_up(unrounded_qty, lot_step)
+    return most_qty if sized_qty is None else min(most_qty, sized_qty + lot_step)
+
+
+def exceeds(qty: float, limit_qty: float) -> bool:
+    """Whether a quantity is above another one by more than binary rounding."""
+    return qty > limit_qty * (1 + _EPSILON)
+
+
+def _unrounded_qty(decision: ShadowSide) -> float | None:
+    """What the attempt asked for, where its notional buys as much."""
+    bought_qty = decision.quote_notional / decision.price if decision.quote_notional and decision.price else None
+    known = [qty for qty in (decision.asked_qty, bought_qty) if qty is not None]
+    return min(known, default=None)
+
+
+def _round_up(qty: float, lot_step: float) -> float:
+    steps = qty / lot_step
+    return max(qty, ceil(steps * (1 - _EPSILON)) * lot_step) if isfinite(steps) else qty
+
+
+def find_lot_step(
+    symbol: str, legs: Sequence[Leg], exchange: ExchangeFilter | None, policy: ComparePolicy
+) -> float | None:
+    """The configured lot step, else the exchange's own filter, where an order of the symbol carries it."""
+    lot_step = policy.lot_steps.get(symbol)
+    if lot_step is None:
+        lot_step = next((leg.lot_step for leg in legs if leg.lot_step is not None), None)
+    return exchange.lot_step if lot_step is None and exchange is not None else lot_step
+
+
 def is_v6_larger(decision: ShadowSide, legs: Sequence[Leg], lot_step: float | None) -> bool | None:
     """Whether v6 would have placed more than live ever requested, by more than 5 % and one lot step.
 
@@ -130,10 +178,19 @@ def label_reduces(legs: Sequence[Leg]) -> ReduceLabel | None:
     labelled = [leg for leg in legs if leg.is_reduce_only]
     if not labelled:
         return None
-    if any(leg.held_qty is not None and _exceeds(_placed_qty(leg) or 0.0, leg.held_qty) for leg in labelled):
+    if any(leg.held_qty is not None and exceeds(_placed_qty(leg) or 0.0, leg.held_qty) for leg in labelled):
         return ReduceLabel.EXCEEDED
     is_known = all(leg.held_qty is not None and _placed_qty(leg) is not None for leg in labelled)
     return ReduceLabel.HONEST if is_known else ReduceLabel.UNKNOWN
+
+
+def is_reducing(legs: Sequence[Leg]) -> bool:
+    """Whether all legs verifiably only reduced a position, whatever their labels say."""
+    for leg in legs:
+        placed_qty = _placed_qty(leg)
+        if placed_qty is None or leg.held_qty is None or exceeds(placed_qty, leg.held_qty):
+            return False
+    return bool(legs)
 
 
 def _placed_qty(leg: Leg) -> float | None:
@@ -146,7 +203,3 @@ def _asked_qty(leg: Leg) -> float | None:
     if leg.requested_qty is None or leg.executed_qty is None:
         return leg.executed_qty if leg.requested_qty is None else leg.requested_qty
     return max(leg.requested_qty, leg.executed_qty)
-
-
-def _exceeds(qty: float, held_qty: float) -> bool:
-    return qty > held_qty * (1 + _EPSILON)

@@ -115,8 +115,8 @@ class ExchangeFilter:
 class Leg:
     """One exchange order, folded from its events. Times are log times (epoch s).
 
-    `requested_qty` is the largest that an ack carried. `held_qty` of a reduce-only leg is the position against it at
-    its first event, unsigned; None where that is not known.
+    `requested_qty` is the largest that an ack carried. `held_qty` is the position against it at its first
+    event, unsigned and 0 for an order that can only open; None where that is not known.
     """
 
     order_id: str
@@ -157,7 +157,7 @@ class IntentOrders:
     """All orders that the executor sent for one intent. Legs stand in the order of their first event.
 
     `symbol` and `side` are those of the first event that names them; `other_symbol` and `other_side` are of the first
-    event that names others, None where all agree.
+    event that names others, of sides except reduce-only ones; None where all agree.
     """
 
     symbol: str | None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipeline_v6_dagster.domain.attempt import SIDES
+from pipeline_v6_dagster.domain.attempt import SIDES, PositionSide
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.figures import magnitude, price_or_none
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
@@ -22,6 +22,9 @@ class _Intent(msgspec.Struct, gc=False):
     reduce_only: bool | None = None
     intent_id: str | None = None
     attempt_id: str | None = None
+    nav_usd: float | None = None
+    amends: str | None = None
+    position_side: str | None = None
 
 
 class _Risk(msgspec.Struct, gc=False):
@@ -66,10 +69,13 @@ class _ShadowRow(msgspec.Struct, gc=False):
     intent_id: str | None = None
     attempt_id: str | None = None
     config_hash: str | None = None
+    engine_version: str | None = None
+    number: int | None = None
     source: _Source | str | None = None  # text where another producer says it in words
 
 
 _decoder = msgspec.json.Decoder(_ShadowRow)
+_POSITION_SIDES = {side.value: side for side in PositionSide}  # BOTH is one-way mode.
 _NO_INTENT, _NO_SIZE, _NO_ROUTE = _Intent(), _Size(), _Route()
 
 
@@ -120,6 +126,12 @@ def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow |
         route.route,
         row.config_hash,
         intent.tier_name,
+        row.engine_version,
+        intent.nav_usd,
+        intent.amends,
+        _POSITION_SIDES.get((intent.position_side or "").upper()),
+        row.number,
+        magnitude(intent.qty),
     )
     if isinstance(row.source, _Source):
         return ShadowRow(decision, row.source.skipped, row.source.lost_bytes)

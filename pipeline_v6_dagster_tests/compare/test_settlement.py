@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.compare.open_state import OpenState
-from pipeline_v6_dagster.compare.settlement import OutcomeMatcher, Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus, Veto
@@ -98,10 +99,12 @@ class TestOutcomes:
         assert (result.outcome, result.reason) == (LiveOutcome.ERROR, "REJECTED")
 
     def test_an_error_that_a_second_try_mended_is_executed(self) -> None:
-        assert only(settle(decision(), error(1), ack(4), fill(5), until=6)).outcome is LiveOutcome.EXECUTED
+        assert only(settle(decision(), error(1), ack(4), fill(5), until=6.1)).outcome is LiveOutcome.EXECUTED
 
     def test_an_order_that_a_second_try_placed_after_a_refusal_is_executed(self) -> None:
-        result = only(settle(decision(), ack(1, status=REJECTED), ack(3, order_id="2"), fill(4, order_id="2"), until=5))
+        result = only(
+            settle(decision(), ack(1, status=REJECTED), ack(3, order_id="2"), fill(4, order_id="2"), until=6.1)
+        )
         assert result.outcome is LiveOutcome.EXECUTED
 
     def test_an_order_wins_over_a_veto(self) -> None:
@@ -123,7 +126,7 @@ class TestOutcomes:
     def test_rows_of_one_instant_are_seen_together(self) -> None:
         reduce = {"order_id": "7", "is_reduce_only": True, "attempt_id": "sig_1_reduce"}
         records = (decision(), ack(1), fill(1), ack(1, **reduce), fill(1, **reduce))
-        result = only(settle(*records, until=2))
+        result = only(settle(*records, until=6.1))
         assert result.order is not None
         assert len(result.order.legs) == 2
 
@@ -139,7 +142,7 @@ class TestLegs:
         assert only(settle(decision(), *self.reduce, until=TOLERANCE_S + 1)).outcome is LiveOutcome.EXECUTED
 
     def test_a_flip_is_final_with_both_legs(self) -> None:
-        result = only(settle(decision(), *self.reduce, ack(3, order_id="8"), fill(4, order_id="8"), until=5))
+        result = only(settle(decision(), *self.reduce, ack(3, order_id="8"), fill(4, order_id="8"), until=7.1))
         assert result.order is not None
         assert [leg.is_reduce_only for leg in result.order.legs] == [True, False]
 
@@ -147,7 +150,7 @@ class TestLegs:
         assert settle(decision(), self.reduce[0], ack(3, order_id="8"), fill(4, order_id="8"), until=100) == []
 
     def test_the_reduce_leg_is_all_of_an_intent_that_only_reduces(self) -> None:
-        assert only(settle(decision(is_reduce_only=True), *self.reduce, until=3)).outcome is LiveOutcome.EXECUTED
+        assert only(settle(decision(is_reduce_only=True), *self.reduce, until=7.1)).outcome is LiveOutcome.EXECUTED
 
     def test_a_taker_within_the_grace_of_its_cancelled_maker_is_of_the_same_order(self) -> None:
         maker = (ack(1, order_id="7"), fill(2, order_id="7", qty=2.0, status=CANCELED))
@@ -242,7 +245,7 @@ class TestBareFills:
 
     def test_they_belong_to_the_second_order_of_an_intent_as_well(self) -> None:
         maker = (ack(1, order_id="7"), ack(2, order_id="7", status=CANCELED))
-        result = only(settle(decision(), *maker, ack(3, order_id="8"), fill(4, None, order_id="8"), until=5))
+        result = only(settle(decision(), *maker, ack(3, order_id="8"), fill(4, None, order_id="8"), until=7.1))
         assert result.order is not None
         assert [leg.executed_qty for leg in result.order.legs] == [None, 5.0]
 
@@ -566,7 +569,9 @@ def test_runs_that_carry_their_state_over_settle_what_one_run_settles(records: l
         matcher = OutcomeMatcher(SMALL, through_the_log(matcher.state))
     assert found == expected
     assert counted == dropped
-    assert matcher.state == OpenState()
+    assert matcher.state == through_the_log(whole.state)
+    remembered = {"positions": matcher.state.positions, "prices": matcher.state.prices}
+    assert matcher.state == OpenState(**remembered)
 
 
 @given(histories())

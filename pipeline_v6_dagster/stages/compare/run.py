@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_row
+from pipeline_v6_dagster.compare.difference import compare_sides
 from pipeline_v6_dagster.compare.folding import own_attempt_id
-from pipeline_v6_dagster.compare.settlement import OutcomeMatcher, Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.revision import revise, revise_by_row
+from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
@@ -280,7 +282,15 @@ def _diff_of(
         before = known.find(order.intent_id, order.attempt_id, order.first_ts)
         if before is not None:
             return revise(before, order, policy), before
-    return diff_of(settled, policy), None
+    if isinstance(settled, UnmatchedOrder) and settled.retries is not None:
+        retried = settled.retries
+        before = known.find(retried.intent_id, retried.attempt_id, settled.order.first_ts)
+        if before is not None and before.decision_id == retried.decision_id:
+            diff = revise(before, settled.order, policy, is_retry=True)
+            if diff is not None:
+                diff.retries = retried.decision_id
+            return diff, before
+    return compare_sides(settled, policy), None
 
 
 def _circumstances(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from pipeline_v6_dagster.compare.control import control_of
+from pipeline_v6_dagster.compare.control import measure_control
 from pipeline_v6_dagster.compare.summary import newest_states, summarise
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff
@@ -62,7 +62,7 @@ def make_summary(content: SummaryContent, newest_first: Iterable[Diff]) -> Summa
         passed_symbols=decision.passed_symbols,
         not_covered=decision.not_covered,
         epoch=_describe_epoch(facts, policy),
-        aa_control=control_of(window, content.policy),
+        aa_control=measure_control(window, content.policy),
         input_quality={name: _quality(counts) for name, counts in _inputs(settings, cursor).items()},
         newest_live_ts=cursor.newest_live_ts,
         newest_decision_ts=cursor.newest_decision_ts,

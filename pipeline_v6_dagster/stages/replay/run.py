@@ -10,7 +10,7 @@ from pathlib import Path
 from sys import maxsize
 from typing import Any
 
-from pipeline_v6_dagster.compare.profit import Execution, Profit, profits_of
+from pipeline_v6_dagster.compare.profit import Execution, Profit, compute_profits
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ShadowSide
@@ -124,7 +124,7 @@ def _replay(
         summary = run_compare(home, limits, lambda: as_of, decisions=decisions, max_bytes=_WHOLE).summary
         seen(_COMPARED)
     new = {row.decision.decision_id: row.decision for row in decisions.rows}
-    profits = profits_of(_executions(old, to_ts))
+    profits = compute_profits(_executions(old, to_ts))
     counted = [diff for diff in old if _is_counted(diff, from_ts, to_ts)]
     pairs = [(diff, new[diff.decision_id]) for diff in counted if diff.decision_id in new]
     return Replay(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_v6_dagster.compare.difference import diff_of
-from pipeline_v6_dagster.compare.settlement import Settled
+from pipeline_v6_dagster.compare.difference import compare_sides
+from pipeline_v6_dagster.compare.settled import Settled
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome
 from pipeline_v6_dagster.logs.compare_log import encode_diff, kind_of
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
@@ -50,7 +50,7 @@ class CountingLog(JsonlLog):
 def diff(number: int) -> Diff:
     """Of a decision that nobody answered, one a minute."""
     made = decision(60.0 * number, str(number))
-    return diff_of(Settled(made, None, LiveOutcome.UNRESOLVED, None, None), policy())
+    return compare_sides(Settled(made, None, LiveOutcome.UNRESOLVED, None, None), policy())
 
 
 def written(path: Path) -> CountingLog:
