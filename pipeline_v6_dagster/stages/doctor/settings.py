@@ -16,13 +16,15 @@ _MINUTE_S, _DAY_S = 60, 86_400
 # Of the attempts log: about the newest thousand.
 _TAIL_BYTES = 1_000_000
 _MOST_SHOWN = 8
+# Read by the files of deploy/, not by this program.
+_OF_DEPLOYMENT = frozenset({"PIPELINE_V6_CODE_PORT", "PIPELINE_V6_WEB_PORT", "PIPELINE_V6_ADMIN_PORT"})
 
 
 def unread_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """Variables that look like settings and are none, with the nearest known one."""
     known = [field.alias for field in Settings.model_fields.values() if field.alias]
     for name in sorted(environ):
-        if name.startswith(_PREFIX) and name not in known:
+        if name.startswith(_PREFIX) and name not in known and name not in _OF_DEPLOYMENT:
             nearest = get_close_matches(name, known, n=1)
             hint = f"; the nearest known setting is {nearest[0]}" if nearest else ""
             yield f"environment: {name}: no setting has this name{hint}"
@@ -58,6 +60,18 @@ def interval_misfits(settings: Settings, environ: Mapping[str, str]) -> Iterator
         )
 
 
+def unlisted_scope(settings: Settings, limits: Limits) -> Iterator[str]:
+    """Symbols that the verdict is asked for and that the universe does not list: they can never pass."""
+    for symbol in settings.verdict_symbols:
+        if not limits.of(symbol).is_known:
+            nearest = get_close_matches(symbol, limits.symbols, n=1)
+            hint = f"; the nearest listed one is {nearest[0]}" if nearest else ""
+            yield (
+                f"PIPELINE_VERDICT_SYMBOLS names {symbol!r}, which {settings.pairs_universe.name} does not list: v6"
+                f" denies every order of it, and the verdict cannot become a PASS{hint}"
+            )
+
+
 def unlisted_symbols(settings: Settings, limits: Limits) -> Iterator[str]:
     """Symbols of the newest attempts that the universe does not list: v6 denies every order of them.
 
@@ -80,8 +94,8 @@ def unlisted_symbols(settings: Settings, limits: Limits) -> Iterator[str]:
     ]
     more = len(unlisted) - len(names)
     yield (
-        f"{settings.pairs_universe.name}: does not list the symbols of {unlisted.total()} of the newest"
-        f" {symbols.total()} attempts: {', '.join(names)}{f' and {more} more' if more else ''};"
+        f"{settings.pairs_universe.name}: does not list the symbols of {unlisted.total():,} of the newest"
+        f" {symbols.total():,} attempts: {', '.join(names)}{f' and {more} more' if more else ''};"
         " v6 denies each as unknown_symbol until it does, spelt as the executor spells it"
     )
 

@@ -146,7 +146,7 @@ def test_a_log_that_is_ahead_of_this_machine_is_told(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.attempts(attempt_row(100))
     (warning,) = look(tmp_path).warnings
-    assert "orders_attempted.jsonl: its newest row is 100 s ahead" in warning
+    assert "orders_attempted.jsonl: its newest row is 1 min 40 s ahead" in warning
 
 
 def test_a_variable_that_no_setting_reads_is_named_with_the_nearest(tmp_path: Path) -> None:
