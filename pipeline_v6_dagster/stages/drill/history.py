@@ -1,6 +1,5 @@
 """The newest days of a desk's own logs, as the drill spoils them. They are only read."""
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
@@ -11,12 +10,12 @@ from typing import Any
 import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.simulator.drill_fault import Window
 from pipeline_v6_dagster.simulator.log_rows import ATTEMPTS, METRICS, ORDERS, POSITIONS, VETOES
 from pipeline_v6_dagster.simulator.orders import LogLine, Row
 from pipeline_v6_dagster.sources.decoding import epoch_s
-from pipeline_v6_dagster.storage.log_files import archives, rotations
+from pipeline_v6_dagster.storage.follow import Follower
 
 DAY_S = 86_400.0
 # Each fault decides and compares the whole history again: more attempts would take hours.
@@ -113,26 +112,13 @@ def _last_positions(lines: list[LogLine], before_ts: float) -> list[LogLine]:
 
 def _read_log(log: str, path: Path) -> Iterator[LogLine]:
     """All lines that are left of a log, oldest first. One that is no row keeps its place and has no fields."""
-    files = [where for _, where in archives(path)] + [where for _, where in reversed(rotations(path))]
     newest_ts = -inf
-    for where in [*files, path]:
-        for raw in _read_lines(where):
-            row, ts = _row(raw)
+    with Follower(path, None, with_archives=True) as follower:
+        for line in follower.lines():
+            row, ts = _row(line.raw)
             # Never before the row above it, so that logs merge by time and keep their order.
             newest_ts = max(newest_ts, newest_ts if ts is None else ts)
-            yield LogLine(log, newest_ts, row, raw)
-
-
-def _read_lines(path: Path) -> Iterator[bytes]:
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield line[:-1]
-    except FileNotFoundError:
-        return
-    except (OSError, EOFError) as error:
-        raise StorageError(f"{path}: cannot be read: {error}; check its owner and mode") from error
+            yield LogLine(log, newest_ts, row, line.raw)
 
 
 def _row(raw: bytes) -> tuple[Row, float | None]:
