@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
+from pipeline_v6_dagster.logs.verify import verify_logs
 
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.limits import load_configuration
