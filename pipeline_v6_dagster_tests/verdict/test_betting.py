@@ -219,16 +219,14 @@ class TestPromises:
         wealth = logsumexp(logs, axis=0) - log(3)
         assert (wealth >= -log(LEVEL)).any(axis=1).mean() <= 0.05
 
-    def test_restarts_pay_for_themselves(self) -> None:
-        """Twelve epochs in a row at the limit: the levels add up to less than the error rate."""
-        rng = np.random.default_rng(5)
-        ever = np.zeros(2000, bool)
-        for k in range(1, 13):
-            values = streams(rng, 2000, 8000, LIMIT, 1)
-            blocks = values.reshape(2000, -1, DECISIONS_PER_BLOCK).mean(axis=2)
-            wealth = np.cumsum(np.log1p(0.9 / (1 - LIMIT) * (LIMIT - blocks)), axis=1)
-            ever |= (wealth >= -log(0.05 / (k * (k + 1)))).any(axis=1)
-        assert ever.mean() <= 0.05
+    @pytest.mark.parametrize(("burst", "most"), [(1, 0.05), (3, 0.05), (10, 0.10)])
+    def test_restarts_pay_for_themselves(self, burst: int, most: float) -> None:
+        """Twelve epochs in a row at the limit. Bursts of ten cost a little more than the error rate (ADR 14)."""
+        values = streams(np.random.default_rng(burst), 2000, 20_000, LIMIT, burst)
+        blocks = values.reshape(2000, -1, DECISIONS_PER_BLOCK).mean(axis=2)
+        best = np.cumsum(np.log1p(0.9 / (1 - LIMIT) * (LIMIT - blocks)), axis=1).max(axis=1)
+        ever = sum((best >= -log(0.05 / (k * (k + 1)))).mean() for k in range(1, 13))
+        assert ever <= most
 
     def test_the_simulation_is_of_the_code_that_runs(self) -> None:
         values = streams(np.random.default_rng(3), 40, 6000, 0.004, 10)
