@@ -5,14 +5,14 @@ were first known. Whoever doubts that the rate is at least m bets on each block:
 1 + l (m - x), with x the block's mean and l = 0.9 / (1 - m), so that it never falls below a tenth. As long as the
 expected mean of each block, given the past, is at least m, the wealth is a supermartingale that starts at 1 and reaches
 1 / level with a probability of at most `level`, however often one looks (Ville 1939; Waudby-Smith and Ramdas 2024,
-"Estimating means of bounded random variables by betting", section 4). The lower bound is the same bet on 1 - x.
+"Estimating means of bounded random variables by betting", section 4). The lower bound is the bet turned round.
 
 A wealth is always computed from integer counts, so no rounding error accumulates.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import ceil, inf, isfinite, log, log1p
+from math import ceil, exp, inf, isfinite, log, log1p, sqrt
 
 # The share of the wealth that is at stake in one block. At 1 a single block without an agreement would end the game.
 STAKE = 0.9
@@ -140,9 +140,19 @@ def log_wealth_below(counts: Mapping[int, int], length: int, limit: float) -> fl
 
 
 def log_wealth_above(counts: Mapping[int, int], length: int, limit: float) -> float:
-    """Log of the wealth of the bet that the rate is above `limit` (in (0, 1)): the bet on 1 - x against 1 - limit."""
-    stake = STAKE / limit
-    return sum(blocks * log1p(stake * (hits / length - limit)) for hits, blocks in sorted(counts.items()))
+    """Log of the wealth of the bet that the rate is above `limit` (in (0, 1)).
+
+    It is the bet turned round, 1 + l (x - m). How much to stake depends on how far above the limit the rate is, which
+    nobody knows. So a third of the money is on each of three stakes: that of the other bet, best for a slight excess,
+    that of the other bet on 1 - x, which proves a gross one within a few blocks, and their geometric mean.
+    """
+    rest = max(1 - limit, limit)
+    wealths = [
+        sum(blocks * log1p(STAKE / scale * (hits / length - limit)) for hits, blocks in sorted(counts.items()))
+        for scale in (rest, sqrt(limit * rest), limit)
+    ]
+    most = max(wealths)
+    return most + log(sum(exp(wealth - most) for wealth in wealths) / len(wealths))
 
 
 def is_below(counts: Mapping[int, int], length: int, limit: float, level: float) -> bool:

@@ -1,6 +1,7 @@
 """Diffs of a desk on which all criteria hold, one fault at a time, and what the stage says of its logs."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from pipeline_v6_dagster.domain.attempt import Side
@@ -126,8 +127,13 @@ def facts_of(diffs: list[Diff], evidence: EpochEvidence, **changes: Any) -> Fact
     return Facts(log=log, now=now, window=window_evidence(diffs, evidence, POLICY.compare_limit))
 
 
+@cache
+def _clean_desk() -> tuple[Diff, ...]:
+    return tuple(settled(number) for number in range(DECISIONS))
+
+
 def desk(*others: Diff) -> list[Diff]:
     """Fifteen days of clean trading; `others` stand in the place of the decisions of the same number."""
     changed = {diff.number: diff for diff in others if diff.number is not None}
-    found = [changed.get(number) or settled(number) for number in range(DECISIONS)]
+    found = [changed.get(number) or clean for number, clean in enumerate(_clean_desk())]
     return [*found, *(diff for diff in others if diff.number is None)]
