@@ -22,7 +22,7 @@ _COMMANDS = {
     "heartbeat": "Refresh the head of the shadow log.",
     "compare": "Settle, pair, append diffs, refresh the summary.",
     "status": "The verdict for a launch gate, as text and as an exit code.",
-    "doctor": "What is configured, found and understood; what is wrong and how to mend it.",
+    "doctor": "What is configured, found and understood; what is wrong and how to fix it.",
     "replay": "The history again under another configuration: what would change, in decisions and dollars.",
     "report": "Write the parity report: one HTML page with the verdict, plots and the worst cases.",
     "metrics": "The summary in the Prometheus text format, for a textfile collector.",

@@ -49,7 +49,7 @@ def _warnings(path: Path, now: float) -> Iterator[str]:
         direction = "ahead of" if worst_s > 0 else "behind"
         yield (
             f"{path}: {apart:,} of the newest {rows:,} rows have a local_ts more than {format_duration(MOST_APART_S)}"
-            f" away from their ts, at most {format_duration(abs(worst_s))} {direction} it; the clock of their writer jumps"
+            f" away from their ts, at most {format_duration(abs(worst_s))} {direction} it; their writer's clock jumps"
         )
 
 
