@@ -189,10 +189,10 @@ class TestErrorAfterAck:
 
 class TestUsedAgain:
     def test_a_new_ack_of_an_order_that_had_ended_is_another_order(self) -> None:
-        records = (decision(is_reduce_only=True), ack(1), fill(2), ack(2.5), fill(3))
-        result = only(settle(*records, until=1000))
+        records = (decision(), ack(1), fill(2, qty=2.0, status=CANCELED), ack(2.5), fill(3))
+        result = only(settle(*records, until=8))
         assert result.order is not None
-        assert [leg.executed_qty for leg in result.order.legs] == [5.0, 5.0]
+        assert [leg.executed_qty for leg in result.order.legs] == [2.0, 5.0]
 
     def test_a_repeated_line_is_none(self) -> None:
         result = only(settle(decision(), ack(1), fill(2), ack(1), fill(2), until=3))

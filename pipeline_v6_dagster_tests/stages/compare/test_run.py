@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import (
-    iso,
     ATTEMPTS,
     ORDERS,
     T0,
@@ -24,6 +23,7 @@ from pipeline_v6_dagster_tests.live_builders import (
     attempt_row,
     error_row,
     fill_row,
+    iso,
     shadow_row,
     veto_row,
 )
