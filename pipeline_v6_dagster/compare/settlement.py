@@ -11,7 +11,7 @@ intent may follow: such a decision waits for its deadline.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pipeline_v6_dagster.compare.due_queue import DECISION, ERROR, ORDER, VETO, Due, DueQueue
@@ -29,6 +29,7 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.time_pairing import IsAlreadySettled, TimePairing
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, IntentOrders, OrderEvent, Veto
+from pipeline_v6_dagster.domain.position_book import PositionBook, PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 
 
@@ -123,6 +124,10 @@ class OutcomeMatcher:
         elif item.arrival_price is None:
             item.arrival_price = arrival.price
             self._schedule(item)
+
+    def add_positions(self, ts: float, rows: Iterable[PositionRow]) -> None:
+        """A snapshot of positions, at its log time (epoch s)."""
+        PositionBook(self.state.positions).snapshot(ts, rows)
 
     def add_veto(self, veto: Veto) -> None:
         """A live veto, at its log time."""

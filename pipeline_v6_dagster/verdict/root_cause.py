@@ -68,7 +68,7 @@ def _explain_match(diff: Diff, given: CauseContext) -> tuple[RootCause | None, s
         return diff.upsize_cause, None
     if diff.mismatch_kind is MismatchKind.MATCH and diff.live_outcome is LiveOutcome.ERROR:
         return RootCause.LIVE_ERROR, diff.live.reason if diff.live is not None else None
-    if given.before is not None and given.before.veto_mismatch:
+    if given.before is not None and given.before.veto_mismatch is not False:
         return RootCause.LATE, None
     return _size_cause(diff), None
 

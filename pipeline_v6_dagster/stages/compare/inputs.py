@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
@@ -45,7 +46,7 @@ class Decisions(NamedTuple):
     read_to: LogOffset | None
 
 
-Record = ShadowSide | OrderEvent | Veto | Arrival
+Record = ShadowSide | OrderEvent | Veto | Arrival | PositionSnapshot | PositionsSnapshot
 
 
 class _Input:
@@ -146,10 +147,8 @@ class CompareInputs:
             self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
             self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
             self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
-            # Positions are the shadow's; here their lines are counted, as those of all that is read.
             self._read(POSITIONS, lambda line: parse_positions(line.raw), attrgetter("ts")),
         ]
-        positions = self._inputs[POSITIONS]
         stop = inf if stop_before is None else stop_before
         for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
             if record is not None and ts >= stop:
@@ -163,7 +162,7 @@ class CompareInputs:
                 self._count_attempts(record)
                 self._keeper.observe(record.decision)
                 yield ts, record.decision
-            elif record is not None and source is not positions:
+            elif record is not None:
                 yield ts, record
 
     def losses(self) -> Iterator[tuple[str, str, int]]:

@@ -13,9 +13,12 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
+from pipeline_v6_dagster.domain.position_book import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import (
@@ -245,6 +248,8 @@ def _settle_all(
             matcher.add_veto(record)
         elif type(record) is Arrival:
             matcher.add_arrival(record)
+        elif isinstance(record, PositionSnapshot | PositionsSnapshot):
+            matcher.add_positions(record.ts, _position_rows(record))
         if is_due:
             yield None
     # Where both sides' logs are ahead of our clock, it is the clock that is behind.
@@ -264,6 +269,12 @@ def _is_repeated(decision: ShadowSide, known: KnownDiffs, cursor: Cursor, now: f
         cursor.max_decision_ts = decision.as_of
         return False
     return known.has_decision(decision.decision_id, min(newest_ts, now))
+
+
+def _position_rows(seen: PositionSnapshot | PositionsSnapshot) -> Iterator[PositionRow]:
+    for one in seen.positions if isinstance(seen, PositionsSnapshot) else (seen,):
+        side = PositionSide.LONG if one.held_side is Side.BUY else PositionSide.SHORT
+        yield PositionRow(one.symbol, side, one.qty, one.entry_price, one.is_net)
 
 
 def _diff_of(
