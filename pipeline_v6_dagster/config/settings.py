@@ -194,6 +194,11 @@ class Settings(BaseModel):
     router: AttributePath | None = Field(
         default=None, alias="PIPELINE_V6_ROUTER", description="`module:attribute` of a desk's own router"
     )
+    chain_key_file: Path | None = Field(
+        default=None,
+        alias="PIPELINE_V6_CHAIN_KEY_FILE",
+        description="file with the key of the hash chain, at least 16 bytes; else the chain has no key",
+    )
     lock_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         default=30.0,
         alias="PIPELINE_V6_LOCK_TIMEOUT",

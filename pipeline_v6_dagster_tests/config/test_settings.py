@@ -48,6 +48,7 @@ DEFAULTS = {
     "risk_engine": None,
     "sizer": None,
     "router": None,
+    "chain_key_file": None,
     "lock_timeout_s": 30.0,
 }
 
@@ -90,6 +91,7 @@ GIVEN = [
     ("PIPELINE_V6_RISK_ENGINE", "desk.risk:Engine", "risk_engine", "desk.risk:Engine"),
     ("PIPELINE_V6_SIZER", "desk:make.sizer", "sizer", "desk:make.sizer"),
     ("PIPELINE_V6_ROUTER", "_desk:router_2", "router", "_desk:router_2"),
+    ("PIPELINE_V6_CHAIN_KEY_FILE", "/etc/pipeline/key", "chain_key_file", Path("/etc/pipeline/key")),
     ("PIPELINE_V6_LOCK_TIMEOUT", "0", "lock_timeout_s", 0.0),
     ("PIPELINE_V6_HOME", "/data/bot", "home", Path("/data/bot")),
     ("PIPELINE_V6_LOGS_DIR", "/data/logs", "logs_dir", Path("/data/logs")),

@@ -12,6 +12,7 @@ from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
 from pipeline_v6_dagster.logs.compare_log import ends_backward, open_compare_log, read_cursor
 from pipeline_v6_dagster.stages.compare.inputs import SHADOW_LOG
 from pipeline_v6_dagster.storage.chain import Link, link_from
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.storage.verification import Verification, verify_log
@@ -67,15 +68,18 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     report.logs.append(_verify_compare_log(settings, known.get("compare_diffs")))
     outbox = settings.alert_outbox
     after = known.get("alerts")
-    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after), [])))
+    key = read_chain_key(settings.chain_key_file)
+    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after, key=key), [])))
     return report
 
 
 def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
+    key = read_chain_key(settings.chain_key_file)
+
     def look() -> tuple[Verification, list[str]]:
         seen = _seen_by_head(settings)  # Before the log, which only grows.
         compared = _compared_position(settings)
-        found = verify_log(settings.shadow_log, after=after, witness=seen)
+        found = verify_log(settings.shadow_log, after=after, witness=seen, key=key)
         if compared is None:
             return found, []
         with Follower(settings.shadow_log, compared, with_archives=True) as follower:
@@ -87,9 +91,11 @@ def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
 
 
 def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
+    key = read_chain_key(settings.chain_key_file)
+
     def look() -> tuple[Verification, list[str]]:
         seen_ts = _state(settings.compare_summary).get("generated_ts")
-        found = verify_log(settings.compare_diffs, after=after)
+        found = verify_log(settings.compare_diffs, after=after, key=key)
         if seen_ts is None or any(ts == seen_ts for ts in _summary_times_backward(settings)):
             return found, []
         return found, [f"removed: the block whose summary is in {settings.compare_summary} is not there"]

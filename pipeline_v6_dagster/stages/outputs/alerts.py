@@ -12,6 +12,7 @@ from pipeline_v6_dagster.alerts.message import Delivery, Message
 from pipeline_v6_dagster.alerts.states import Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, open_outbox, read_line
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.file_info import stat_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
@@ -50,7 +51,7 @@ class AlertDesk:
         policy = Policy(settings.alert_repeat_s, settings.alert_group_s, tuple(channels))
         run = AlertRun()
         with locked(settings.alert_outbox, settings.lock_timeout_s):
-            log = open_outbox(settings)
+            log = open_outbox(settings, key=read_chain_key(settings.chain_key_file))
             log.recover()
             outbox = self._read(log)
             # Until this run has come to its end, what is kept of the outbox may be behind what was written.
