@@ -78,7 +78,7 @@ def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
 
     def look() -> tuple[Verification, list[str]]:
         seen = _seen_by_head(settings)  # Before the log, which only grows.
-        compared = _compared_position(settings)
+        compared = _compared_offset(settings)
         found = verify_log(settings.shadow_log, after=after, witness=seen, key=key)
         if compared is None:
             return found, []
@@ -129,7 +129,7 @@ def _seen_by_head(settings: Settings) -> Link | None:
     return link_from(text) if isinstance(text, str) else None
 
 
-def _compared_position(settings: Settings) -> LogOffset | None:
+def _compared_offset(settings: Settings) -> LogOffset | None:
     try:
         cursor = read_cursor(open_compare_log(settings))
     except DataError:
