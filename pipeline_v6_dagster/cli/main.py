@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pipeline_v6_dagster import __version__
+from pipeline_v6_dagster.cli.terminal import escape_controls
 from pipeline_v6_dagster.domain.errors import PipelineError
 
 EXIT_USAGE = 64
@@ -100,13 +101,13 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'I/O'}: {error.strerror or error}", EXIT_IO)
     except Exception:  # noqa: BLE001 -- the boundary: a fault of ours must not exit with 1, which means red
-        traceback.print_exc()
+        click.echo(escape_controls(traceback.format_exc()), err=True, nl=False)
         return EXIT_FAULT
     return outcome if isinstance(outcome, int) else 0
 
 
 def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"pipeline-v6: {' '.join(message.split())}", err=True)
+    click.echo(f"pipeline-v6: {escape_controls(' '.join(message.split()))}", err=True)
     return exit_code
 
 

@@ -159,6 +159,11 @@ class Settings(Paths):
     router: AttributePath | None = Field(
         default=None, alias="PIPELINE_V6_ROUTER", description="`module:attribute` of a desk's own router"
     )
+    chain_key_file: Path | None = Field(
+        default=None,
+        alias="PIPELINE_V6_CHAIN_KEY_FILE",
+        description="file with the key of the hash chain, at least 16 bytes; else the chain has no key",
+    )
 
     @property
     def max_slippage_p50_bps(self) -> float:

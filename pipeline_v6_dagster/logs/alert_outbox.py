@@ -77,9 +77,9 @@ class Outbox:
         return messages
 
 
-def open_outbox(settings: Settings) -> JsonlLog:
-    """The outbox. Each line is complete by itself, so each ends a block."""
-    return JsonlLog(settings.alert_outbox, _classify_line)
+def open_outbox(settings: Settings, *, key: bytes | None = None) -> JsonlLog:
+    """The outbox. Each line is complete by itself, so each ends a block. Whoever appends gives the chain's key."""
+    return JsonlLog(settings.alert_outbox, _classify_line, key=key)
 
 
 def _classify_line(line: bytes) -> LineKind:

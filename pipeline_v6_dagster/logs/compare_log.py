@@ -138,9 +138,9 @@ def kind_of(line: bytes) -> LineKind:
     return LineKind.FOREIGN if shape.mismatch_kind is None else LineKind.INNER
 
 
-def open_compare_log(settings: Settings, max_bytes: int = MAX_BYTES) -> JsonlLog:
-    """The compare log, rotated at so many bytes."""
-    return JsonlLog(settings.compare_diffs, kind_of, max_bytes)
+def open_compare_log(settings: Settings, max_bytes: int = MAX_BYTES, *, key: bytes | None = None) -> JsonlLog:
+    """The compare log, rotated at so many bytes. Whoever appends gives the key of the chain."""
+    return JsonlLog(settings.compare_diffs, kind_of, max_bytes, key=key)
 
 
 def read_cursor(log: JsonlLog) -> Cursor | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.logs.alert_outbox import open_outbox
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement, EvidenceRecord, decode_record, encode_record
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.lock import locked
 
@@ -39,7 +40,7 @@ def append_records(settings: Settings, records: Sequence[EvidenceRecord]) -> Non
     if not records:
         return
     with locked(settings.alert_outbox):
-        log = open_outbox(settings)
+        log = open_outbox(settings, key=read_chain_key(settings.chain_key_file))
         log.recover()
         log.append([encode_record(record) for record in records])
 

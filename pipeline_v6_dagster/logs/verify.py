@@ -17,6 +17,7 @@ from pipeline_v6_dagster.logs.compare_log import (
 )
 from pipeline_v6_dagster.stages.compare.inputs import SHADOW_LOG
 from pipeline_v6_dagster.storage.chain import Link, link_from
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.storage.verification import Verification, verify_log
@@ -72,15 +73,18 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     report.logs.append(_verify_compare_log(settings, known.get("compare_diffs")))
     outbox = settings.alert_outbox
     after = known.get("alerts")
-    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after), [])))
+    key = read_chain_key(settings.chain_key_file)
+    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after, key=key), [])))
     return report
 
 
 def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
+    key = read_chain_key(settings.chain_key_file)
+
     def look() -> tuple[Verification, list[str]]:
         seen = _seen_by_head(settings)  # Before the log, which only grows.
-        compared = _compared_position(settings)
-        found = verify_log(settings.shadow_log, after=after, witness=seen)
+        compared = _compared_offset(settings)
+        found = verify_log(settings.shadow_log, after=after, witness=seen, key=key)
         if compared is None:
             return found, []
         with Follower(settings.shadow_log, compared, with_archives=True) as follower:
@@ -92,10 +96,12 @@ def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
 
 
 def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
+    key = read_chain_key(settings.chain_key_file)
+
     def look() -> tuple[Verification, list[str]]:
         # Before the log: a run writes the file after its block.
         seen = _read_file(settings.compare_summary)
-        found = verify_log(settings.compare_diffs, after=after)
+        found = verify_log(settings.compare_diffs, after=after, key=key)
         if seen is None or any(content == seen for content in _summaries_backward(settings)):
             return found, []
         return found, [f"changed: {settings.compare_summary} is the summary of no block of the log"]
@@ -129,7 +135,7 @@ def _seen_by_head(settings: Settings) -> Link | None:
     return link_from(text) if isinstance(text, str) else None
 
 
-def _compared_position(settings: Settings) -> LogOffset | None:
+def _compared_offset(settings: Settings) -> LogOffset | None:
     try:
         cursor = read_cursor(open_compare_log(settings))
     except DataError:

@@ -46,11 +46,20 @@ class JsonlLog:
 
     `kind_of` classifies a whole line (without its newline). What follows the last end of a block was not
     written to its end and is cut by `recover`; a line that is not ours is never cut. Each line is a JSON object and
-    gets its link to the line before it, across rotations (`storage.chain`).
+    gets its link to the line before it, across rotations (`storage.chain`). Whoever appends gives the `key` of the
+    chain, if it has one.
     """
 
-    def __init__(self, path: Path, kind_of: Callable[[bytes], LineKind], max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind_of: Callable[[bytes], LineKind],
+        max_bytes: int = MAX_BYTES,
+        *,
+        key: bytes | None = None,
+    ) -> None:
         self.path = path
+        self._key = key
         self._kind_of = kind_of
         self._max_bytes = max_bytes
         self._newest: Link | None = None  # None where it has to be read from the log.
@@ -99,7 +108,7 @@ class JsonlLog:
             return
         newest = self._newest or self.newest_link() or ORIGIN
         self._newest = None  # Until the block is on the disk.
-        block, newest = chain_block(lines, newest)
+        block, newest = chain_block(lines, newest, self._key)
         try:
             is_new = self._is_absent_or_rotated()
             if is_new:

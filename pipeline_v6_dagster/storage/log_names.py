@@ -3,8 +3,8 @@
 `name.jsonl` is current. A program that rotates it adds a number (`name.1.jsonl`, `name.jsonl.1`, the lowest the
 newest) or a date (`name-20261124.jsonl`, `name.jsonl-20261124`, `name.jsonl.2026-11-24`, with the time of day or
 without, the latest the newest), and may compress what it rotated (`.gz`, `.xz`, `.bz2`). `name.000001.jsonl.gz` are
-archives of ours, older than any rotation, the higher number the newer. `name.000002.jsonl.archiving` is an archive that waits to be
-compressed; it counts until it is deleted, also while its `.gz` is there.
+archives of ours, older than any rotation, the higher number the newer. `name.000002.jsonl.archiving` is an archive that
+waits to be compressed; it counts until it is deleted, also while its `.gz` is there.
 """
 
 import bz2
@@ -25,12 +25,16 @@ OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".
 UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 _NUMBERED = (r"\.(\d{{1,5}}){suffix}", r"{suffix}\.(\d{{1,5}})")
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 # The time of day as logrotate and Python's handlers add it, or seconds since the epoch (logrotate's %s).
-_DATE = (
-    r"((?:19|20)\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"
-    r"(?:[-_T]?[0-2]\d(?:[-_:]?[0-5]\d(?:[-_:]?[0-5]\d)?)?|-\d{{10}})?)"
+_TIME = r"(?:[-_T]?[0-2]\d(?:[-_:]?[0-5]\d(?:[-_:]?[0-5]\d)?)?|-\d{{10}})?"
+_DATE = f"({_YEAR}-?{_MONTH}-?{_DAY}{_TIME})"
+# After a dot and before the suffix, digits alone would be the number of an archive of ours.
+_DATED = (
+    f"[-_]{_DATE}{{suffix}}",
+    rf"\.({_YEAR}-{_MONTH}-{_DAY}{_TIME}){{suffix}}",
+    f"{{suffix}}[-_.]{_DATE}",
 )
-_DATED = (rf"[-_]{_DATE}{{suffix}}", rf"\.{_DATE.replace('-?', '-')}{{suffix}}", rf"{{suffix}}[-_.]{_DATE}")
 _PACKED = r"(?:\.(?:gz|xz|bz2))?"
 _UNREADABLE = r"\.(?:zst|zstd|lz4|lzo|lzma|Z|zip|7z|br|sz)"
 _ARCHIVE = r"\.(\d{{6,}}){suffix}\.gz"

@@ -42,6 +42,7 @@ DEFAULTS = {
     "risk_engine": None,
     "sizer": None,
     "router": None,
+    "chain_key_file": None,
 }
 
 GIVEN = [
@@ -77,6 +78,7 @@ GIVEN = [
     ("PIPELINE_V6_RISK_ENGINE", "desk.risk:Engine", "risk_engine", "desk.risk:Engine"),
     ("PIPELINE_V6_SIZER", "desk:make.sizer", "sizer", "desk:make.sizer"),
     ("PIPELINE_V6_ROUTER", "_desk:router_2", "router", "_desk:router_2"),
+    ("PIPELINE_V6_CHAIN_KEY_FILE", "/etc/pipeline/key", "chain_key_file", Path("/etc/pipeline/key")),
     ("PIPELINE_V6_HOME", "/data/bot", "home", Path("/data/bot")),
     ("PIPELINE_V6_LOGS_DIR", "/data/logs", "logs_dir", Path("/data/logs")),
     ("PIPELINE_V6_CONFIG_DIR", "/data/config", "config_dir", Path("/data/config")),

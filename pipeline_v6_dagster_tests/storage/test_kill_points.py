@@ -57,7 +57,7 @@ def copy_of(template: Path, folder: Path) -> Path:
     return folder
 
 
-def test_nothing_in_the_room_changes_the_disk_but_through_the_module_that_can_be_stopped() -> None:
+def test_nothing_in_the_package_changes_the_disk_but_through_the_module_that_can_be_stopped() -> None:
     # `feed` appends as an executor does, which promises nothing; a lock file has no content.
     for path in STORAGE.glob("*.py"):
         if path.name in ("disk.py", "feed.py"):

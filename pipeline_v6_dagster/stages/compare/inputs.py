@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from hashlib import blake2b
 from itertools import islice
 from math import inf
 from operator import attrgetter
@@ -240,7 +241,8 @@ class CompareInputs:
 def _parse_decision(line: Line) -> ShadowRow | Unusable:
     row = parse_shadow_row(line.raw)
     if type(row) is Unusable and row.kind is Rejection.BAD_FIELD:
-        return parse_shadow_row(line.raw, fallback_id=line.offset().digest)
+        # By its content alone, so that a row that its producer appends again is the same decision.
+        return parse_shadow_row(line.raw, fallback_id=blake2b(line.raw, digest_size=8).hexdigest())
     return row
 
 

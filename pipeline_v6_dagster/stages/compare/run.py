@@ -46,6 +46,7 @@ from pipeline_v6_dagster.stages.compare.inputs import (
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
 from pipeline_v6_dagster.stages.compare.summary import SummaryContent, make_summary, write_summary
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.verdict.root_cause import CauseContext, explain
@@ -107,12 +108,13 @@ def run_compare(
             than was compared so far.
     """
     with locked(settings.compare_diffs):
-        log = open_compare_log(settings, max_bytes)
+        key = read_chain_key(settings.chain_key_file)
+        log = open_compare_log(settings, max_bytes, key=key)
         if not rebuild:
             return _run(settings, limits, clock, log, decisions)
         log.recover()  # Refuses to go on where the file is not ours to replace.
         fresh_path = settings.compare_diffs.with_name(f".{settings.compare_diffs.name}.rebuild")
-        fresh = JsonlLog(fresh_path, kind_of, max_bytes)
+        fresh = JsonlLog(fresh_path, kind_of, max_bytes, key=key)
         fresh.remove()
         run = _run(settings, limits, clock, fresh, decisions)
         log.replace_with(fresh)

@@ -12,6 +12,7 @@ from pipeline_v6_dagster.alerts.message import Delivery, Message
 from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, messages_backward, open_outbox
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.file_info import stat_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
@@ -50,7 +51,7 @@ class AlertDesk:
         policy = Policy(settings.alert_repeat_s, ALERT_GROUP_S, tuple(channels))
         run = AlertRun()
         with locked(settings.alert_outbox):
-            log = open_outbox(settings)
+            log = open_outbox(settings, key=read_chain_key(settings.chain_key_file))
             log.recover()
             outbox = self._read(log)
             # Until this run has come to its end, what is kept of the outbox may be behind what was written.

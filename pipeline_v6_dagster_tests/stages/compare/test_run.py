@@ -529,6 +529,30 @@ class TestExternalShadow:
         assert len({diff["decision_id"] for diff in home.diffs()}) == 2
         assert home.summary()["status"] == "red"
 
+    @pytest.mark.parametrize("ids", [{}, {"decision_id": "own"}])
+    @pytest.mark.parametrize("hours", [0, 1, 23])
+    def test_a_repeated_row_of_an_external_shadow_log_is_no_second_decision(
+        self, tmp_path: Path, ids: dict[str, str], hours: int
+    ) -> None:
+        home = self.home(tmp_path)
+        row = shadow_row(0, "1", **ids)
+        home.append(home.settings.shadow_log, row, shadow_row(3600 * hours + 10, "2"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1"))
+        at = 3600 * hours + 2 * LATER
+        home.compare(at)
+        diffs = home.diff_lines()
+        assert len(diffs) == 2
+        for repeat in (1, 2):
+            home.append(home.settings.shadow_log, row)
+            home.compare(at + 10 * repeat)
+            home.compare(at + 3 * LATER)
+            assert home.diff_lines() == diffs
+            quality = home.summary()["input_quality"]["shadow_log"]
+            assert quality["unusable"] == {"repeated_decision": repeat}
+        home.append(home.settings.shadow_log, shadow_row(3600 * hours + 20, "3"))
+        home.compare(at + 4 * LATER)
+        assert len(home.diff_lines()) == 3
+
     def test_heartbeat_rows_are_never_samples_and_never_end_the_warmup(self, tmp_path: Path) -> None:
         home = self.home(tmp_path)
         beats = [
