@@ -266,9 +266,9 @@ def _agreement(home: _Home) -> dict[str, bool]:
         "decisions_agree": np.mean(wrong) <= 0.05,
         "still_agrees": np.mean(wrong[-500:]) <= 0.05,
         "every_slice_agrees": all(np.mean(one) <= 0.05 for one in slices.values() if len(one) >= 20),
-        "sizes_agree": np.mean(sizes) <= 0.05,
+        "sizes_agree": bool(sizes) and np.mean(sizes) <= 0.05,
         "slippage_as_expected": bool(np.median(slips) <= 3 and np.quantile(slips, 0.95) <= 10),
-        "orders_prompt": np.quantile(delays, 0.95) <= 60,
+        "orders_prompt": bool(delays) and np.quantile(delays, 0.95) <= 60,
         "exposure_added": added <= 0.02 * gross,
     }
 
