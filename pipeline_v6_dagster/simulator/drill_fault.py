@@ -26,6 +26,14 @@ class Window(StrEnum):
     ALL_BUT_3_DAYS = "all but the newest 3 days"
 
 
+class Decided(StrEnum):
+    """What v6 must have decided for an order to show the fault."""
+
+    ANY = "any"
+    ALLOWED = "allowed"
+    DENIED = "denied"
+
+
 class Moment(StrEnum):
     """When a fault happens."""
 
@@ -48,6 +56,7 @@ class DrillFault:
         is_single: whether one order is enough, in which case one is injected; else `share` of the orders.
         share: how many of the orders with which it can begin.
         window: where in the history.
+        decided: which orders by v6's decision; a simulated feed knows none and takes all.
         files: what happens to files; None where none is touched.
         moment: when that is, and when `environ` and `clock_s` apply.
         environ: settings that someone changes: for the runs where `moment` is BEFORE, else for the reading.
@@ -63,6 +72,7 @@ class DrillFault:
     is_single: bool = False
     share: float = 1.0
     window: Window = Window.ALL
+    decided: Decided = Decided.ANY
     files: FilesFault | None = None
     moment: Moment = Moment.BEFORE
     environ: Mapping[str, str] = field(default_factory=dict)

@@ -1,14 +1,20 @@
 """The faults of a live executor: one bad order among thousands, and many. The implementations are `live_faults`."""
 
 from pipeline_v6_dagster.simulator import live_faults as live
-from pipeline_v6_dagster.simulator.drill_fault import DrillFault, FaultGroup, Window
+from pipeline_v6_dagster.simulator.drill_fault import Decided, DrillFault, FaultGroup, Window
 from pipeline_v6_dagster.simulator.row_injector import RowFault
 
 _VETOES = ("per_trade_cap", "min_notional", "symbol_cap", "portfolio_cap")
 
 
 def _live(
-    name: str, criterion: str, rows: RowFault, description: str, share: float = 1.0, window: Window = Window.ALL
+    name: str,
+    criterion: str,
+    rows: RowFault,
+    description: str,
+    share: float = 1.0,
+    window: Window = Window.ALL,
+    decided: Decided = Decided.ANY,
 ) -> DrillFault:
     return DrillFault(
         name=name,
@@ -18,11 +24,18 @@ def _live(
         description=description,
         share=share,
         window=window,
+        decided=decided,
     )
 
 
 def _single(
-    name: str, criterion: str, rows: RowFault, description: str, window: Window = Window.ALL, share: float = 0.02
+    name: str,
+    criterion: str,
+    rows: RowFault,
+    description: str,
+    window: Window = Window.ALL,
+    share: float = 0.02,
+    decided: Decided = Decided.ANY,
 ) -> DrillFault:
     return DrillFault(
         name=name,
@@ -33,6 +46,7 @@ def _single(
         is_single=True,
         window=window,
         share=share,
+        decided=decided,
     )
 
 
@@ -69,7 +83,13 @@ SINGLE_ORDERS = (
     _single(
         "reused-id", "no_upsizes", RowFault(live.opens, live.ack_again()), "An order id that had ended trades again."
     ),
-    _single("downsize", "v6_not_larger", RowFault(live.opens, live.resize(0.1)), "Live places a tenth of v6's size."),
+    _single(
+        "downsize",
+        "v6_not_larger",
+        RowFault(live.opens, live.resize(0.1)),
+        "Live places a tenth of v6's size.",
+        decided=Decided.ALLOWED,
+    ),
     _single(
         "reduce-mislabel",
         "reduce_only_honest",
@@ -92,21 +112,31 @@ MANY_ORDERS = (
         "every_slice_agrees",
         RowFault(live.vetoes, live.trade_vetoed(is_renamed=True)),
         "Live executes what it vetoed, under another id.",
+        decided=Decided.DENIED,
     ),
     _live(
         "ignored-veto",
         "every_slice_agrees",
         RowFault(live.vetoes, live.trade_vetoed(is_renamed=False)),
         "Live executes all that v6 denies.",
+        decided=Decided.DENIED,
     ),
     _live("silent", "coverage", RowFault(live.answers, live.stay_silent), "Live does nothing about attempts.", 0.3),
-    _live("live-vetoes", "decisions_agree", RowFault(live.answers, live.veto(_VETOES)), "Live vetoes a third.", 0.33),
+    _live(
+        "live-vetoes",
+        "decisions_agree",
+        RowFault(live.answers, live.veto(_VETOES)),
+        "Live vetoes a third.",
+        0.33,
+        decided=Decided.ALLOWED,
+    ),
     _live(
         "bursts",
         "decisions_agree",
         RowFault(live.answers, live.veto(_VETOES), burst=10),
         "Live vetoes in bursts of ten.",
         0.2,
+        decided=Decided.ALLOWED,
     ),
     _live(
         "newest-vetoes",
@@ -115,6 +145,7 @@ MANY_ORDERS = (
         "Live vetoes a third of its newest attempts, after a good past.",
         0.33,
         window=Window.NEWEST,
+        decided=Decided.ALLOWED,
     ),
     _live(
         "stuck-gate",
@@ -129,9 +160,15 @@ MANY_ORDERS = (
         RowFault(live.answers, live.veto(_VETOES), one_symbol=True),
         "Live vetoes one symbol.",
         0.5,
+        decided=Decided.ALLOWED,
     ),
     _live(
-        "one-side", "every_slice_agrees", RowFault(live.answers_selling, live.veto(_VETOES)), "Live vetoes sales.", 0.5
+        "one-side",
+        "every_slice_agrees",
+        RowFault(live.answers_selling, live.veto(_VETOES)),
+        "Live vetoes sales.",
+        0.5,
+        decided=Decided.ALLOWED,
     ),
     _live(
         "reduce-only-vetoed",
@@ -139,6 +176,7 @@ MANY_ORDERS = (
         RowFault(live.answers_reducing, live.veto(_VETOES)),
         "Live vetoes what reduces.",
         0.5,
+        decided=Decided.ALLOWED,
     ),
     _live(
         "late-order",
@@ -155,10 +193,33 @@ MANY_ORDERS = (
         0.2,
     ),
     _live("poor-fill", "fills", RowFault(live.answers, live.execute(0.1)), "Orders fill a tenth of their quantity."),
-    _live("smaller-sizes", "sizes_agree", RowFault(live.opens, live.resize(0.9)), "Live places nine tenths.", 0.6),
     _live(
-        "less-dollars", "exposure_added", RowFault(live.opens, live.resize(0.955)), "v6 would place 4.5 % more dollars."
+        "smaller-sizes",
+        "sizes_agree",
+        RowFault(live.opens, live.resize(0.9)),
+        "Live places nine tenths.",
+        0.6,
+        decided=Decided.ALLOWED,
     ),
-    _live("wide-slippage", "slippage_as_expected", RowFault(live.opens, live.slip(40.0)), "Fills are 40 bps off."),
-    _live("other-route", "routes_agree", RowFault(live.answers, live.route_otherwise), "Live crosses where v6 rests."),
+    _live(
+        "less-dollars",
+        "exposure_added",
+        RowFault(live.opens, live.resize(0.955)),
+        "v6 would place 4.5 % more dollars.",
+        decided=Decided.ALLOWED,
+    ),
+    _live(
+        "wide-slippage",
+        "slippage_as_expected",
+        RowFault(live.opens, live.slip(40.0)),
+        "Fills are 40 bps off.",
+        decided=Decided.ALLOWED,
+    ),
+    _live(
+        "other-route",
+        "routes_agree",
+        RowFault(live.answers, live.route_otherwise),
+        "Live crosses where v6 rests.",
+        decided=Decided.ALLOWED,
+    ),
 )

@@ -66,6 +66,7 @@ class RowInjector:
         rng: decides which orders, and what else is left to chance.
         share: of the orders with which it can begin, so many are chosen.
         keys: choose exactly these instead.
+        among: only these can be chosen; None for all.
         from_ts, until_ts: only orders that begin between these (epoch s).
     """
 
@@ -77,13 +78,15 @@ class RowInjector:
         *,
         share: float = 1.0,
         keys: Collection[str] | None = None,
+        among: Collection[str] | None = None,
         from_ts: float = -inf,
         until_ts: float = inf,
     ) -> None:
         self.injected: list[Injected] = []
-        self.candidates: list[str] = []
+        self.changed: dict[str, None] = {}
         self._name, self._fault, self._rng = name, fault, rng
         self._share, self._keys, self._from_ts, self._until_ts = share, keys, from_ts, until_ts
+        self._among = among
         self._burst_left = 0
         self._symbols: dict[str, None] = {}
         self._attempts: OrderedDict[str, Row] = OrderedDict()
@@ -127,9 +130,16 @@ class RowInjector:
                 found = symbol if isinstance(symbol, str) else None
                 self.injected.append(Injected(self._name, line.ts, line.log, found, name))
         target = self._targets[name]
-        return (line,) if target is None else self._fault.spoil(line, target)
+        if target is None:
+            return (line,)
+        spoilt = tuple(self._fault.spoil(line, target))
+        if len(spoilt) != 1 or (spoilt[0].ts, spoilt[0].row) != (line.ts, line.row):
+            self.changed[name] = None
+        return spoilt
 
     def _can_start(self, line: LogLine, attempt: Row | None) -> bool:
+        if self._among is not None and key(line) not in self._among:
+            return False
         if self._fault.one_symbol:
             own = attempt.get("symbol") if attempt is not None else None
             if own != next(iter(self._symbols), None):
@@ -137,7 +147,6 @@ class RowInjector:
         return self._from_ts <= line.ts <= self._until_ts and self._fault.starts(line, attempt)
 
     def _chooses(self, name: str) -> bool:
-        self.candidates.append(name)
         if self._keys is not None:
             return name in self._keys
         if self._burst_left:
@@ -157,21 +166,23 @@ def inject(
     *,
     share: float = 1.0,
     count: int | None = None,
+    among: Collection[str] | None = None,
     from_ts: float = -inf,
     until_ts: float = inf,
 ) -> tuple[list[LogLine], list[Injected]]:
     """A history with a fault in it, and where. With `count`, that many orders are chosen, else a share of them.
 
-    Fewer are injected where fewer can be; none leaves the rows as they are.
+    With a count, orders of which the fault changes no row (an unfilled one has no fill to spoil) are passed over. Fewer
+    are injected where fewer can be; none leaves the rows as they are.
     """
     rows = list(lines)
     keys = None
     if count is not None:
-        look = RowInjector(name, fault, rng, keys=(), from_ts=from_ts, until_ts=until_ts)
-        for _ in look.apply(rows):
+        every = RowInjector(name, fault, rng, among=among, from_ts=from_ts, until_ts=until_ts)
+        for _ in every.apply(rows):
             pass
-        keys = frozenset(rng.sample(look.candidates, min(count, len(look.candidates))))
-    injector = RowInjector(name, fault, rng, share=share, keys=keys, from_ts=from_ts, until_ts=until_ts)
+        keys = frozenset(rng.sample(list(every.changed), min(count, len(every.changed))))
+    injector = RowInjector(name, fault, rng, share=share, keys=keys, among=among, from_ts=from_ts, until_ts=until_ts)
     spoilt = list(injector.apply(rows))
     spoilt.extend(injector.rest())
     return spoilt, injector.injected

@@ -83,6 +83,7 @@ class _Drill:
 
     def __init__(self, clean: Sandbox, history: History, before: Criteria, now: float, read: ReadCriteria) -> None:
         self._clean, self._history, self._before, self._now, self._read = clean, history, before, now, read
+        self._decided = clean.decided_keys()
 
     def inject(self, fault: DrillFault, folder: Path) -> FaultResult:
         """Inject one fault in a sandbox of its own and compare the criteria with those before."""
@@ -117,6 +118,7 @@ class _Drill:
             rng,
             share=fault.share,
             count=1 if fault.is_single else None,
+            among=self._decided.get(fault.decided),
             from_ts=from_ts,
             until_ts=until_ts,
         )

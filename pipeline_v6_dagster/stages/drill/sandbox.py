@@ -13,6 +13,10 @@ import msgspec
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.domain.quality import Unusable
+from pipeline_v6_dagster.logs.shadow_log import open_shadow_log
+from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
+from pipeline_v6_dagster.simulator.drill_fault import Decided
 from pipeline_v6_dagster.simulator.file_faults import Changes
 from pipeline_v6_dagster.simulator.log_rows import ATTEMPTS
 from pipeline_v6_dagster.simulator.orders import LogLine
@@ -76,6 +80,22 @@ class Sandbox:
         """Whether both have the same attempt log, byte for byte."""
         path = input_paths(self.settings)[ATTEMPTS]
         return path.read_bytes() == input_paths(other.settings)[ATTEMPTS].read_bytes()
+
+    def decided_keys(self) -> dict[Decided, frozenset[str]]:
+        """The intents that v6 allowed and those that it denied, by the key of their rows.
+
+        Raises:
+            StorageError: the shadow log cannot be read.
+        """
+        keys: dict[Decided, set[str]] = {Decided.ALLOWED: set(), Decided.DENIED: set()}
+        for line in open_shadow_log(self.settings).backward():
+            row = parse_shadow_row(line, fallback_id="")
+            if isinstance(row, Unusable):
+                continue
+            name = row.decision.intent_id or row.decision.attempt_id
+            if name is not None:
+                keys[Decided.ALLOWED if row.decision.is_allowed else Decided.DENIED].add(name)
+        return {decided: frozenset(names) for decided, names in keys.items()}
 
     def change(self, changes: Changes) -> None:
         """Put contents in the place of files; None removes one."""

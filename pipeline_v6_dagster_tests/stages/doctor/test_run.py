@@ -134,7 +134,7 @@ def test_every_row_of_a_clock_that_jumps_is_counted(tmp_path: Path) -> None:
     prepare_home(settings)
     plan = Plan(5, 0.5, 2400, {Fault.CLOCK_SKEW: 0.05})
     simulate_history(settings, plan, START_TS, lambda share: None)
-    injected = sum(one.fault is Fault.CLOCK_SKEW for one in read_truth(settings))
+    injected = sum(one.fault == Fault.CLOCK_SKEW for one in read_truth(settings))
     assert injected > 20
     found = examine({"PIPELINE_V6_HOME": str(settings.home)}, tmp_path, START_TS).warnings
     (warning,) = (warning for warning in found if "clock" in warning)

@@ -263,12 +263,12 @@ def _agreement(home: _Home) -> dict[str, bool]:
         gross += placed * attempt["price_hint"]
     slips = [abs(diff["slippage_diff_bps"]) for diff in home.diffs if diff["slippage_diff_bps"] is not None]
     return {
-        "decisions_agree": np.mean(wrong) <= 0.05,
-        "still_agrees": np.mean(wrong[-500:]) <= 0.05,
-        "every_slice_agrees": all(np.mean(one) <= 0.05 for one in slices.values() if len(one) >= 20),
-        "sizes_agree": np.mean(sizes) <= 0.05,
-        "slippage_as_expected": bool(np.median(slips) <= 3 and np.quantile(slips, 0.95) <= 10),
-        "orders_prompt": np.quantile(delays, 0.95) <= 60,
+        "decisions_agree": _share(wrong) <= 0.05,
+        "still_agrees": _share(wrong[-500:]) <= 0.05,
+        "every_slice_agrees": all(_share(one) <= 0.05 for one in slices.values() if len(one) >= 20),
+        "sizes_agree": bool(sizes) and _share(sizes) <= 0.05,
+        "slippage_as_expected": bool(slips and np.median(slips) <= 3 and np.quantile(slips, 0.95) <= 10),
+        "orders_prompt": bool(delays) and np.quantile(delays, 0.95) <= 60,
         "exposure_added": added <= 0.02 * gross,
     }
 
@@ -287,6 +287,11 @@ def _sufficiency(home: _Home) -> dict[str, bool]:
         "orders_enough": executed.total() >= 200,
         "symbols_covered": all(executed[row["symbol"]] >= 20 for row in home.attempts.values()),
     }
+
+
+def _share(outcomes: list[bool]) -> float:
+    """The share that is true; 1 of none, since nothing was measured."""
+    return sum(outcomes) / len(outcomes) if outcomes else 1.0
 
 
 def _is(row: Row, event_type: str) -> bool:
