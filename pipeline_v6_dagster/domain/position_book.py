@@ -356,9 +356,8 @@ def _set_side(
         return
     held.qty, held.is_known, held.known_ts = qty, True, ts
     held.rows = [] if row is None else [(row.qty, row.entry_price)]
-    if found.is_one_way and qty > 0 and (other.known_ts is None or ts > other.known_ts):
+    if found.is_one_way and qty > 0 and not other.is_known:
         other.qty, other.is_known, other.known_ts = 0.0, True, ts
-        other.rows = []
 
 
 def _add_row(
