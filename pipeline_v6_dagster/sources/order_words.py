@@ -1,5 +1,7 @@
 """What the words in a row of `orders_executed.jsonl` mean: event types, statuses, order types, fee assets."""
 
+from functools import lru_cache
+
 from pipeline_v6_dagster.domain.decision import Route
 from pipeline_v6_dagster.domain.live import EventKind, OrderStatus
 
@@ -47,11 +49,14 @@ def route_of(is_maker: object, order_type: object, time_in_force: object) -> Rou
 
 def fees_usd(fee_total: float | None, asset: object) -> float | None:
     """A fee in USD; None where it was paid in another asset. Rows without an asset are in USD."""
-    return fee_total if asset is None or asset in USD_ASSETS else None
+    return fee_total if asset is None or (isinstance(asset, str) and asset in USD_ASSETS) else None
 
 
 def process_name(hostname: object, pid: object) -> str | None:
     """The executor process that wrote a row, as `hostname/pid`; None where the row names neither."""
-    host = hostname if isinstance(hostname, str) else ""
-    number = pid if isinstance(pid, int | str) else ""
-    return f"{host}/{number}" if host or number else None
+    return _process_name(hostname if isinstance(hostname, str) else "", pid if isinstance(pid, int | str) else "")
+
+
+@lru_cache(maxsize=64)
+def _process_name(hostname: str, pid: int | str) -> str | None:
+    return f"{hostname}/{pid}" if hostname or pid else None

@@ -88,6 +88,7 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
         and row.exchange_filters_used is None
         and row.rounded_qty is None
         and row.qty is None
+        and (row.timeInForce is None or row.order_type is not None)
         and row.positionSide in _PLAIN_SIDES
     ):
         return None
@@ -98,44 +99,35 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
     is_reduce_only = row.reduceOnly
     if is_reduce_only is None:
         is_reduce_only = attempt_id is not None and attempt_id.endswith(REDUCE_SUFFIX)
-    order_id, side, status = row.orderId, row.side, row.status
-    held = row.positionSide
+    order_id, side, status, held = row.orderId, row.side, row.status, row.positionSide
+    requested_qty = executed_qty = avg_price = is_maker = None
+    if kind is EventKind.FILL:
+        executed_qty, avg_price, is_maker = row.executedQty, row.avgPrice, row.maker
+    elif kind is EventKind.ACK:
+        requested_qty = row.request_qty
     event = OrderEvent(
         kind,
         ts,
         row.symbol,
-        SIDES.get(side.upper()) if side else None,
+        SIDES.get(side) or SIDES.get(side.upper()) if side else None,
         row.intent_id or None,
         attempt_id,
         order_id if isinstance(order_id, str) else str(order_id),
         is_reduce_only,
+        requested_qty if requested_qty is not None and requested_qty > 0 else None,
+        executed_qty if executed_qty is not None and executed_qty > 0 else None,
+        avg_price if avg_price is not None and avg_price > 0 else None,
+        None if row.fee_total is None else fees_usd(row.fee_total, row.feeAsset),
+        None,
+        STATUSES.get(status) or STATUSES.get(status.upper()) if status else None,
         None,
         None,
-        None,
-        None,
-        None,
-        STATUSES.get(status.upper()) if status else None,
-        None,
-        None,
-        None,
+        None if row.order_type is None and is_maker is None else route_of(is_maker, row.order_type, row.timeInForce),
         None,
         _POSITION_SIDES.get(held) if held else None,
         process_name(row.hostname, row.pid),
     )
-    if kind is EventKind.FILL:
-        executed_qty, avg_price = row.executedQty, row.avgPrice
-        event.executed_qty = executed_qty if executed_qty is not None and executed_qty > 0 else None
-        event.avg_price = avg_price if avg_price is not None and avg_price > 0 else None
-    elif kind is EventKind.ACK:
-        requested_qty = row.request_qty
-        event.requested_qty = requested_qty if requested_qty is not None and requested_qty > 0 else None
-    else:
-        return _as_close(event, row)
-    if row.fee_total is not None:
-        event.fees_usd = fees_usd(row.fee_total, row.feeAsset)
-    if row.order_type is not None or row.maker is not None or row.timeInForce is not None:
-        event.route = route_of(row.maker if kind is EventKind.FILL else None, row.order_type, row.timeInForce)
-    return event
+    return _as_close(event, row) if kind is EventKind.CLOSE else event
 
 
 def _as_close(event: OrderEvent, row: _UsualRow) -> OrderEvent:
@@ -143,5 +135,6 @@ def _as_close(event: OrderEvent, row: _UsualRow) -> OrderEvent:
     event.closed_qty = None if row.closed_qty is None else abs(row.closed_qty)
     event.position_qty_after = None if after is None else abs(after)
     event.realized_pnl_usd = row.realizedPnlUsd
+    event.fees_usd = event.route = None
     event.position_side = closed_side(event.position_side, after, row.position_size_before)
     return event

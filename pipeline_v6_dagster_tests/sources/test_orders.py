@@ -451,7 +451,9 @@ def test_a_fills_own_flag_wins(changes: dict[str, Any], route: Route) -> None:
     assert event(fill_row(**changes)).route is route
 
 
-@pytest.mark.parametrize(("asset", "fees_usd"), [("USDT", 0.2), ("USDC", 0.2), (None, 0.2), ("BNB", None), (7, None)])
+@pytest.mark.parametrize(
+    ("asset", "fees_usd"), [("USDT", 0.2), ("USDC", 0.2), (None, 0.2), ("BNB", None), (7, None), ([], None)]
+)
 def test_a_fee_in_another_asset_is_not_usd(asset: object, fees_usd: float | None) -> None:
     assert event(fill_row(feeAsset=asset)).fees_usd == fees_usd
 
