@@ -6,7 +6,7 @@ asset, money in USD.
 
 from dataclasses import dataclass, field
 
-from pipeline_v6_dagster.domain.position_book import PositionState
+from pipeline_v6_dagster.domain.position_state import PositionState
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ from pipeline_v6_dagster.domain.account_events import (
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
 from pipeline_v6_dagster.domain.live import ENDED, UNFILLED_ENDS, OrderStatus
-from pipeline_v6_dagster.domain.position_book import PositionBook, PositionState
+from pipeline_v6_dagster.domain.position_book import PositionBook
+from pipeline_v6_dagster.domain.position_state import PositionState
 from pipeline_v6_dagster.shadow.route_record import FillStats
 
 HOUR_S = 3600.0
