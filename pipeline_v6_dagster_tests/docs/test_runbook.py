@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.definitions import build_defs
-from pipeline_v6_dagster.defs.runbook import RUNBOOK, runbook_link
+from pipeline_v6_dagster.stages.outputs.links import RUNBOOK, runbook_link
 from pipeline_v6_dagster_tests.docs.test_links import anchors
 from pipeline_v6_dagster_tests.homes import settings_of
 
