@@ -31,8 +31,8 @@ def _alert_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDe
         minimum_interval_seconds=max(1, min(_LONGEST_POLL_S, int(spacing_s / _POLLS_PER_SPACING))),
         description=(
             f"Delivers the alerts that wait in {settings.alert_outbox.name}, and records those about failed runs. A"
-            f" state is announced when it begins, every {settings.alert_repeat_s / 3600:g} h while it lasts, and when it is"
-            " over. A channel that is down gets its messages later. Starts no run."
+            f" state is announced when it begins, every {settings.alert_repeat_s / 3600:g} h while it lasts, and when"
+            " it is over. A channel that is down gets its messages later. Starts no run."
         ),
     )
     def parity_alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:

@@ -18,7 +18,7 @@ from pipeline_v6_dagster.domain.comparison import MismatchKind
 from pipeline_v6_dagster.logs.compare_log import open_compare_log
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.compare.summary import write_summary
-from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_checks, evaluate_check
+from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_checks
 from pipeline_v6_dagster.stages.outputs.evaluation import MAX_ROWS, CheckContext, Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import (
     DIFF_COLUMNS,
@@ -59,7 +59,7 @@ _AGREED = (MismatchKind.MATCH, MismatchKind.MATCH_VETO)
 def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     """The assets of this group. Their one step (ADR 15) can be asked for each of them and for each check alone."""
     checks = comparison_checks()
-    check_specs = [check_spec(name, asset) for name, asset in checks.items()]
+    check_specs = [check_spec(name, check.asset, check.description) for name, check in checks.items()]
     is_external = settings.shadow_source is ShadowSource.EXTERNAL
     if is_external:
         # Our only log then; else the check stands on the shadow log.
@@ -81,8 +81,8 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         if _SUMMARY.key in context.selected_asset_keys:
             yield _write_summary(context, pipeline, evidence)
         evaluations: dict[dg.AssetCheckKey, Callable[[], Evaluation]] = {
-            dg.AssetCheckKey(dg.AssetKey(asset), name): partial(evaluate_check, evidence, name)
-            for name, asset in checks.items()
+            dg.AssetCheckKey(dg.AssetKey(check.asset), name): partial(check.evaluate, evidence)
+            for name, check in checks.items()
         }
         if is_external:
             key = dg.AssetCheckKey(_DIFFS.key, "log_integrity")

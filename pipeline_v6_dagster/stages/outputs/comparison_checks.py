@@ -4,6 +4,8 @@ A figure that was not measured passes nothing.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
@@ -11,6 +13,12 @@ from pipeline_v6_dagster.alerts.message import Severity
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MismatchKind
 from pipeline_v6_dagster.domain.summary import Verdict
 from pipeline_v6_dagster.domain.verdict import EvidenceGap
+from pipeline_v6_dagster.stages.outputs.criteria_checks import (
+    ASSET,
+    criterion_description,
+    criterion_names,
+    evaluate_criterion,
+)
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import (
     DIFF_COLUMNS,
@@ -23,6 +31,10 @@ from pipeline_v6_dagster.stages.outputs.rows import (
     upsize_rows,
 )
 from pipeline_v6_dagster.verdict.status import AMBER_SIZING_P95_RATIO, RED_SIZING_P95_RATIO
+
+# Whether `compare` writes `criteria` into its summary: then each of them is a check, in place of those below.
+SUMMARY_HAS_CRITERIA = False
+_BESIDE_CRITERIA = ("verdict", "warmup")
 
 _NO_SIZE = "no order of the window has a size on both sides"
 _COVERAGE_GAPS = {
@@ -41,29 +53,41 @@ _INPUT_COLUMNS = {
 }
 
 
-def evaluate_comparison(context: CheckContext) -> list[Evaluation]:
+@dataclass(frozen=True, slots=True)
+class ComparisonCheck:
+    """A check of the comparison: the asset that it stands on, its description for the UI, and how it is evaluated."""
+
+    asset: str
+    description: str
+    evaluate: Callable[[CheckContext], Evaluation]
+
+
+def comparison_checks(*, has_criteria: bool = SUMMARY_HAS_CRITERIA) -> dict[str, ComparisonCheck]:
+    """The checks of the comparison by name, the worst first.
+
+    `has_criteria`: whether summaries hold the criteria of the verdict, of which each is then a check.
+    """
+    if not has_criteria:
+        return {name: _own(name, *check) for name, check in _CHECKS.items()}
+    criteria = {
+        name: ComparisonCheck(ASSET, criterion_description(name), partial(evaluate_criterion, name=name))
+        for name in criterion_names()
+    }
+    return criteria | {name: _own(name, *_CHECKS[name]) for name in _BESIDE_CRITERIA}
+
+
+def evaluate_comparison(context: CheckContext, *, has_criteria: bool = SUMMARY_HAS_CRITERIA) -> list[Evaluation]:
     """What every check of the comparison says, the worst first.
 
     Raises:
         DataError: there is no summary yet, or a log is not ours.
         StorageError: a log cannot be read.
     """
-    return [evaluate_check(context, name) for name in _CHECKS]
+    return [check.evaluate(context) for check in comparison_checks(has_criteria=has_criteria).values()]
 
 
-def evaluate_check(context: CheckContext, name: str) -> Evaluation:
-    """What one check of the comparison says.
-
-    Raises:
-        DataError: there is no summary yet, or a log is not ours.
-        StorageError: a log cannot be read.
-    """
-    return _CHECKS[name][1](context)
-
-
-def comparison_checks() -> Mapping[str, str]:
-    """The asset that each check of the comparison stands on, by the name of the check; the worst first."""
-    return {name: asset for name, (asset, _) in _CHECKS.items()}
+def _own(name: str, asset: str, evaluate: Callable[[CheckContext], Evaluation]) -> ComparisonCheck:
+    return ComparisonCheck(asset, GUIDANCE[name].description, evaluate)
 
 
 def _after_warmup(summary: Mapping[str, Any]) -> Severity:
@@ -164,6 +188,7 @@ def _verdict(context: CheckContext) -> Evaluation:
         columns={"reason": "string"},
         sample=[{"reason": reason} for reason in reasons],
         figures={"is_pass": int(has_passed)},
+        explained_by=frozenset(criterion_names()),
     )
 
 
