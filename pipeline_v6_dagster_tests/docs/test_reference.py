@@ -135,7 +135,7 @@ def _files() -> Iterable[tuple[str, str]]:
         (settings.shadow_head, "written by `heartbeat`: the newest decisions in numbers"),
         (settings.compare_diffs, "written by `compare`: diffs, and a summary per run"),
         (settings.compare_summary, "written by `compare`: the newest summary"),
-        (settings.alert_outbox, "written by Dagster: messages and who took them"),
+        (settings.alert_outbox, "written by `compare` and Dagster: alerts, and which channel accepted them"),
         (report_path(settings), "written by `report`: the verdict and its evidence on one page"),
         (replay_path(settings), "written by the asset `replay_report`: what another configuration would change"),
         (truth_path(settings), "written by `simulate`: every fault that was injected"),
@@ -144,7 +144,10 @@ def _files() -> Iterable[tuple[str, str]]:
 
 
 def _checks() -> Iterable[tuple[str, str]]:
-    return ((f"[`{name}`](runbook.md#{name})", guidance.holds) for name, guidance in GUIDANCE.items())
+    return (
+        (f"[`{name}`](runbook.md#{name})", f"Passes when {guidance.passes_when}.")
+        for name, guidance in GUIDANCE.items()
+    )
 
 
 def _record(title: str, record: type) -> str:
