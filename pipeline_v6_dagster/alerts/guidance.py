@@ -27,39 +27,9 @@ GUIDANCE = {
         "Wait, and flip no flag: until then the summary is informational only. If the count stands still, look at"
         " executor_alive and at open_decisions.",
     ),
-    "no_upsizes": Guidance(
-        "live placed no order larger than v6 would have, beyond the tolerance and one lot step",
-        "Stop the executor or cut its limits, check the open positions of these symbols against the exchange, and find"
-        " out in the executor why the size grew. Do not flip v6 on.",
-    ),
-    "veto_mismatch": Guidance(
-        "shadow and live agree on what may be traded, except for a small share",
-        "Look at the decisions in the table by their reasons: a limit that only one side knows is corrected in"
-        " risk_limits.json or pairs_universe.json. Do not flip v6 on.",
-    ),
-    "sizing_p95": Guidance(
-        "nearly all orders have the size that v6 would have given them",
-        "Look at the orders in the table: compare lot steps, clamps and leverage of these symbols on both sides. Do not"
-        " flip v6 on while it is red.",
-    ),
     "verdict": Guidance(
         "the evidence supports flipping v6 on",
         "Read the reasons: each names the figure that stands against it. Do not flip v6 on.",
-    ),
-    "input_quality": Guidance(
-        "the executor's logs can be read: nearly every one of the newest lines is usable, and none was lost",
-        "Look at the kinds of unusable lines and fix the program that writes them. After a lost position run"
-        " pipeline-v6 compare --rebuild once.",
-    ),
-    "coverage": Guidance(
-        "nearly every decision has a live outcome, nearly every live order a decision and a size to compare",
-        "Look for a log that is missing, late, or written by a second executor: the table names the decisions and"
-        " orders without a counterpart.",
-    ),
-    "log_integrity": Guidance(
-        "our logs are as they were written: no line was changed, removed or moved",
-        "Keep a copy of the logs, find out who wrote to them, and restore them from the backup. Trust no verdict over"
-        " them.",
     ),
     "executor_alive": Guidance(
         "the executor has attempted an order recently",

@@ -22,12 +22,7 @@ from pipeline_v6_dagster.alerts.message import (
 )
 
 # The effects of a cause are not announced beside it: they are the same orders in other words.
-_EXPLAINED_BY = {
-    "sizing_p95": frozenset({"no_upsizes"}),
-    "verdict": frozenset(
-        {"warmup", "no_upsizes", "sizing_p95", "veto_mismatch", "coverage", "input_quality", "log_integrity"}
-    ),
-}
+_EXPLAINED_BY: dict[str, frozenset[str]] = {}
 # Too little evidence to judge yet is no event; a verdict that is not FAIL because of it is none either.
 _QUIET = frozenset({("warmup", Severity.WARN), ("verdict", Severity.WARN)})
 _UNMEASURED_EXPLAINED_BY = frozenset({"warmup", "coverage"})

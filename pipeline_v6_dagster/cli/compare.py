@@ -29,7 +29,7 @@ def command(as_json: bool, rebuild: bool) -> None:
     with working("comparing"):
         run = run_compare(settings, configuration_of(settings).limits, clock, rebuild=rebuild)
         host = socket.gethostname()
-        record_alerts(settings, evaluate_comparison(CheckContext(settings)), clock(), host=host)
+        record_alerts(settings, evaluate_comparison(CheckContext(settings, clock())), clock(), host=host)
         if settings.alert_urls:
             AlertDesk(settings, clock, host=host).deliver()
     answer(as_json, msgspec.to_builtins(run, enc_hook=str), _lines(settings, run))

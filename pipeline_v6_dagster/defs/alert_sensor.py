@@ -22,7 +22,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
 def _alert_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDefinition:
     """`parity_alert_sensor`."""
     desk = AlertDesk(settings, clock, host=socket.gethostname())
-    spacing_s = max(INTERVAL_FLOOR_S, settings.min_run_spacing_s)
+    spacing_s = max(INTERVAL_FLOOR_S, MIN_RUN_SPACING_S)
 
     @dg.sensor(
         name="parity_alert_sensor",

@@ -1,29 +1,32 @@
 """The compare diffs and their summary, with their checks."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import dagster as dg
 
-from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.defs.checks.logs import log_integrity
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
 from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS, STATUS_TAG, VERDICT_TAG
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.domain.comparison import MismatchKind
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import open_compare_log
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.compare.summary import write_summary
 from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_checks
 from pipeline_v6_dagster.stages.outputs.evaluation import MAX_ROWS, CheckContext, Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import (
+    CRITERIA_COLUMNS,
     DIFF_COLUMNS,
     SLICE_COLUMNS,
     UPSIZE_COLUMNS,
+    criteria_rows,
     diff_row,
     offending_order,
     slice_rows,
@@ -60,10 +63,6 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     """The assets of this group. Their one step (ADR 15) can be asked for each of them and for each check alone."""
     checks = comparison_checks()
     check_specs = [check_spec(name, check.asset, check.description) for name, check in checks.items()]
-    is_external = settings.shadow_source is ShadowSource.EXTERNAL
-    if is_external:
-        # Our only log then; else the check stands on the shadow log.
-        check_specs.append(check_spec("log_integrity", "compare_diffs"))
 
     @dg.multi_asset(
         name=_GROUP,
@@ -77,16 +76,16 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         # What was written is reported before the next part begins: a part or a check that fails takes nothing back.
         if _DIFFS.key in context.selected_asset_keys:
             yield _write_diffs(pipeline)
-        evidence = CheckContext(pipeline.settings)
+        verifier = ChainVerifier(pipeline, context.instance)
+        evidence = CheckContext(pipeline.settings, pipeline.clock(), verifier.find_problems)
         if _SUMMARY.key in context.selected_asset_keys:
             yield _write_summary(context, pipeline, evidence)
         evaluations: dict[dg.AssetCheckKey, Callable[[], Evaluation]] = {
             dg.AssetCheckKey(dg.AssetKey(check.asset), name): partial(check.evaluate, evidence)
             for name, check in checks.items()
         }
-        if is_external:
-            key = dg.AssetCheckKey(_DIFFS.key, "log_integrity")
-            evaluations[key] = lambda: log_integrity(pipeline, context.instance, "compare_diffs")
+        chains = dg.AssetCheckKey(_SUMMARY.key, "logs_intact")
+        evaluations[chains] = lambda: replace(checks["logs_intact"].evaluate(evidence), remembered=verifier.remembered)
         yield from report_checks(context, pipeline, evaluations)
 
     return dg.Definitions(assets=[compare])
@@ -96,14 +95,14 @@ def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Settle, pair and append what is new."""
     settings = pipeline.settings
     run = run_compare(settings, pipeline.limits(), pipeline.clock)
-    totals = run.summary["totals"]
+    totals = run.summary.totals
     kinds = [{"mismatch_kind": str(kind), "diffs": count} for kind, count in run.mismatch_kinds.most_common()]
     return dg.MaterializeResult(
         asset_key=_DIFFS.key,
         data_version=dg.DataVersion(f"{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_diffs),
-            "dagster/row_count": totals["decisions"] + totals["live_only"] + totals["revisions"],
+            "dagster/row_count": totals.decisions + totals.live_only + totals.revisions,
             "new_diffs": run.diff_count,
             "open_decisions": run.open_decisions,
             "waits_for_shadow": run.waits_for_shadow,
@@ -122,23 +121,24 @@ def _write_summary(
     summary = write_summary(settings, open_compare_log(settings))
     # Else the runs list is all green while the desk is red.
     context.instance.add_run_tags(
-        context.run.run_id, {STATUS_TAG: str(summary["status"]), VERDICT_TAG: str(summary["verdict"])}
+        context.run.run_id, {STATUS_TAG: summary.status.value, VERDICT_TAG: summary.verdict.value}
     )
     return dg.MaterializeResult(
         asset_key=_SUMMARY.key,
         data_version=dg.DataVersion(_version(summary)),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_summary),
-            "status": summary["status"],
-            "verdict": summary["verdict"],
-            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary["verdict_reasons"])),
+            "status": summary.status.value,
+            "verdict": summary.verdict.value,
+            "criteria": table(CRITERIA_COLUMNS, criteria_rows(summary.criteria)),
+            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary.verdict_reasons)),
             **_tables(evidence, summary),
             **_figures(summary),
         },
     )
 
 
-def _tables(evidence: CheckContext, summary: dict[str, Any]) -> dict[str, dg.TableMetadataValue]:
+def _tables(evidence: CheckContext, summary: Summary) -> dict[str, dg.TableMetadataValue]:
     """What there is to see; an empty table would be kept for weeks for nothing.
 
     The offenders stand here as well, because a run that is planned hides what its checks said last.
@@ -154,23 +154,23 @@ def _tables(evidence: CheckContext, summary: dict[str, Any]) -> dict[str, dg.Tab
     return {name: table(columns, rows) for name, (columns, rows) in tables.items() if rows}
 
 
-def _figures(summary: dict[str, Any]) -> dict[str, float | int]:
+def _figures(summary: Summary) -> dict[str, float | int]:
     """Numbers that the UI plots over time. What was not measured is left out: a plot cannot show null."""
     figures = {
-        "sample_size": summary["sample_size"],
-        "veto_mismatch_pct": summary["veto_mismatch_pct"],
-        "upsize_count": summary["sizing_diff_stats"]["upsize_count"],
-        "sizing_p95_ratio": summary["sizing_diff_stats"]["p95"],
-        "size_diff_p95_pct": summary["size_diff_stats"]["p95"],
-        "slippage_p95_bps": summary["slippage_diff_bps"]["p95"],
-        "matched": summary["coverage"]["matched"],
-        "live_only": summary["coverage"]["live_only"],
-        "unresolved": summary["coverage"]["unresolved"],
-        "open_decisions": summary["open_decisions"],
+        "sample_size": summary.sample_size,
+        "veto_mismatch_pct": summary.veto_mismatch_pct,
+        "upsize_count": summary.sizing_diff_stats.upsize_count,
+        "sizing_p95_ratio": summary.sizing_diff_stats.p95,
+        "size_diff_p95_pct": summary.size_diff_stats.p95,
+        "slippage_p95_bps": summary.slippage_diff_bps.p95,
+        "matched": summary.coverage.matched,
+        "live_only": summary.coverage.live_only,
+        "unresolved": summary.coverage.unresolved,
+        "open_decisions": summary.open_decisions,
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def _version(summary: dict[str, Any]) -> str:
-    totals = summary["totals"]
+def _version(summary: Summary) -> str:
+    totals = summary.totals
     return f"{summary['config_hash']}:{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"

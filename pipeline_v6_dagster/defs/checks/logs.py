@@ -8,18 +8,17 @@ import msgspec
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.alerts.message import Severity
+from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.dagster_internals import latest_evaluation
 from pipeline_v6_dagster.defs.keys import REMEMBERED
 from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.doctor.inputs import InputState, observe_inputs
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster.stages.outputs.evaluation import Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import utc_text
 
 _INPUT_COLUMNS = {"input": "string", "newest": "string", "age_s": "float", "size_bytes": "int", "path": "string"}
 
-# A description names so many findings; the table holds more.
-_NAMED = 3
 # Reading all of a long history takes seconds, which a run a minute should not spend.
 _ALL_EVERY_S = 86_400.0
 
@@ -31,36 +30,31 @@ class _Verified(msgspec.Struct):
     all_ts: float
 
 
-def log_integrity(pipeline: Pipeline, instance: dg.DagsterInstance, asset: str) -> Evaluation:
-    """What was written since the last evaluation; all of it once a day, and where the last one did not pass."""
-    settings, now = pipeline.settings, pipeline.clock()
-    known = _remembered(instance, dg.AssetCheckKey(dg.AssetKey(asset), "log_integrity"))
-    reports = []
-    if known is not None:
-        reports.append(verify_logs(settings, known.newest))
-    # A time in the future was written by a clock that was ahead.
-    if known is None or not 0 <= now - known.all_ts < _ALL_EVERY_S:
-        reports.append(verify_logs(settings))
-        known = _Verified({}, now)
-    logs = [log for report in reports for log in report.logs]
-    findings = [finding for log in logs for finding in log.findings]
-    count = sum(log.finding_count for log in logs)
-    lines = sum(log.lines for log in reports[-1].logs)
-    newest = {log.name: log.newest for log in reports[-1].logs if log.newest is not None}
-    broken = f"changed, removed or moved in {count:,} places: {'; '.join(findings[:_NAMED])}"
-    return Evaluation(
-        name="log_integrity",
-        asset=asset,
-        has_passed=count == 0,
-        severity=Severity.ERROR,
-        description=broken if count else f"whole: {lines:,} lines read, the newest links are remembered",
-        to_do=GUIDANCE["log_integrity"].todo,
-        count=count,
-        columns={"finding": "string"},
-        sample=[{"finding": finding} for finding in findings],
-        figures={"lines": lines, "torn_bytes": sum(log.torn_bytes for log in reports[-1].logs)},
-        remembered=msgspec.to_builtins(_Verified(newest, known.all_ts)),
-    )
+class ChainVerifier:
+    """Follows the hash chains from where the last run left them; from the beginning once a day, and after a failure.
+
+    `remembered` is what the next run goes on from.
+    """
+
+    def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+        self._pipeline = pipeline
+        self._instance = instance
+        self.remembered: dict[str, Any] = {}
+
+    def find_problems(self, settings: Settings) -> Sequence[str]:
+        """What is wrong with our logs."""
+        now = self._pipeline.clock()
+        known = _remembered(self._instance, dg.AssetCheckKey(dg.AssetKey("compare_summary"), "logs_intact"))
+        reports = []
+        if known is not None:
+            reports.append(verify_logs(settings, known.newest))
+        # A time in the future was written by a clock that was ahead.
+        if known is None or not 0 <= now - known.all_ts < _ALL_EVERY_S:
+            reports.append(verify_logs(settings))
+            known = _Verified({}, now)
+        newest = {log.name: log.newest for log in reports[-1].logs if log.newest is not None}
+        self.remembered = msgspec.to_builtins(_Verified(newest, known.all_ts))
+        return [finding for report in reports for log in report.logs for finding in log.findings]
 
 
 def _remembered(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> _Verified | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
+from pipeline_v6_dagster.domain.account_events import PositionSnapshot, PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError

@@ -13,12 +13,12 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
+from pipeline_v6_dagster.domain.account_events import PositionSnapshot, PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
-from pipeline_v6_dagster.domain.position_book import PositionRow
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import (

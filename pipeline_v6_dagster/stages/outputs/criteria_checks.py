@@ -1,12 +1,9 @@
 """A check per criterion of the verdict: it translates what the summary says of it, and has no rule of its own."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import msgspec
+from collections.abc import Sequence
 
 from pipeline_v6_dagster.alerts.message import OffendingOrder, Severity
-from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
+from pipeline_v6_dagster.domain.verdict import CriterionGroup, CriterionState
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import UPSIZE_COLUMNS, offending_order, total_excess_usd, upsize_rows
 from pipeline_v6_dagster.verdict.criteria import CRITERIA, CriterionDef
@@ -44,7 +41,7 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         DataError: there is no summary yet, or a log is not ours.
         StorageError: a log cannot be read.
     """
-    found = read_criteria(context.summary).get(name)
+    found = context.criteria.get(name)
     defined = _DEFINED[name]
     if found is None:
         return _without_reading(defined)
@@ -70,21 +67,6 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         is_quiet=found.state is CriterionState.NOT_YET or not found.counts_against,
         explained_by=_EXPLAINED_BY.get(name, frozenset()),
     )
-
-
-def read_criteria(summary: Mapping[str, Any]) -> dict[str, Criterion]:
-    """The criteria that a summary holds, by name; none of one that was written before there were any.
-
-    An entry that is not understood is left out, so that its check says that it is not measured.
-    """
-    criteria = {}
-    for entry in summary.get("criteria", ()):
-        try:
-            criterion = msgspec.convert(entry, type=Criterion)
-        except msgspec.ValidationError:
-            continue
-        criteria[criterion.name] = criterion
-    return criteria
 
 
 def _without_reading(defined: CriterionDef) -> Evaluation:

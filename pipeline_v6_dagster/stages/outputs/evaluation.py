@@ -1,6 +1,6 @@
 """What a check says, before it becomes a Dagster check result or an alert; and what checks are evaluated from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,10 @@ from typing import Any
 from pipeline_v6_dagster.alerts.message import OffendingOrder, Severity
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.summary import Summary
+from pipeline_v6_dagster.domain.verdict import Criterion
 from pipeline_v6_dagster.logs.compare_log import read_summary, read_window
+from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 
 # The rows that a table shows; the logs hold all.
 MAX_ROWS = 20
@@ -58,14 +61,36 @@ class Evaluation:
 
 
 class CheckContext:
-    """What checks of the comparison are evaluated from, each part read once and only where a check asks for it."""
+    """What checks of the comparison are evaluated from, each part read once and only where a check asks for it.
 
-    def __init__(self, settings: Settings) -> None:
+    `now` (epoch s) is when freshness is judged. `verify` gives the findings of the hash chains; without it all of our
+    logs are read.
+    """
+
+    def __init__(
+        self, settings: Settings, now: float, verify: Callable[[Settings], Sequence[str]] = find_chain_problems
+    ) -> None:
         self.settings = settings
+        self._now = now
+        self._verify = verify
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The newest summary."""
+    def gate(self) -> Gate:
+        """The verdict as of now."""
+        return read_gate(self.settings, self._now, self._verify)
+
+    @cached_property
+    def criteria(self) -> dict[str, Criterion]:
+        """Every criterion as of now, by name."""
+        return {each.name: each for each in self.gate.criteria}
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The newest summary.
+
+        Raises:
+            DataError: there is none yet, or it is not understood.
+        """
         return read_summary(self.settings)
 
     @cached_property

@@ -3,6 +3,7 @@
 The authority is the compare log. The summary file is compared with it and trusted for nothing.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
@@ -42,8 +43,17 @@ class Gate:
     problem: str | None = None
 
 
-def read_gate(settings: Settings, now: float) -> Gate:
+def find_chain_problems(settings: Settings) -> Sequence[str]:
+    """What is wrong with the hash chains of our logs, read from their beginning."""
+    return [finding for log in verify_logs(settings).logs for finding in log.findings]
+
+
+def read_gate(
+    settings: Settings, now: float, verify: Callable[[Settings], Sequence[str]] = find_chain_problems
+) -> Gate:
     """The verdict as of `now` (epoch s). Broken evidence gives a verdict that says so, never an error.
+
+    `verify` gives the findings of the hash chains.
 
     Raises:
         StorageError: a log of ours cannot be read at all.
@@ -54,7 +64,8 @@ def read_gate(settings: Settings, now: float) -> Gate:
     except DataError as error:
         problem = str(error)
     cursor = Cursor() if end is None else end.cursor
-    facts = replace(gather_facts(settings, cursor, ()), now=gather_now_facts(settings, end, now, problem))
+    problems = [*([] if problem is None else [problem]), *verify(settings)]
+    facts = replace(gather_facts(settings, cursor, ()), now=gather_now_facts(settings, end, now, problems))
     policy = verdict_policy(settings)
     asked = [each for each in evaluate_all(cursor.evidence, facts, policy) if each.name in ASKED_NOW]
     stored = () if end is None else end.summary.criteria
@@ -67,10 +78,8 @@ def read_gate(settings: Settings, now: float) -> Gate:
     return Gate(end, criteria, decision, reach(criteria, cursor.evidence, facts, policy), problem)
 
 
-def gather_now_facts(settings: Settings, end: BlockEnd | None, now: float, problem: str | None = None) -> NowFacts:
-    """What only the present can tell: clocks, chains, configuration."""
-    problems = [] if problem is None else [problem]
-    problems += [finding for log in verify_logs(settings).logs for finding in log.findings]
+def gather_now_facts(settings: Settings, end: BlockEnd | None, now: float, problems: Sequence[str]) -> NowFacts:
+    """What only the present can tell: clocks, chains (`problems`), configuration."""
     counts = {} if end is None else end.cursor.counts
     newest = {name: counts[name].newest_ts for name in _KEEP_COMING if name in counts}
     identity, unread = _read_configuration(settings, end)

@@ -1,11 +1,13 @@
 """Rows as people read them in tables: what an operator looks for first, times in UTC with their date."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline_v6_dagster.alerts.message import OffendingOrder
 from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.summary import Summary
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 
 UPSIZE_COLUMNS = {
     "time": "string",
@@ -37,6 +39,15 @@ SLICE_COLUMNS = {
     "veto_mismatch_pct": "float",
     "upsize_count": "int",
     "impact_usd": "float",
+}
+
+CRITERIA_COLUMNS = {
+    "criterion": "string",
+    "group": "string",
+    "state": "string",
+    "measured": "string",
+    "limit": "string",
+    "to_do": "string",
 }
 
 _RATIO_DIGITS = 4
@@ -97,10 +108,37 @@ def diff_row(diff: Diff) -> dict[str, Any]:
     }
 
 
-def slice_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def slice_rows(summary: Summary) -> list[dict[str, Any]]:
     """The symbols of the window, those with the most upsizes and mismatches first."""
-    rows = [{"symbol": symbol, **figures} for symbol, figures in summary["by_symbol"].items()]
-    return sorted(rows, key=lambda row: (-row["upsize_count"], -(row["veto_mismatch_pct"] or 0.0), row["symbol"]))
+    parts = sorted(
+        summary.by_symbol.items(),
+        key=lambda item: (-item[1].upsize_count, -(item[1].veto_mismatch_pct or 0.0), item[0]),
+    )
+    return [
+        {
+            "symbol": symbol,
+            "sample_size": part.sample_size,
+            "veto_mismatch_pct": part.veto_mismatch_pct,
+            "upsize_count": part.upsize_count,
+            "impact_usd": part.impact_usd,
+        }
+        for symbol, part in parts
+    ]
+
+
+def criteria_rows(criteria: Iterable[Criterion]) -> list[dict[str, Any]]:
+    """Each criterion of the verdict in a row."""
+    return [
+        {
+            "criterion": each.name,
+            "group": each.group.value,
+            "state": each.state.value,
+            "measured": each.measured,
+            "limit": each.limit,
+            "to_do": None if each.state is CriterionState.HOLDS else each.to_do,
+        }
+        for each in criteria
+    ]
 
 
 def utc_text(ts: float) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pipeline_v6_dagster.logs.verify import verify_logs
 
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.verdict import CriterionState
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.drill.criteria import CriterionReading
 from pipeline_v6_dagster.stages.shadow.engines import load_engines
 
