@@ -30,6 +30,11 @@ class IdPairing:
         for replaced in item.replaces:
             self._amendments[replaced] = item
 
+    @property
+    def has_amendments(self) -> bool:
+        """Whether any open decision amends another one."""
+        return bool(self._amendments)
+
     def owner(self, key: str) -> OpenDecision | None:
         """The decision that an order is paired with."""
         return self._claimed_by.get(key)
@@ -120,7 +125,7 @@ class IdPairing:
 
     def hand_over(self, event: OrderEvent, key: str | None) -> OpenDecision | None:
         """Before an ack is folded: give its order to the amendment that it carries out. Returns who had it before."""
-        if not self._amendments or not starts_order(event):
+        if not starts_order(event):
             return None
         amendment = self._find_amendment(event)
         if amendment is None or amendment.order_key is not None or event.ts < amendment.decision.as_of:

@@ -24,7 +24,8 @@ class LiveMarket:
             leg.held_qty = positions.reducible(symbol, side, leg.position_side)
         key = order_key(event.order_id, event.intent_id, event.attempt_id)
         if event.kind is EventKind.FILL:
-            if event.executed_qty is not None:
+            is_new = leg.last_fill_ts == event.ts
+            if event.executed_qty is not None and (is_new or event.status in ENDED):  # Else it repeats what is known.
                 positions.fill(
                     symbol,
                     key,
@@ -35,7 +36,7 @@ class LiveMarket:
                     is_reduce_only=leg.is_reduce_only,
                     is_ended=event.status in ENDED,
                 )
-                if event.avg_price is not None and leg.last_fill_ts == event.ts:
+                if event.avg_price is not None and is_new:
                     self._see_price(symbol, event.ts, event.avg_price)
             return
         positions.place(symbol, key, event.ts, says_new=starts_order(event))

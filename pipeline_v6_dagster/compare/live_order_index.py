@@ -93,6 +93,14 @@ class LiveOrderIndex:
         """Fills of this order id without ids are of this order, also once it is settled."""
         self._state.fill_owners[order_id] = FillOwner(order.symbol, order.intent_id, order.attempt_id, ts)
 
+    def remember_open_legs(self, order: IntentOrders, decision: ShadowSide, ts: float) -> None:
+        """Fills without ids that come after all must revise this decision, not be taken for another order."""
+        owner = order if order.has_id else replace(order, intent_id=decision.intent_id, attempt_id=decision.attempt_id)
+        if owner.has_id:
+            for leg in order.legs:
+                if not leg.is_final:
+                    self.remember(leg.order_id, owner, ts)
+
     def forget(self, oldest_ts: float) -> None:
         """Drop what was remembered and is older."""
         owners = self._state.fill_owners

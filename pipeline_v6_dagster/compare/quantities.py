@@ -153,6 +153,8 @@ def is_v6_larger(decision: ShadowSide, legs: Sequence[Leg], lot_step: float | No
     v6_qty = decision.sized_qty
     if not decision.is_allowed or v6_qty is None:
         return None
+    if len(legs) == 1 and not legs[0].is_reduce_only and (legs[0].requested_qty or 0.0) >= v6_qty:
+        return False  # As most orders are.
     largest_qty = find_largest_request(count_legs(legs, counts_reduce=decision.is_reduce_only), decision.price)
     if largest_qty is None:
         return None
@@ -164,13 +166,13 @@ def is_v6_larger(decision: ShadowSide, legs: Sequence[Leg], lot_step: float | No
 
 def is_overfilled(legs: Sequence[Leg], tolerance_ratio: float) -> bool | None:
     """Whether an order executed more than it requested; None where none of them is known to have executed anything."""
-    executed = [leg for leg in legs if leg.executed_qty is not None]
-    if not executed:
-        return None
-    return any(
-        leg.requested_qty is not None and (leg.executed_qty or 0.0) > leg.requested_qty * (1 + tolerance_ratio)
-        for leg in executed
-    )
+    found = None
+    for leg in legs:
+        if leg.executed_qty is not None:
+            if leg.requested_qty is not None and leg.executed_qty > leg.requested_qty * (1 + tolerance_ratio):
+                return True
+            found = False
+    return found
 
 
 def label_reduces(legs: Sequence[Leg]) -> ReduceLabel | None:

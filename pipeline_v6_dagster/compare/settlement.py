@@ -12,7 +12,6 @@ intent may follow: such a decision waits for its deadline.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from pipeline_v6_dagster.compare.due_queue import DECISION, ERROR, ORDER, VETO, Due, DueQueue
 from pipeline_v6_dagster.compare.evidence import classify_outcome, explain_refusal, find_match_method
@@ -107,9 +106,10 @@ class OutcomeMatcher:
             apply_close(self.state, event)
             return
         known_key = self._by_id.find_key(event)
-        amended = self._by_id.hand_over(event, known_key)
-        if amended is not None:
-            self._schedule(amended)
+        if self._by_id.has_amendments:
+            amended = self._by_id.hand_over(event, known_key)
+            if amended is not None:
+                self._schedule(amended)
         for key in self._book.add(event, known_key):
             owner = self._by_id.owner(key) or self._claim_for(key)
             if owner is not None:
@@ -293,7 +293,7 @@ class OutcomeMatcher:
             order = self._book.pop(key)
             self._by_id.release(key)
             self._forget_unmatched(key)
-            self._remember_late_fills(order, item)
+            self._book.remember_open_legs(order, decision, item.ready_ts)
             return self._with_order(item, order, method)
         refusal = item.veto or item.error or self._by_time.take_refusal(decision)
         found = self._result(item, LiveOutcome.UNRESOLVED)
@@ -317,14 +317,3 @@ class OutcomeMatcher:
     def _result(self, item: OpenDecision, outcome: LiveOutcome) -> Settled:
         exchange = self.state.filters.get(item.decision.symbol)
         return Settled(item.decision, None, outcome, None, None, item.arrival_price, exchange, item.shares_intent)
-
-    def _remember_late_fills(self, order: IntentOrders, item: OpenDecision) -> None:
-        """Fills without ids that come after all must revise this decision, not be taken for another order."""
-        if all(leg.is_final for leg in order.legs):
-            return
-        decision = item.decision
-        owner = order if order.has_id else replace(order, intent_id=decision.intent_id, attempt_id=decision.attempt_id)
-        if owner.has_id:
-            for leg in order.legs:
-                if not leg.is_final:
-                    self._book.remember(leg.order_id, owner, item.ready_ts)
