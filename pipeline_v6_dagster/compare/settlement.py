@@ -28,7 +28,8 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.time_pairing import IsAlreadySettled, TimePairing
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, IntentOrders, OrderEvent, Veto
-from pipeline_v6_dagster.domain.position_book import PositionBook, PositionRow
+from pipeline_v6_dagster.domain.position_book import PositionBook
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 
 
@@ -97,8 +98,6 @@ class OutcomeMatcher:
         """An order event, at its log time."""
         if event.lot_step is not None and event.symbol is not None:
             self.state.filters[event.symbol] = ExchangeFilter(event.lot_step, event.min_notional_usd)
-        if event.kind is EventKind.CLOSE:
-            return  # It repeats what its order's fills say.
         if event.kind is EventKind.ERROR:
             self._add_error(event)
             return

@@ -140,11 +140,6 @@ class Settings(Paths):
         alias="PIPELINE_V6_RUNBOOK_URL",
         description="where checks and alerts link to; else the file `docs/runbook.md` of this checkout",
     )
-    ui_url: str | None = Field(
-        default=None,
-        alias="PIPELINE_V6_UI_URL",
-        description="address of the Dagster UI as operators reach it; alerts link to it",
-    )
     executor_silence_s: PositiveSeconds = Field(
         default=3600.0,
         alias="PIPELINE_V6_EXECUTOR_SILENCE",

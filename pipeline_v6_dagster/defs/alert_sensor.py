@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings
 from pipeline_v6_dagster.defs.ended_runs import ended_runs, read_cursor, write_cursor
+from pipeline_v6_dagster.defs.run_slots import MIN_RUN_SPACING_S
 from pipeline_v6_dagster.domain.errors import BusyError
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, AlertRun
 

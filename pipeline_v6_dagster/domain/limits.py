@@ -20,6 +20,10 @@ class KnownRows:
     event_types: frozenset[str] = frozenset()
     strategies: frozenset[str] = frozenset()
 
+    def includes(self, event_type: str | None, strategy: str | None) -> bool:
+        """Whether a row of that event type, written for that strategy, may be dropped."""
+        return event_type in self.event_types or strategy in self.strategies
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolLimits:

@@ -26,6 +26,8 @@ from pipeline_v6_dagster.verdict.epochs import EpochState
 from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 
 RECENT_LINES = 5000
+# Counted beside the kind of an unused row that carries an executed or a placed quantity.
+DROPPED_ORDER_ROW = "dropped_order_row"
 _REJECTIONS = frozenset(Rejection)
 
 
@@ -59,6 +61,9 @@ class InputCounts:
         self.lines += lines
         if unusable:
             for kind, count in unusable.items():
+                if kind == DROPPED_ORDER_ROW:
+                    self.dropped_order_rows += count
+                    continue
                 self.unusable[kind] = self.unusable.get(kind, 0) + count
         if self.lines - self.marks[1].lines >= RECENT_LINES:
             self.marks = (self.marks[1], Mark(self.lines, self._malformed()))

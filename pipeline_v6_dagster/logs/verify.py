@@ -15,7 +15,6 @@ from pipeline_v6_dagster.logs.compare_log import (
     read_cursor,
     read_summaries_backward,
 )
-from pipeline_v6_dagster.stages.compare.inputs import SHADOW_LOG
 from pipeline_v6_dagster.storage.chain import Link, link_from
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
@@ -140,7 +139,7 @@ def _compared_offset(settings: Settings) -> LogOffset | None:
         cursor = read_cursor(open_compare_log(settings))
     except DataError:
         return None  # The chain of the compare log tells what is wrong with it.
-    return cursor.read.get(SHADOW_LOG) if cursor is not None else None
+    return cursor.read.get("shadow_log") if cursor is not None else None
 
 
 def _summaries_backward(settings: Settings) -> Iterator[bytes]:

@@ -99,7 +99,7 @@ def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     kinds = [{"mismatch_kind": str(kind), "diffs": count} for kind, count in run.mismatch_kinds.most_common()]
     return dg.MaterializeResult(
         asset_key=_DIFFS.key,
-        data_version=dg.DataVersion(f"{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"),
+        data_version=dg.DataVersion(f"{totals.decisions}+{totals.live_only}+{totals.revisions}"),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_diffs),
             "dagster/row_count": totals.decisions + totals.live_only + totals.revisions,
@@ -173,4 +173,4 @@ def _figures(summary: Summary) -> dict[str, float | int]:
 
 def _version(summary: Summary) -> str:
     totals = summary.totals
-    return f"{summary['config_hash']}:{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"
+    return f"{summary.config_hash}:{totals.decisions}+{totals.live_only}+{totals.revisions}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.defs.checks.logs import executor_alive, log_integrity
+from pipeline_v6_dagster.defs.checks.logs import executor_alive
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
 from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS
@@ -55,7 +55,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     head = with_freshness_policy(_HEAD, settings.heartbeat_interval_s)
     alive = check_spec("executor_alive", "shadow_head")
     if settings.shadow_source is ShadowSource.INTERNAL:
-        return dg.Definitions(assets=[_step([_LOG, head], [alive, check_spec("log_integrity", "shadow_log")])])
+        return dg.Definitions(assets=[_step([_LOG, head], [alive])])
     # A shadow log that the executor writes is not chained, and no asset of ours for a check to stand on.
     written_by_executor = dg.AssetSpec(
         "shadow_log",
@@ -86,9 +86,6 @@ def _step(specs: list[dg.AssetSpec], check_specs: list[dg.AssetCheckSpec]) -> dg
             pipeline,
             {
                 dg.AssetCheckKey(_HEAD.key, "executor_alive"): lambda: executor_alive(pipeline),
-                dg.AssetCheckKey(_LOG.key, "log_integrity"): lambda: log_integrity(
-                    pipeline, context.instance, "shadow_log"
-                ),
             },
         )
 

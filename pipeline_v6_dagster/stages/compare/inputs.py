@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.domain.account_events import PositionSnapshot, PositionsSnapshot
+from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.limits import KnownRows
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Rejection, Unusable
-from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_offsets_backward
+from pipeline_v6_dagster.logs.compare_log import DROPPED_ORDER_ROW, Cursor, InputCounts, read_offsets_backward
 from pipeline_v6_dagster.logs.shadow_log import follow_attempts, open_shadow_log
 from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
 from pipeline_v6_dagster.sources.attempts import parse_attempt
@@ -47,7 +48,7 @@ class Decisions(NamedTuple):
     read_to: LogOffset | None
 
 
-Record = ShadowSide | OrderEvent | Veto | Arrival | PositionSnapshot | PositionsSnapshot
+Record = ShadowSide | OrderEvent | Veto | Arrival | PositionsSnapshot
 
 
 class _Input:
@@ -96,8 +97,10 @@ class CompareInputs:
         cursor: Cursor,
         now: float,
         keeper: EvidenceKeeper,
+        known_rows: KnownRows,
         decisions: Decisions | None = None,
     ) -> None:
+        self._known_rows = known_rows
         self._keeper = keeper
         self._read_before = dict(cursor.read)
         self.row_count = 0  # since the cursor was advanced
@@ -203,6 +206,8 @@ class CompareInputs:
             if type(parsed) is Unusable:
                 unusable = Counter() if unusable is None else unusable
                 unusable[parsed.kind] += 1
+                if parsed.is_order_evidence and not self._known_rows.includes(parsed.event_type, parsed.strategy):
+                    unusable[DROPPED_ORDER_ROW] += 1
                 continue
             ts = ts_of(parsed)
             yield [ts if ts < now else now, source, parsed, line, lines, unusable]

@@ -13,12 +13,10 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
-from pipeline_v6_dagster.domain.account_events import PositionSnapshot, PositionsSnapshot
-from pipeline_v6_dagster.domain.attempt import PositionSide, Side
+from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
-from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import (
@@ -41,6 +39,7 @@ from pipeline_v6_dagster.stages.compare.inputs import (
     VETOES,
     CompareInputs,
     Decisions,
+    Record,
     first_undecided_ts,
 )
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
@@ -144,7 +143,7 @@ def _run(
         now=now,
         undecided_since_ts=stop_ts,
     )
-    with known, CompareInputs(settings, log, cursor, now, keeper, decisions) as inputs:
+    with known, CompareInputs(settings, log, cursor, now, keeper, limits.known_rows, decisions) as inputs:
         block = _Block(log, known, inputs, matcher, content)
         for settled in _settle_all(matcher, inputs, keeper, cursor, now, stop_ts, clock, repeated):
             if settled is None:
@@ -237,21 +236,11 @@ def _settle_all(
         if is_due:
             yield from matcher.settle(until=ts)
         if type(record) is OrderEvent:
-            cursor.newest_live_ts = record.ts
             keeper.watch(record)
-            matcher.add_event(record)
-        elif type(record) is ShadowSide and known is not None and _is_repeated(record, known, cursor, now):
+        if type(record) is ShadowSide and known is not None and _is_repeated(record, known, cursor, now):
             matcher.dropped[IgnoredRow.REPEATED_DECISION] += 1
-        elif type(record) is ShadowSide:
-            cursor.newest_decision_ts = record.as_of
-            matcher.add_decision(record)
-        elif type(record) is Veto:
-            cursor.newest_live_ts = record.ts
-            matcher.add_veto(record)
-        elif type(record) is Arrival:
-            matcher.add_arrival(record)
-        elif isinstance(record, PositionSnapshot | PositionsSnapshot):
-            matcher.add_positions(record.ts, _position_rows(record))
+        else:
+            _add_record(matcher, cursor, record)
         if is_due:
             yield None
     # Where both sides' logs are ahead of our clock, it is the clock that is behind.
@@ -273,10 +262,21 @@ def _is_repeated(decision: ShadowSide, known: KnownDiffs, cursor: Cursor, now: f
     return known.has_decision(decision.decision_id, min(newest_ts, now))
 
 
-def _position_rows(seen: PositionSnapshot | PositionsSnapshot) -> Iterator[PositionRow]:
-    for one in seen.positions if isinstance(seen, PositionsSnapshot) else (seen,):
-        side = PositionSide.LONG if one.held_side is Side.BUY else PositionSide.SHORT
-        yield PositionRow(one.symbol, side, one.qty, one.entry_price, one.is_net)
+def _add_record(matcher: OutcomeMatcher, cursor: Cursor, record: Record) -> None:
+    """Hand a record to the matcher."""
+    if type(record) is OrderEvent:
+        cursor.newest_live_ts = record.ts
+        matcher.add_event(record)
+    elif type(record) is ShadowSide:
+        cursor.newest_decision_ts = record.as_of
+        matcher.add_decision(record)
+    elif type(record) is Veto:
+        cursor.newest_live_ts = record.ts
+        matcher.add_veto(record)
+    elif type(record) is Arrival:
+        matcher.add_arrival(record)
+    elif type(record) is PositionsSnapshot:
+        matcher.add_positions(record.ts, record.positions)
 
 
 def _diff_of(

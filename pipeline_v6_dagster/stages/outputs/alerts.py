@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.alerts.delivery import channels_of, send_all
 from pipeline_v6_dagster.alerts.message import Delivery, Message
-from pipeline_v6_dagster.alerts.states import Evidence, Policy
+from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import BusyError
 from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, messages_backward, open_outbox
