@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import ExchangeFilter, IntentOrders, OrderEvent, Veto
-from pipeline_v6_dagster.domain.position_book import PositionState
+from pipeline_v6_dagster.domain.position_state import PositionState
 
 # Decisions and orders of one stream may want each other: symbol, side, reduce-only or not.
 PairingKey = tuple[str | None, Side | None, bool]

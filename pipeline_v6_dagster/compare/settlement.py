@@ -28,7 +28,8 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.time_pairing import IsAlreadySettled, TimePairing
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import Arrival, EventKind, ExchangeFilter, IntentOrders, OrderEvent, Veto
-from pipeline_v6_dagster.domain.position_book import PositionBook, PositionRow
+from pipeline_v6_dagster.domain.position_book import PositionBook
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 
 

@@ -14,12 +14,10 @@ from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, Unmatch
 from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
-from pipeline_v6_dagster.domain.attempt import PositionSide, Side
+from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
-from pipeline_v6_dagster.domain.position_book import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow
 from pipeline_v6_dagster.logs.compare_log import (
     BlockEnd,
@@ -205,8 +203,8 @@ def _settle_all(
             matcher.add_veto(record)
         elif type(record) is Arrival:
             matcher.add_arrival(record)
-        elif isinstance(record, PositionSnapshot | PositionsSnapshot):
-            matcher.add_positions(record.ts, _position_rows(record))
+        elif type(record) is PositionsSnapshot:
+            matcher.add_positions(record.ts, record.positions)
         if is_due:
             yield None
     # Where both sides' logs are ahead of our clock, it is the clock that is behind.
@@ -217,12 +215,6 @@ def _settle_all(
         # What was logged while this run was reading is not ahead of its clock.
         yield from matcher.settle_ahead(clock())
     matcher.forget(until)
-
-
-def _position_rows(seen: PositionSnapshot | PositionsSnapshot) -> Iterator[PositionRow]:
-    for one in seen.positions if isinstance(seen, PositionsSnapshot) else (seen,):
-        side = PositionSide.LONG if one.held_side is Side.BUY else PositionSide.SHORT
-        yield PositionRow(one.symbol, side, one.qty, one.entry_price, one.is_net)
 
 
 def _diff_of(

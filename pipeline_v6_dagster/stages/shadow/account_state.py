@@ -17,7 +17,8 @@ from pipeline_v6_dagster.logs.shadow_log import (
     parse_checkpoint,
     parse_decided,
 )
-from pipeline_v6_dagster.shadow.rolling import MAX_ATTEMPTS, RollingState
+from pipeline_v6_dagster.shadow.attempt_window import MAX_ATTEMPTS
+from pipeline_v6_dagster.shadow.rolling import RollingState
 from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.stages.shadow.account_events import CLOCK_ERROR_S, AccountFeed
 from pipeline_v6_dagster.stages.shadow.trading_day import trading_day_bounds
