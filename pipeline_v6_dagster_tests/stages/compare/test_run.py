@@ -380,7 +380,7 @@ class TestInputs:
         home.orders(ack_row(1, "1", dry_run=True), {"event_type": "order_close", "ts": T0 + 2, "symbol": "BTCUSDT"})
         home.run(LATER)
         assert kinds(home) == {"ord_1": "live_unknown"}
-        assert home.summary()["input_quality"]["orders_executed"]["unusable"] == {"dry_run": 1, "unknown_event": 1}
+        assert home.summary()["input_quality"]["orders_executed"]["unusable"] == {"dry_run": 1}
 
     def test_vetoes_and_errors_that_nothing_wants_are_counted_once(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
