@@ -1,5 +1,6 @@
-"""The verdict for a launch gate: what the evidence says as of now, what is new in it, what to do next."""
+"""The verdict for a launch gate: what the evidence says as of now, what changed, what to do next."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from pipeline_v6_dagster.domain.verdict import Criterion
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
-from pipeline_v6_dagster.stages.outputs.gate import Gate, read_gate
+from pipeline_v6_dagster.logs.verify import verify_logs
+from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
 from pipeline_v6_dagster.verdict.reach import Reach
 
@@ -55,14 +57,34 @@ class Report:
     reach: Reach | None = None
 
 
-def read_status(settings: Settings, now: float) -> Report:
-    """The verdict as of `now` (epoch s), from the compare log.
+class ChainReader:
+    """The findings of the hash chains for one who asks repeatedly: after a first whole look only what was added is read.
+
+    A log with a finding is read from its beginning each time, so that a finding never disappears by itself.
+    """
+
+    def __init__(self) -> None:
+        self._verified: dict[str, str] = {}
+
+    def __call__(self, settings: Settings) -> Sequence[str]:
+        """What is wrong with the chains, as `gate.find_chain_problems` says it."""
+        report = verify_logs(settings, self._verified)
+        self._verified = {
+            log.name: log.newest for log in report.logs if log.newest is not None and not log.finding_count
+        }
+        return [finding for log in report.logs for finding in log.findings]
+
+
+def read_status(
+    settings: Settings, now: float, verify: Callable[[Settings], Sequence[str]] = find_chain_problems
+) -> Report:
+    """The verdict as of `now` (epoch s), from the compare log. `verify` gives the findings of the hash chains.
 
     Raises:
         DataError: the head is not understood.
         StorageError: a file of ours cannot be read.
     """
-    gate = read_gate(settings, now)
+    gate = read_gate(settings, now, verify)
     summary = gate.end.summary if gate.end is not None else None
     decision = gate.decision
     status = Status.NO_DATA if summary is None else summary.status
