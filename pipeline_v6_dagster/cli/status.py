@@ -25,7 +25,7 @@ _MOST_WIDTH = 60
 @click.command("status")
 @json_option
 @click.option("--watch", is_flag=True, help="Repeat it until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="Seconds between repeats.")
+@click.option("--every", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="Seconds in between.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, watch: bool, every: float) -> None:
     """The verdict for a launch gate, what changed since the run before, what to do.
@@ -91,7 +91,8 @@ def _lines(report: Report) -> list[str]:
         return [*lines, *(f"  {reason}" for reason in report.reasons), *(f"to do: {step}" for step in report.to_do)]
     lines += list(_criteria_lines(report))
     lines += [
-        f"acknowledged: {each.criterion} by {each.by} on {format_time(each.ts)}: {each.why}" for each in report.acknowledged
+        f"acknowledged: {each.criterion} by {each.by} on {format_time(each.ts)}: {each.why}"
+        for each in report.acknowledged
     ]
     lines += [*_reach_lines(report), *_figures(summary)]
     if report.changes:

@@ -17,7 +17,7 @@ from pipeline_v6_dagster.storage.chain import link_of
 
 
 def make_head(newest_first: Iterable[bytes], limit: int, generated_ts: float) -> Head:
-    """The head over the newest `limit` decisions of `newest_first`, lines of the shadow log; `generated_ts` in epoch s."""
+    """The head over the newest `limit` decisions among lines of the shadow log; `generated_ts` in epoch s."""
     window: list[bytes] = []
     reasons: Counter[str] = Counter()
     times: list[float] = []

@@ -107,7 +107,9 @@ def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
     return _check_twice("compare_diffs", settings.compare_diffs, settings, check)
 
 
-def _check_twice(name: str, path: Path, settings: Settings, check: Callable[[], tuple[Verification, list[str]]]) -> LogReport:
+def _check_twice(
+    name: str, path: Path, settings: Settings, check: Callable[[], tuple[Verification, list[str]]]
+) -> LogReport:
     found, gone = check()
     if found.finding_count or gone:
         try:

@@ -13,7 +13,6 @@ from pipeline_v6_dagster.domain.verdict import Criterion
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
-from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
 from pipeline_v6_dagster.verdict.reach import Reach
@@ -58,21 +57,39 @@ class Report:
 
 
 class ChainReader:
-    """The findings of the hash chains for one who asks repeatedly: after a first whole look only what was added is read.
+    """The findings of the hash chains for one who asks repeatedly: the logs are read again once a file of ours changed.
 
-    A log with a finding is read from its beginning each time, so that a finding never disappears by itself.
+    Whatever changed, all is read: a chain that is followed from its newest verified line on does not see an edit before
+    it. Between two runs nothing changes.
     """
 
     def __init__(self) -> None:
-        self._verified: dict[str, str] = {}
+        self._seen: tuple[tuple[object, ...], ...] | None = None
+        self._findings: Sequence[str] = ()
 
     def __call__(self, settings: Settings) -> Sequence[str]:
-        """What is wrong with the chains, as `gate.find_chain_problems` says it."""
-        report = verify_logs(settings, self._verified)
-        self._verified = {
-            log.name: log.newest for log in report.logs if log.newest is not None and not log.finding_count
-        }
-        return [finding for log in report.logs for finding in log.findings]
+        """What is wrong with the chains, as `gate.find_chain_problems` says it.
+
+        Raises:
+            StorageError: a log cannot be read.
+        """
+        seen = _stat_our_files(settings)  # Before reading: what changes meanwhile is read the next time.
+        if seen != self._seen:
+            self._findings = find_chain_problems(settings)
+            self._seen = seen
+        return self._findings
+
+
+def _stat_our_files(settings: Settings) -> tuple[tuple[object, ...], ...]:
+    found = []
+    for folder in {settings.shadow_log.parent, settings.compare_diffs.parent, settings.shadow_head.parent}:
+        for path in folder.glob("pipeline_v6_*"):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue  # Gone since it was listed; a log that cannot be read is an error of its verification.
+            found.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(sorted(found))
 
 
 def read_status(
