@@ -93,7 +93,7 @@ def on_a_terminal(home: Path, *arguments: str) -> tuple[subprocess.Popen[bytes],
     """The command with a terminal of its own; what it shows is read from the number."""
     reading, writing = pty.openpty()
     command = [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "status", *arguments]
-    environ = {**os.environ, "PIPELINE_V6_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80"}
+    environ = {**os.environ, "PIPELINE_V6_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}
     process = subprocess.Popen(
         command,
         env=environ,
