@@ -1,6 +1,7 @@
-"""What to do about each thing that can go wrong: one sentence or two, the same in the UI and in a message.
+"""What to do about what is no criterion of the verdict: one sentence or two, the same in the UI and in a message.
 
-The longer story is the entry of the same name in docs/runbook.md; a test makes sure that there is one.
+The criteria say it themselves (`verdict/criteria.py`). The longer text is the entry of the same name in
+docs/runbook.md; a test makes sure that there is one.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ GUIDANCE = {
         "the executor has attempted an order recently",
         "Check whether the executor runs and logs. If it was paused on purpose, nothing is wrong; head and summary stay"
         " fresh and say nothing new.",
+    ),
+    "drill_catches_faults": Guidance(
+        "the newest drill missed no fault",
+        "Run pipeline-v6 drill with each fault that was missed. Until it is caught, do not rely on its criterion.",
     ),
     RUN_FAILED: Guidance(
         "the runs of each job succeed",

@@ -66,6 +66,7 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         # That there is not enough evidence yet is no event.
         is_quiet=found.state is CriterionState.NOT_YET or not found.counts_against,
         explained_by=_EXPLAINED_BY.get(name, frozenset()),
+        acknowledged=None if found.state is CriterionState.HOLDS else context.acknowledged.get(name),
     )
 
 
