@@ -23,14 +23,14 @@ class Guidance:
 
 
 GUIDANCE = {
-    "warmup": Guidance(
-        "there are enough decisions to judge",
-        "Wait, and flip no flag: until then the summary is informational only. If the count stands still, look at"
-        " executor_alive and at open_decisions.",
-    ),
     "verdict": Guidance(
-        "the evidence supports flipping v6 on",
-        "Read the reasons: each names the figure that stands against it. Do not flip v6 on.",
+        "every criterion holds, so that v6 may go live",
+        "Read the reasons: each names the criterion that stands against it. Until then, do not take v6 live.",
+    ),
+    "warmup": Guidance(
+        "enough decisions were compared to judge",
+        "Wait: until then the summary is informational only. If the count stands still, look at executor_alive and at"
+        " open_decisions.",
     ),
     "executor_alive": Guidance(
         "the executor has attempted an order recently",
