@@ -1,6 +1,6 @@
 """docs/reference.md is made from the code: what it says of settings, commands, fields, reasons, faults cannot be wrong.
 
-Run as a module, this writes the page anew: `python -m pipeline_v6_dagster_tests.docs.test_reference`.
+Run as a module, this writes the page: `python -m pipeline_v6_dagster_tests.docs.test_reference`.
 """
 
 import dataclasses
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from pipeline_v6_dagster.domain.live import Leg
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
@@ -28,7 +30,9 @@ from pipeline_v6_dagster.stages.outputs.report import report_path
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.stages.replay.file import replay_path
 from pipeline_v6_dagster.stages.simulate.run import truth_path
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster.verdict.criteria import CRITERIA
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 
@@ -42,6 +46,7 @@ _RECORDS: tuple[tuple[str, type], ...] = (
     ("Sizing statistics of the summary", SizingStats),
     ("Coverage of the summary", Coverage),
     ("Upsize of the summary", Upsize),
+    ("Criterion of the summary", Criterion),
     ("Head", Head),
 )
 _ENUMS: tuple[type[StrEnum], ...] = (
@@ -53,6 +58,8 @@ _ENUMS: tuple[type[StrEnum], ...] = (
     RootCause,
     Rejection,
     IgnoredRow,
+    CriterionGroup,
+    CriterionState,
 )
 
 
@@ -67,7 +74,7 @@ def page() -> str:
         "## Settings\n\n" + _table(("variable", "meaning"), _settings()),
         "## Files\n\n" + _table(("file", "what"), _files()),
         "## Checks and alerts\n\nEach has its entry in the [runbook](runbook.md).\n\n"
-        + _table(("name", "holds"), _checks()),
+        + _table(("name", "what"), _checks()),
         "## Fields\n\nNull means that it was not measured.\n\n" + "".join(_record(*record) for record in _RECORDS),
         "## Words in fields\n\n" + _table(("kind", "words"), map(_enum, _ENUMS)),
         "## Faults\n\nWhat `pipeline-v6 simulate --fault NAME:SHARE` can do.\n\n"
@@ -105,8 +112,8 @@ def _sentence(text: str) -> str:
 def _exit_codes() -> list[tuple[str, str]]:
     return [
         ("0", "done; of `status`: green"),
-        ("1", "`status`: red or amber"),
-        ("2", "`status`: warmup or inconclusive"),
+        ("1", "`status`: red or amber; `drill`: a fault was missed; `alerts --test`: a channel refused the message"),
+        ("2", "`status`: warmup or inconclusive; `drill`: no fault could be tested"),
         ("3", "`status`: no data, or what there is is stale"),
         ("64", "bad usage"),
         ("65", "bad data or configuration; `verify`: a line was changed"),
@@ -144,10 +151,9 @@ def _files() -> Iterable[tuple[str, str]]:
 
 
 def _checks() -> Iterable[tuple[str, str]]:
-    return (
-        (f"[`{name}`](runbook.md#{name})", f"Passes when {guidance.passes_when}.")
-        for name, guidance in GUIDANCE.items()
-    )
+    passes = {each.name: each.passes_when for each in CRITERIA}
+    passes |= {name: f"Passes when {guidance.passes_when}." for name, guidance in GUIDANCE.items()}
+    return ((f"[`{name}`](runbook.md#{name})", text) for name, text in passes.items())
 
 
 def _record(title: str, record: type) -> str:
@@ -188,23 +194,16 @@ def _drill_faults() -> list[tuple[str, str, str, str, str]]:
 
 
 def _metrics() -> list[tuple[str, str]]:
-    report = read_status(settings_of(Path("/nowhere")), 0.0)
-    summary: dict[str, Any] = {
-        "sizing_diff_stats": {"p50": 0.0, "p95": 0.0, "upsize_count": 0, "sample_size": 0},
-        "slippage_diff_bps": {"p50": 0.0, "p95": 0.0},
-        "size_diff_stats": {"p50": 0.0, "p95": 0.0},
-        "coverage": {"matched": 0, "live_only": 0, "unresolved": 0},
-        "by_symbol": {"S": {"sample_size": 0, "veto_mismatch_pct": 0.0, "upsize_count": 0, "impact_usd": 0.0}},
-        "totals": {"decisions": 0, "live_only": 0, "revisions": 0, "upsizes": 0},
-        "input_quality": {"i": {"lines": 0, "unusable": {"torn": 0}, "is_offset_lost": False}},
-        "mismatch_kinds": {"match": 0},
-        "root_causes": {"unexplained": 0},
-        "window": {"last_ts": 0.0},
-        **dict.fromkeys(("sample_size", "min_sample_size", "veto_mismatch_pct", "is_warmup", "open_decisions"), 0),
-        **dict.fromkeys(("generated_ts", "newest_live_ts", "undecided_since_ts"), 0.0),
-    }
+    """As a home gives them in which everything can be measured."""
+    with TemporaryDirectory() as folder:
+        settings, _ = simulated_home(Path(folder), upsize_share=0.05)
+        with settings.orders_executed.open("ab") as log:
+            log.write(b"no row\n")
+        for command in ("shadow", "heartbeat", "compare"):
+            assert pipeline_v6(settings.home, command).exit_code == 0
+        samples = samples_of(read_status(settings, START_TS + 3600))
     found: dict[str, str] = {}
-    for sample in samples_of(dataclasses.replace(report, summary=summary)):
+    for sample in samples:
         found.setdefault(sample["name"], ", ".join(f"`{label}`" for label in sample["labels"]) or "-")
     return [(f"`{name}`", labels) for name, labels in found.items()]
 
