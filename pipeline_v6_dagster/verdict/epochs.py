@@ -18,7 +18,7 @@ from pipeline_v6_dagster.verdict.policy import DAY_S
 # Restarts longer ago than this no longer make the test stricter.
 RESTART_HORIZON_DAYS = 90
 RECENT_TIMES = 9
-_MAX_AHEAD_S = DAY_S
+MAX_AHEAD_S = DAY_S
 _MAX_BEHIND_S = RESTART_HORIZON_DAYS * DAY_S
 
 
@@ -69,7 +69,7 @@ class EpochState:
         if not self.recent:
             return None
         middle = median_low(self.recent)
-        return max(ts for ts in self.recent if ts <= middle + _MAX_AHEAD_S)
+        return max(ts for ts in self.recent if ts <= middle + MAX_AHEAD_S)
 
     def restarts(self) -> tuple[int, int]:
         """(restarts within 90 days before the epoch that count for k, those that do not)."""
@@ -156,7 +156,7 @@ class EpochTracker:
         if state.is_since_exact or state.since_ts is None or state.seen > RECENT_TIMES:
             return
         middle = median_low(state.recent[-state.seen :])
-        if not middle - _MAX_BEHIND_S <= state.since_ts <= middle + _MAX_AHEAD_S:
+        if not middle - _MAX_BEHIND_S <= state.since_ts <= middle + MAX_AHEAD_S:
             if state.changed_ts == state.since_ts:
                 state.changed_ts = middle
             state.since_ts = middle

@@ -19,7 +19,7 @@ from pipeline_v6_dagster.logs.evidence_rows import (
 )
 from pipeline_v6_dagster.stages.compare.identity import describe_settings, settings_identity
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
-from pipeline_v6_dagster.verdict.epochs import Boundary, EpochTracker, begin_evidence, epoch_identity
+from pipeline_v6_dagster.verdict.epochs import MAX_AHEAD_S, Boundary, EpochTracker, begin_evidence, epoch_identity
 from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 from pipeline_v6_dagster.verdict.policy import VerdictPolicy
 from pipeline_v6_dagster.verdict.reading_diffs import decision_number
@@ -66,8 +66,9 @@ class EvidenceKeeper:
             self._read_records()
         self._take(cursor.records)
         missing = [*self._missing_identity(now), *self._missing_boundaries(now)]
-        self.is_behind_records = bool(missing and self._identities and cursor.epoch.next_number == 0)
-        if missing and not self.is_behind_records:
+        if self._identities and cursor.epoch.next_number == 0:
+            self.is_behind_records = bool(missing or self._open_acknowledgements())
+        elif missing:
             if keeps_records:
                 append_records(self._settings, missing)
                 missing = self._read_records()
@@ -75,6 +76,10 @@ class EvidenceKeeper:
                 cursor.records += missing
             self._take(missing)
         self._gather_pending()
+        self.finish()
+
+    def finish(self) -> None:
+        """Begin the epoch of an acknowledgement that took effect after the newest decision."""
         if self._tracker.finish():
             self._begin()
 
@@ -154,39 +159,52 @@ class EvidenceKeeper:
         return [IdentityRecord(ts=now, identity=identity, first_number=number, settings=self._described)]
 
     def _missing_boundaries(self, now: float) -> list[EvidenceRecord]:
-        records, epoch = self._cursor.records, self._cursor.epoch
-        applied = {record.acknowledged_ts for record in records if isinstance(record, BoundaryRecord)}
+        epoch = self._cursor.epoch
         found: list[EvidenceRecord] = []
-        for record in records:
-            if not isinstance(record, Acknowledgement) or record.fixed_at is None or record.ts in applied:
-                continue
-            first_number = self._first_number_since(record.fixed_at)
+        for record, fixed_at in self._open_acknowledgements():
+            if epoch.first_number > 0 and epoch.since_ts is not None and fixed_at < epoch.since_ts:
+                continue  # The current epoch began later anyway.
+            first_number = self._first_number_since(fixed_at)
             if self._tracker.can_begin_at(first_number):
                 found.append(
                     BoundaryRecord(
                         ts=now,
                         acknowledged_ts=record.ts,
                         # An epoch does not begin before the one that it ends.
-                        fixed_at=max(record.fixed_at, epoch.since_ts or record.fixed_at),
+                        fixed_at=max(fixed_at, epoch.since_ts or fixed_at),
                         first_number=first_number,
                         next_number=epoch.next_number,
                     )
                 )
         return found
 
+    def _open_acknowledgements(self) -> list[tuple[Acknowledgement, float]]:
+        """The acknowledgements that ask for an epoch and have begun none yet, each with its `fixed_at`."""
+        records = self._cursor.records
+        applied = {record.acknowledged_ts for record in records if isinstance(record, BoundaryRecord)}
+        return [
+            (record, record.fixed_at)
+            for record in records
+            if isinstance(record, Acknowledgement) and record.fixed_at is not None and record.ts not in applied
+        ]
+
     def _first_number_since(self, ts: float) -> int:
-        """The smallest number of a decision made at or after `ts` (epoch s), whether settled or open."""
+        """The smallest number of a decision made at or after `ts` (epoch s), whether settled or open.
+
+        Decisions from the far future do not count: they were made at an unknown time.
+        """
         epoch = self._cursor.epoch
+        latest_ts = ts if epoch.newest_ts is None else epoch.newest_ts + MAX_AHEAD_S
         numbers = [epoch.next_number]
         numbers += [
             item.decision.number
             for item in self._cursor.open.decisions.values()
-            if item.decision.number is not None and item.decision.as_of >= ts
+            if item.decision.number is not None and ts <= item.decision.as_of <= latest_ts
         ]
         numbers += [
             number
             for diff in self._diffs_backward()
-            if diff.decision_id is not None and diff.ts >= ts and (number := decision_number(diff)) is not None
+            if diff.decision_id is not None and ts <= diff.ts <= latest_ts and (number := decision_number(diff)) is not None
         ]
         return min(numbers)
 

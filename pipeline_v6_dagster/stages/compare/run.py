@@ -163,6 +163,7 @@ def _run(
             block.add(diff)
         if decisions is None:
             keeper.record_losses(inputs.losses(), now)
+        keeper.finish()
         summary = block.end()
     write_summary(settings, log)
     return CompareRun(

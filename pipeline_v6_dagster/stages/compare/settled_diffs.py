@@ -15,7 +15,7 @@ from pipeline_v6_dagster.verdict.root_cause import CauseContext
 def find_diff(
     settled: Settled | UnmatchedOrder | UnmatchedRow, known: KnownDiffs, policy: ComparePolicy, matcher: OutcomeMatcher
 ) -> tuple[Diff | None, Diff | None]:
-    """(the diff to write, the one that it replaces) of what was settled. Late live evidence that changes nothing gives no diff."""
+    """(the diff to write, the one that it replaces). Late live evidence that changes nothing gives no diff."""
     if isinstance(settled, UnmatchedRow):
         row = settled.row
         before = known.find(row.intent_id, own_attempt_id(row.attempt_id), row.ts)
