@@ -71,7 +71,12 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     outbox = settings.alert_outbox
     after = known.get("alerts")
     key = read_chain_key(settings.chain_key_file)
-    report.logs.append(_check_twice("alerts", outbox, settings, lambda: (verify_log(outbox, after=after, key=key), [])))
+
+    def check() -> tuple[Verification, list[str]]:
+        is_gone = not outbox.exists() and _has_records(settings)
+        return verify_log(outbox, after=after, key=key), ["removed: the compare log rests on records in it"] * is_gone
+
+    report.logs.append(_check_twice("alerts", outbox, settings, check))
     return report
 
 
@@ -142,6 +147,15 @@ def _check_head(settings: Settings) -> tuple[Link | None, list[str]]:
     if is_head_of_log(settings, head):
         return seen, []
     return seen, [f"changed: {path} does not say what the log says up to its place; run pipeline-v6 heartbeat"]
+
+
+def _has_records(settings: Settings) -> bool:
+    """Whether the compare log took records of epochs from the alert log."""
+    try:
+        cursor = read_cursor(open_compare_log(settings))
+    except DataError:
+        return False  # The chain of the compare log tells what is wrong with it.
+    return cursor is not None and bool(cursor.records)
 
 
 def _compared_offset(settings: Settings) -> LogOffset | None:
