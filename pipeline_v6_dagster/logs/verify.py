@@ -72,11 +72,11 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     after = known.get("alerts")
     key = read_chain_key(settings.chain_key_file)
 
-    def check() -> tuple[Verification, list[str]]:
+    def look() -> tuple[Verification, list[str]]:
         is_gone = not outbox.exists() and _has_records(settings)
         return verify_log(outbox, after=after, key=key), ["removed: the compare log rests on records in it"] * is_gone
 
-    report.logs.append(_check_twice("alerts", outbox, settings, check))
+    report.logs.append(_check_twice("alerts", outbox, settings, look))
     return report
 
 
