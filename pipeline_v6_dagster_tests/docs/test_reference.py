@@ -118,7 +118,10 @@ def _sentence(text: str) -> str:
 def _exit_codes() -> list[tuple[str, str]]:
     return [
         ("0", "done; `status`: green and `PASS`; `drill`: every fault that could be tested was caught"),
-        ("1", "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a channel refused the message"),
+        (
+            "1",
+            "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a channel refused the message",
+        ),
         ("2", "`status`: warmup or inconclusive; `drill`: no fault could be tested"),
         ("3", "`status`: no data, or the data is stale"),
         ("64", "bad usage"),

@@ -204,7 +204,9 @@ class EvidenceKeeper:
         numbers += [
             number
             for diff in self._diffs_backward()
-            if diff.decision_id is not None and ts <= diff.ts <= latest_ts and (number := decision_number(diff)) is not None
+            if diff.decision_id is not None
+            and ts <= diff.ts <= latest_ts
+            and (number := decision_number(diff)) is not None
         ]
         return min(numbers)
 
