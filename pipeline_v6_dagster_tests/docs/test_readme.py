@@ -71,5 +71,5 @@ def test_the_demo_without_its_ui_ends_green(tmp_path: Path) -> None:
         check=False,
     )
     assert (demo.returncode, demo.stderr) == (0, "")
-    assert "status green, verdict PASS" in demo.stdout
+    assert "status green, verdict INCONCLUSIVE" in demo.stdout
     assert list(tmp_path.iterdir()) == []
