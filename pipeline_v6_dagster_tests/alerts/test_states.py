@@ -202,7 +202,9 @@ def test_an_acknowledgement_with_an_end_silences_repeats_until_then_and_nothing_
     assert desk.at(T0 + 5 * HOUR) == []
     assert desk.at(T0 + 6 * HOUR, desk.new()) == [(Kind.WORSENS, "no_upsizes")]
     message = desk.outbox.newest["compare_summary/no_upsizes"]
-    assert "Acknowledged: by Ada on 2026-09-21 14:13:20 UTC: known (not repeated before 2026-09-22" in format_body(message)
+    assert "Acknowledged: by Ada on 2026-09-21 14:13:20 UTC: known (not repeated before 2026-09-22" in format_body(
+        message
+    )
     assert desk.at(T0 + 10 * HOUR - 1) == []
     assert desk.at(T0 + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
     assert desk.outbox.newest["compare_summary/no_upsizes"].acknowledged is None
