@@ -1,4 +1,4 @@
-"""The same runs on a clock instead of a sensor: off by default, with the same run slots as the sensors. And what no sensor starts.
+"""The same runs on a clock instead of a sensor: off by default, in the same run slots. And what no sensor starts.
 
 Cron speaks of whole minutes within an hour and whole hours within a day. An interval that it cannot say evenly is
 ticked every minute and skipped in between; one that is not whole minutes is refused with a sentence when the
