@@ -22,6 +22,7 @@ from pipeline_v6_dagster.domain.live import Leg
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
@@ -49,6 +50,7 @@ _RECORDS: tuple[tuple[str, type], ...] = (
     ("Sizing statistics of the summary", SizingStats),
     ("Coverage of the summary", Coverage),
     ("Upsize of the summary", Upsize),
+    ("Criterion of the summary", Criterion),
     ("Head", Head),
 )
 _ENUMS: tuple[type[StrEnum], ...] = (
@@ -60,6 +62,8 @@ _ENUMS: tuple[type[StrEnum], ...] = (
     RootCause,
     Rejection,
     IgnoredRow,
+    CriterionGroup,
+    CriterionState,
 )
 
 
@@ -114,7 +118,10 @@ def _sentence(text: str) -> str:
 def _exit_codes() -> list[tuple[str, str]]:
     return [
         ("0", "done; `status`: green and `PASS`; `drill`: every fault that could be tested was caught"),
-        ("1", "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a channel refused it"),
+        (
+            "1",
+            "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a channel refused the message",
+        ),
         ("2", "`status`: warmup or inconclusive; `drill`: no fault could be tested"),
         ("3", "`status`: no data, or the data is stale"),
         ("64", "bad usage"),
@@ -168,10 +175,9 @@ def _files() -> Iterable[tuple[str, str]]:
 
 
 def _checks() -> Iterable[tuple[str, str]]:
-    return (
-        (f"[`{name}`](runbook.md#{name})", f"Passes when {guidance.passes_when}.")
-        for name, guidance in GUIDANCE.items()
-    )
+    passes = {each.name: each.passes_when for each in CRITERIA}
+    passes |= {name: f"Passes when {guidance.passes_when}." for name, guidance in GUIDANCE.items()}
+    return ((f"[`{name}`](runbook.md#{name})", text) for name, text in passes.items())
 
 
 def _criteria() -> Iterable[tuple[str, str, str, str]]:

@@ -62,5 +62,5 @@ def test_a_desk_that_signs_what_it_sells_reads_the_same_either_way(tmp_path: Pat
     assert [parse_shadow_row(line) for line in home.settings.shadow_log.read_bytes().splitlines()] == decisions.rows
     summary = run_compare(home.settings, home.limits, fixed(T0 + 5000)).summary
     # Denied, and twice the notional that it asked for all the same.
-    assert summary["sizing_diff_stats"]["upsize_count"] == 1
-    assert summary["upsizes"][0]["ratio"] == 2.0
+    assert summary.sizing_diff_stats.upsize_count == 1
+    assert summary.upsizes[0].ratio == 2.0
