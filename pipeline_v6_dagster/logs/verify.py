@@ -73,7 +73,12 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     outbox = settings.alert_outbox
     after = known.get("alerts")
     key = read_chain_key(settings.chain_key_file)
-    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after, key=key), [])))
+
+    def look() -> tuple[Verification, list[str]]:
+        is_gone = not outbox.exists() and _has_records(settings)
+        return verify_log(outbox, after=after, key=key), ["removed: the compare log rests on records in it"] * is_gone
+
+    report.logs.append(_looked("alerts", outbox, settings, look))
     return report
 
 
@@ -132,6 +137,15 @@ def _seen_by_head(settings: Settings) -> Link | None:
     log = _state(settings.shadow_head).get("log")
     text = log.get("chain") if isinstance(log, dict) else None
     return link_from(text) if isinstance(text, str) else None
+
+
+def _has_records(settings: Settings) -> bool:
+    """Whether the compare log took records of epochs from the alert log."""
+    try:
+        cursor = read_cursor(open_compare_log(settings))
+    except DataError:
+        return False  # The chain of the compare log tells what is wrong with it.
+    return cursor is not None and bool(cursor.records)
 
 
 def _compared_offset(settings: Settings) -> LogOffset | None:

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from pipeline_v6_dagster.alerts.message import Delivery, Kind, Message, OffendingOrder, Severity, body_of, title_of
+from pipeline_v6_dagster.alerts.message import (
+    AcknowledgedBy,
+    Delivery,
+    Kind,
+    Message,
+    OffendingOrder,
+    Severity,
+    body_of,
+    title_of,
+)
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_announcing
 from pipeline_v6_dagster.logs.alert_outbox import Outbox, decode_line, encode_line
 
@@ -108,8 +117,9 @@ def of(name: str, severity: Severity | None = Severity.ERROR, **changes: Any) ->
 @pytest.mark.parametrize(
     ("failing", "told"),
     [
-        ([of("no_upsizes"), of("sizing_p95"), of("verdict")], ["no_upsizes"]),
-        ([of("sizing_p95"), of("verdict")], ["sizing_p95"]),
+        ([of("no_upsizes"), of("sizes_agree", explained_by=frozenset({"no_upsizes"}))], ["no_upsizes"]),
+        ([of("sizes_agree", explained_by=frozenset({"no_upsizes"}))], ["sizes_agree"]),
+        ([of("still_agrees", is_quiet=True)], []),
         ([of("verdict")], ["verdict"]),
         ([of("verdict", Severity.WARN)], []),
         ([of("warmup", Severity.WARN)], []),
@@ -183,6 +193,28 @@ def test_an_incident_of_another_day_is_one_warning_that_says_so_until_something_
     assert desk.at(now + 5 * HOUR + 1, fresh) == [(Kind.WORSENS, "no_upsizes")]
     assert desk.outbox.newest["compare_summary/no_upsizes"].severity is Severity.ERROR
     assert desk.at(now + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+
+
+def test_an_acknowledgement_with_an_end_silences_repeats_until_then_and_nothing_else() -> None:
+    desk = Desk()
+    desk.outbox.acknowledged["no_upsizes"] = AcknowledgedBy(ts=T0, by="Ada", why="known", until=T0 + 10 * HOUR)
+    assert desk.at(T0, desk.new(Severity.WARN)) == [(Kind.BEGINS, "no_upsizes")]
+    assert desk.at(T0 + 5 * HOUR) == []
+    assert desk.at(T0 + 6 * HOUR, desk.new()) == [(Kind.WORSENS, "no_upsizes")]
+    message = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert "Acknowledged: by Ada on 2026-09-21 14:13:20 UTC: known (not repeated before 2026-09-22" in body_of(message)
+    assert desk.at(T0 + 10 * HOUR - 1) == []
+    assert desk.at(T0 + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+    assert desk.outbox.newest["compare_summary/no_upsizes"].acknowledged is None
+    assert desk.at(T0 + 11 * HOUR, desk.new(None)) == [(Kind.ENDS, "no_upsizes")]
+
+
+def test_an_acknowledgement_without_an_end_is_named_and_silences_nothing() -> None:
+    desk = Desk()
+    assert desk.at(T0, desk.new()) == [(Kind.BEGINS, "no_upsizes")]
+    desk.outbox.acknowledged["no_upsizes"] = AcknowledgedBy(ts=T0 + 60, by="Ada", why="known")
+    assert desk.at(T0 + 5 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+    assert "Acknowledged: by Ada " in body_of(desk.outbox.newest["compare_summary/no_upsizes"])
 
 
 def test_what_doubles_is_announced_at_once() -> None:
