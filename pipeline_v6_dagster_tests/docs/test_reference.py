@@ -120,7 +120,7 @@ def _exit_codes() -> list[tuple[str, str]]:
         ("0", "done; `status`: green and `PASS`; `drill`: every fault that could be tested was caught"),
         (
             "1",
-            "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a channel refused the message",
+            "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a message was refused",
         ),
         ("2", "`status`: warmup or inconclusive; `drill`: no fault could be tested"),
         ("3", "`status`: no data, or the data is stale"),

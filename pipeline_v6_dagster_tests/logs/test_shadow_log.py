@@ -185,7 +185,7 @@ def test_a_heartbeat_is_never_a_decision() -> None:
         ({"risk_decision": {"allowed": "yes"}}, Rejection.BAD_FIELD),
         ({"risk_decision": {"allowed": 1}}, Rejection.BAD_FIELD),
         ({"decision_id": None}, Rejection.BAD_FIELD),
-        ({"intent": {"qty": "5"}}, Rejection.BAD_FIELD),
+        ({"intent": {"qty": "five"}}, Rejection.BAD_FIELD),
     ],
 )
 def test_a_row_that_decides_nothing_says_why(changes: dict[str, Any], kind: Rejection) -> None:

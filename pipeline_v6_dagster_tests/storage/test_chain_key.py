@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.storage.chain import ORIGIN, chain_block, link_of, unchained

@@ -149,6 +149,6 @@ def test_the_command_line_records_alerts(tmp_path: Path) -> None:
     for command in ("shadow", "compare", "compare"):
         assert pipeline_v6(settings.home, command).exit_code == 0
     rows = map(msgspec.json.decode, settings.alert_outbox.read_bytes().splitlines())
-    (row,) = (row for row in rows if row["type"] == "message" and row["severity"] == "ERROR")
+    (row,) = (row for row in rows if row.get("kind") == "begins" and row["subject"] == "compare_summary/no_upsizes")
     assert (row["kind"], row["subject"]) == ("begins", "compare_summary/no_upsizes")
     assert row["excess_usd"] > 0 and len(row["orders"]) == 5
