@@ -22,6 +22,7 @@ from pipeline_v6_dagster.config.files import (
     UniverseKeys,
     load_file,
 )
+from pipeline_v6_dagster.config.order_limits import account_limits, order_limits
 from pipeline_v6_dagster.config.problems import shorten
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
@@ -120,7 +121,7 @@ def resolve(risk: RiskLimitsFile, universe: PairsUniverseFile) -> Limits:
         taker_fee_bps=_first((level.taker_fee_bps for level in levels), defaults.taker_fee_bps),
         expected_slippage_bps=_first((level.expected_slippage_bps for level in levels), defaults.expected_slippage_bps),
     )
-    limits = replace(limits, **_rolling_limits(levels))
+    limits = replace(limits, **_rolling_limits(levels), **account_limits(levels))
     return replace(limits, config_hash=_hash(limits))
 
 
@@ -167,6 +168,7 @@ def _symbol_limits(
             *(level.min_notional_usd for level in shared),
             *(level.min_notional_usdt for level in shared),
             *(keys.min_notional for keys in entries),
+            *(keys.min_gross_usd for keys in entries),
         ),
         max_order_notional_usd=_smallest(
             *(level.max_order_notional for level in shared),
@@ -187,6 +189,7 @@ def _symbol_limits(
         price_collar_ratio=_smallest(*(level.price_collar_pct for level in shared)),
         lot_step=_largest(*(keys.step_size for keys in entries)),
         tick_size=_largest(*(keys.tick_size for keys in entries)),
+        **order_limits(shared, own_keys, entries),
     )
 
 

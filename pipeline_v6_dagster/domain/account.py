@@ -7,6 +7,7 @@ Here are the records alone. How one changes the other is `shadow.rolling`; where
 from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.pending import PendingState
 
 
 @dataclass(slots=True)
@@ -141,6 +142,7 @@ class AccountState:
     peak_nav_usd: float | None = None
     peak_since: float | None = None
     measured: list[Measured] = field(default_factory=list)
+    pending: PendingState = field(default_factory=PendingState)
 
 
 @dataclass(slots=True)

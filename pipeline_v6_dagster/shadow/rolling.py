@@ -23,9 +23,10 @@ from pipeline_v6_dagster.domain.account import (
     RoutingRecord,
     SymbolState,
 )
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED, Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
+from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S, PendingOrders
 from pipeline_v6_dagster.shadow.route_record import FillStats
 
 # How many of the newest attempts are known again by their ids, and how many a burst is counted over.
@@ -53,18 +54,25 @@ class RollingState:
     attempts, since the shadow log holds them all.
     """
 
-    def __init__(self, limits: Limits, trading_day_bounds: TradingDayBounds, state: AccountState | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        trading_day_bounds: TradingDayBounds,
+        state: AccountState | None = None,
+        tolerance_s: float = DEFAULT_TOLERANCE_S,
+    ) -> None:
         self._peak_since = limits.peak_since
         self._burst_window_s = limits.burst_window_s
         self._breaker_window_s = limits.breaker_window_s
         self._duplicate_window_s = limits.duplicate_window_s
         self.state = state or AccountState()
+        self.pending = PendingOrders(self.state.pending, tolerance_s)
         self._day_of = trading_day_bounds
         self._day = (0.0, 0.0)
         self._day_pnl_usd: float | None = None
         self._routes = {name: FillStats(symbol.measured) for name, symbol in self.state.symbols.items()}
         self._all_routes = FillStats(self.state.measured)
-        self._recent: deque[tuple[float, str | None, _SameOrder]] = deque()
+        self._recent: deque[tuple[float, str | None, _SameOrder, bool]] = deque()
         self._times: list[float] = []
         self._ids: dict[str, int] = {}
         self._same: dict[_SameOrder, list[float]] = {}
@@ -90,11 +98,13 @@ class RollingState:
         qty: float | None,
         intent_id: str | None,
         nav_usd: float | None,
+        *,
+        is_allowed: bool = True,
     ) -> None:
         """Remember an attempt once it is decided, whatever the decision."""
         same = (symbol, side, qty)
-        self._recent.append((as_of, intent_id, same))
-        if self._burst_window_s is not None:
+        self._recent.append((as_of, intent_id, same, is_allowed))
+        if self._burst_window_s is not None and is_allowed:
             insort(self._times, as_of)
         if intent_id is not None:
             self._ids[intent_id] = self._ids.get(intent_id, 0) + 1
@@ -108,8 +118,8 @@ class RollingState:
             state.peak_nav_usd = nav_usd
 
     def _forget_oldest(self) -> None:
-        as_of, intent_id, same = self._recent.popleft()
-        if self._burst_window_s is not None:
+        as_of, intent_id, same, is_allowed = self._recent.popleft()
+        if self._burst_window_s is not None and is_allowed:
             del self._times[bisect_left(self._times, as_of)]
         if intent_id is not None:
             self._ids[intent_id] -= 1
@@ -126,7 +136,28 @@ class RollingState:
         if since != state.peak_since and (since is None or as_of >= since):
             state.peak_since, state.peak_nav_usd = since, None
 
-    def held_qty(self, symbol: str, side: Side | None) -> float | None:
+    def price_of(self, symbol: str) -> float | None:
+        """The newest price of a symbol; None where no log has one."""
+        known = self.state.symbols.get(symbol)
+        return None if known is None else known.price
+
+    def net_usd(self) -> float | None:
+        """Long minus short of all symbols; None where no log says a position, or a held one has no price."""
+        net, is_known = 0.0, False
+        for symbol in self.state.symbols.values():
+            if symbol.long_qty is None and symbol.short_qty is None:
+                continue
+            is_known, qty = True, (symbol.long_qty or 0.0) - (symbol.short_qty or 0.0)
+            if qty and symbol.price is None:
+                return None
+            net += qty * (symbol.price or 0.0)
+        return net if is_known else None
+
+    def position_against(self, symbol: str, side: Side, position_side: PositionSide | None) -> float | None:
+        """The position that a reduce-only order on `side` reduces; None where it is not known."""
+        return self.held_qty(symbol, Side.SELL if side is Side.BUY else Side.BUY)
+
+    def held_qty(self, symbol: str, side: Side | None, position_side: PositionSide | None = None) -> float | None:
         """What is held in the direction of `side`; None where no log has told."""
         known = self.state.symbols.get(symbol)
         if known is None or side is None:
@@ -189,7 +220,7 @@ class RollingState:
             self._day_pnl(as_of),
             peak if nav is None or (peak is not None and not nav > peak) else nav,
             symbol.price if symbol else None,
-            intent.intent_id is not None and intent.intent_id in self._ids,
+            intent.amends is None and intent.intent_id is not None and intent.intent_id in self._ids,
             _since(same_ts, as_of),
         )
 
