@@ -4,7 +4,7 @@ Limits apply to gross (absolute) exposure, as Binance USD-M futures count it: no
 is the snapshot's and what is pending on top of it.
 """
 
-from math import inf
+from math import inf, isfinite
 
 from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
@@ -54,7 +54,7 @@ def symbol_share_cap(intent: OrderIntent, state: RiskState, limits: Limits, symb
     limit, gross = _of_nav(intent, ratio), state.portfolio_gross_usd
     if limit is not None and used is not None and gross is not None and ratio < 1:
         limit = max(limit, used + (ratio * gross - used) / (1 - ratio))
-    return limit, used if gross is None or 0 <= gross < inf else None
+    return limit, used if gross is not None and 0 <= gross < inf else None
 
 
 def leverage_brackets(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
@@ -104,8 +104,8 @@ def net_exposure_cap(intent: OrderIntent, state: RiskState, limits: Limits, symb
     if ratio is None:
         return None
     limit = _of_nav(intent, ratio)
-    if net_usd is None or limit is None:
-        return limit, net_usd
+    if net_usd is None or limit is None or not isfinite(net_usd):
+        return limit, None
     return limit - min(net_usd, 0.0), max(net_usd, 0.0)
 
 

@@ -22,7 +22,8 @@ def reasons_table() -> str:
     ]
     rows += [f"| {' | '.join(_cells(rule))} |\n" for rule in RULES]
     rows.append(
-        f"| `{DenyReason.ENGINE_ERROR}` | gate | an engine of the desk's own failed | - | - | text | applies | - | - |\n"
+        f"| `{DenyReason.ENGINE_ERROR}` | gate | an engine of the desk's own failed | - | - | text | applies | - | - |"
+        "\n"
     )
     return "".join(rows)
 
