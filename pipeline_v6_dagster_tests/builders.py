@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.config.files import PairsUniverseFile, RiskLimitsFile
 from pipeline_v6_dagster.config.limits import resolve
-from pipeline_v6_dagster.domain.account import AccountEvent
+from pipeline_v6_dagster.domain.account_events import AccountEvent
 from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot, Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState

@@ -126,6 +126,8 @@ class OutcomeMatcher:
         """An order event, at its log time."""
         if event.lot_step is not None and event.symbol is not None:
             self.state.filters[event.symbol] = ExchangeFilter(event.lot_step, event.min_notional_usd)
+        if event.kind is EventKind.CLOSE:
+            return  # It repeats what its order's fills say.
         if event.kind is EventKind.ERROR:
             self._add_error(event)
             return

@@ -1,99 +1,13 @@
-"""What the live logs tell of the account over time, and the rolling state that is kept of it.
+"""The rolling state that is kept of what the live logs tell of the account.
 
-Here are the records alone. How one changes the other is `shadow.rolling`; where the records come from is
-`sources.account` and `sources.positions`. Times are epoch seconds, quantities in the base asset, money in USD.
+Here are the records alone. What changes them is `shadow.account_book`. Times are epoch seconds, quantities in the base
+asset, money in USD.
 """
 
 from dataclasses import dataclass, field
 
-from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.pending import PendingState
-
-
-@dataclass(slots=True)
-class OrderPlaced:
-    """The exchange has an order."""
-
-    ts: float
-    symbol: str
-    order_id: str
-    is_reduce_only: bool
-
-
-@dataclass(slots=True)
-class OrderFilled:
-    """What is filled of an order so far: `executed_qty` is cumulative and repeats while it is polled."""
-
-    ts: float
-    symbol: str
-    order_id: str
-    is_reduce_only: bool
-    side: Side | None
-    executed_qty: float
-    avg_price: float | None
-
-
-@dataclass(slots=True)
-class PositionReduced:
-    """A reduce-only order ended. `pnl_usd` is realised, before fees; `remaining_qty` is unsigned."""
-
-    ts: float
-    symbol: str
-    order_id: str
-    held_side: Side | None
-    remaining_qty: float | None
-    pnl_usd: float | None
-
-
-@dataclass(slots=True)
-class OrderFailed:
-    """An order that the exchange refused or that never reached it."""
-
-    ts: float
-
-
-@dataclass(slots=True)
-class PositionSnapshot:
-    """A position snapshot: `qty` (unsigned) is held on `held_side`, 0 where nothing is.
-
-    `is_net` tells that the account holds one side only, so that nothing is held on the other.
-    """
-
-    ts: float
-    symbol: str
-    held_side: Side
-    qty: float
-    entry_price: float | None
-    is_net: bool
-
-
-@dataclass(slots=True)
-class PositionsSnapshot:
-    """A snapshot of several positions. Of a symbol that it does not list it tells nothing."""
-
-    ts: float
-    positions: tuple[PositionSnapshot, ...]
-
-
-@dataclass(slots=True)
-class ExecutionMetrics:
-    """How one order went. `is_filled` is None while it is open.
-
-    `slippage_bps` is positive for a cost and None where nothing was filled.
-    """
-
-    ts: float
-    symbol: str
-    intent_id: str | None
-    is_maker: bool
-    is_filled: bool | None
-    slippage_bps: float | None
-    mark_price: float | None
-
-
-AccountEvent = (
-    OrderPlaced | OrderFilled | PositionReduced | OrderFailed | PositionSnapshot | PositionsSnapshot | ExecutionMetrics
-)
+from pipeline_v6_dagster.domain.position_book import PositionState
 
 
 @dataclass(slots=True)
@@ -109,22 +23,20 @@ class Measured:
 
 @dataclass(slots=True)
 class SymbolState:
-    """What is known of one symbol. A position that no log has told of is None.
+    """What is known of one symbol beside its position.
 
-    `price` is that of the newest fill or mark. `opening_ts` are the log times of the newest opening orders,
-    `executed_qty` what is filled of the newest orders (cumulative, by order id), `last_close` names the newest close,
-    `missed_intent` the intent whose maker order was the newest not to be filled.
+    `price` is that of the newest fill or mark, logged at `price_ts`, which is None where `price` is the entry price of
+    a position. `opening_ts` are the log times of the newest opening orders, `pnl_usd` is realised per quarter of an
+    hour, `missed_intent` is the intent whose maker order was the newest not to be filled.
     """
 
-    long_qty: float | None = None
-    short_qty: float | None = None
     price: float | None = None
+    price_ts: float | None = None
     last_fill_ts: float | None = None
     last_loss_ts: float | None = None
-    last_close: str | None = None
     missed_intent: str | None = None
     opening_ts: list[float] = field(default_factory=list)
-    executed_qty: dict[str, float] = field(default_factory=dict)
+    pnl_usd: dict[int, float] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
 
 
@@ -134,8 +46,10 @@ class AccountState:
 
     `pnl_usd` is realised per quarter of an hour (its number since the epoch): midnight is one's edge in every time
     zone. `peak_nav_usd` is the highest NAV of an attempt since `peak_since`. `measured` is of all symbols.
+    `positions` has no default, so that a checkpoint from before it was kept is not taken for one of a flat account.
     """
 
+    positions: PositionState
     symbols: dict[str, SymbolState] = field(default_factory=dict)
     error_ts: list[float] = field(default_factory=list)
     pnl_usd: dict[int, float] = field(default_factory=dict)

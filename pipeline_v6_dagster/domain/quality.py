@@ -37,9 +37,16 @@ class IgnoredRow(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """What a parser returns in the place of a record."""
+    """What a parser returns in the place of a record.
+
+    `is_order_evidence` tells that the row carries an executed quantity, or a requested one with an exchange's order id:
+    an order that was real and is not compared. `event_type` and `strategy` of such a row are as it names them.
+    """
 
     kind: Rejection | IgnoredRow
+    is_order_evidence: bool = False
+    event_type: str | None = None
+    strategy: str | None = None
 
 
 Counts = Mapping[str, int]

@@ -112,6 +112,7 @@ class _DecidedIntent(msgspec.Struct):
 
 class _DecidedState(msgspec.Struct):
     portfolio_gross_usd: float | None = None
+    has_position: bool | None = None
     snapshot_ts: float | None = None
     position_qty: float | None = None
 

@@ -42,7 +42,7 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
         tier,
         exposure.tier_usd,
         exposure.symbol_usd,
-        0.0 if has_position is False else account.held_qty(symbol, side, attempt.position_side),
+        0.0 if has_position is False else account.held_qty(symbol, side),
         nav.nav_usd if nav else None,
         exposure.positions,
         attempt.strategy_id,

@@ -5,9 +5,8 @@ have not ended, what was filled after it, and what v6 allowed since and no live 
 the records each time, in their order, so that a log gives the same figures however it is split.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable
-from typing import Protocol
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.pending import (
@@ -18,7 +17,6 @@ from pipeline_v6_dagster.domain.pending import (
     PendingExposure,
     PendingState,
 )
-from pipeline_v6_dagster.shadow.readings import EPSILON, is_positive
 
 # Until when an attempt may be answered, and an order that cannot rest may end: `PIPELINE_COMPARE_MATCH_TOLERANCE`.
 DEFAULT_TOLERANCE_S = 900.0
@@ -29,36 +27,6 @@ MAX_ATTEMPTS = 1000
 _MAX_SYMBOLS = 5000
 # An attempt may carry an older snapshot than the one before it, by as much as clocks of a log may disagree.
 _KEEP_S = 3600.0
-
-
-class DecidedIntent(Protocol):
-    """What is read of an intent, or of a row that holds one."""
-
-    symbol: str
-    side: Side | None
-    qty: float | None
-    price: float | None
-    nav_usd: float | None
-    open_positions_count: int | None
-    reduce_only: bool
-    intent_id: str | None
-    attempt_id: str | None
-    amends: str | None
-
-
-class DecidedState(Protocol):
-    """What is read of a state, or of a row that holds one."""
-
-    portfolio_gross_usd: float | None
-    snapshot_ts: float | None
-    position_qty: float | None
-
-
-class DecidedSize(Protocol):
-    """What v6 would have ordered."""
-
-    qty: float
-    gross_usd: float
 
 
 _NOTHING = PendingExposure(0.0, 0.0, 0.0, 0.0, 0.0, 0, frozenset())
@@ -73,6 +41,11 @@ class PendingOrders:
     def __init__(self, state: PendingState | None = None, tolerance_s: float = DEFAULT_TOLERANCE_S) -> None:
         self.state = state or PendingState()
         self._tolerance_s = tolerance_s
+        # The attempts of `state` by each of their ids; those without one stand under None.
+        self._by_intent: dict[str | None, list[AllowedAttempt]] = {}
+        self._by_attempt: dict[str | None, list[AllowedAttempt]] = {}
+        for attempt in self.state.attempts:
+            self._index(attempt)
 
     # What live did.
 
@@ -96,7 +69,7 @@ class PendingOrders:
         """A live opening order executed `fill.qty` more, `executed_qty` in all."""
         order = self.state.orders.get(key)
         if order is not None:
-            self.state.orders[key] = order._replace(executed_qty=executed_qty)
+            self.state.orders[key] = order._replace(executed_qty=max(order.executed_qty, executed_qty))
         if fill.qty > 0:
             fills = self.state.fills
             fills.append(fill)
@@ -111,23 +84,49 @@ class PendingOrders:
         self, ts: float, symbol: str, side: Side | None, intent_id: str | None, attempt_id: str | None
     ) -> AllowedAttempt | None:
         """A live event answers the attempt with its ids; without ids the oldest one of its symbol and side."""
-        attempts = self.state.attempts
-        by_time = None
-        for index, attempt in enumerate(attempts):
-            if (intent_id is not None and attempt.intent_id == intent_id) or (
-                attempt_id is not None and attempt.attempt_id == attempt_id
-            ):
-                return attempts.pop(index)
+        found = self._named(intent_id, attempt_id)
+        if (
+            found is None
+            and (intent_id is None or None in self._by_intent)
+            and (attempt_id is None or None in self._by_attempt)
+        ):
+            found = self._unnamed(ts, symbol, side, intent_id, attempt_id)
+        if found is not None:
+            self._forget(found)
+        return found
+
+    def _named(self, intent_id: str | None, attempt_id: str | None) -> AllowedAttempt | None:
+        for name, index in ((intent_id, self._by_intent), (attempt_id, self._by_attempt)):
+            if name is not None and name in index:
+                return index[name][0]
+        return None
+
+    def _unnamed(
+        self, ts: float, symbol: str, side: Side | None, intent_id: str | None, attempt_id: str | None
+    ) -> AllowedAttempt | None:
+        """The oldest attempt of the symbol and side of which no id says that it is another."""
+        for attempt in self.state.attempts:
             if (
-                by_time is None
+                attempt.symbol == symbol
+                and side in (None, attempt.side)
                 and (attempt.intent_id is None or intent_id is None)
                 and (attempt.attempt_id is None or attempt_id is None)
-                and attempt.symbol == symbol
-                and side in (None, attempt.side)
                 and attempt.as_of <= ts
             ):
-                by_time = index
-        return None if by_time is None else attempts.pop(by_time)
+                return attempt
+        return None
+
+    def _index(self, attempt: AllowedAttempt) -> None:
+        self._by_intent.setdefault(attempt.intent_id, []).append(attempt)
+        self._by_attempt.setdefault(attempt.attempt_id, []).append(attempt)
+
+    def _forget(self, attempt: AllowedAttempt) -> None:
+        attempts = self.state.attempts
+        del attempts[attempts.index(attempt, bisect_left(attempts, attempt.as_of, key=_as_of))]
+        for name, index in ((attempt.intent_id, self._by_intent), (attempt.attempt_id, self._by_attempt)):
+            index[name].remove(attempt)
+            if not index[name]:
+                del index[name]
 
     # What v6 decided.
 
@@ -156,11 +155,13 @@ class PendingOrders:
         """v6 allowed an opening. `replaces` is the intent or attempt id that it amends."""
         attempts = self.state.attempts
         if replaces is not None:
-            attempts[:] = [one for one in attempts if replaces not in (one.intent_id, one.attempt_id)]
+            while (amended := self._named(replaces, replaces)) is not None:
+                self._forget(amended)
         insort(attempts, attempt, key=_as_of)
+        self._index(attempt)
         oldest = attempt.as_of - self._tolerance_s - _KEEP_S
         while len(attempts) > MAX_ATTEMPTS or attempts[0].as_of < oldest:
-            del attempts[0]
+            self._forget(attempts[0])
 
     # What counts.
 
@@ -201,46 +202,6 @@ class PendingOrders:
             if amends is None or amends not in (attempt.intent_id, attempt.attempt_id):
                 total.add_v6(attempt)
         return total.exposure()
-
-
-def note_decision(
-    pending: PendingOrders, intent: DecidedIntent, state: DecidedState, as_of: float, size: DecidedSize | None
-) -> None:
-    """Remember what was decided; `size` is None where it was denied. The same from a decision and from its row."""
-    if state.snapshot_ts is not None:
-        pending.note_snapshot(as_of, (intent.nav_usd, state.portfolio_gross_usd, intent.open_positions_count))
-    if intent.price is not None and is_positive(intent.price):
-        pending.note_price(intent.symbol, intent.price)
-    if size is None:
-        return
-    opening = opening_share(intent, state)
-    if opening > 0 and size.qty > 0:
-        pending.note_allowed(
-            AllowedAttempt(
-                as_of,
-                intent.symbol,
-                intent.side,
-                size.qty * opening,
-                size.gross_usd * opening,
-                intent.intent_id,
-                intent.attempt_id,
-            ),
-            intent.amends,
-        )
-
-
-def opening_share(intent: DecidedIntent, state: DecidedState) -> float:
-    """The share of the order that opens: 1 without reduce-only, of a reduce-only order what exceeds the position.
-
-    0 where the position is not known, because the exchange enforces the flag, and where it is known to be 0, because
-    `reduce_only_invalid` denies that.
-    """
-    if not intent.reduce_only:
-        return 1.0
-    position, qty = state.position_qty, intent.qty
-    if position is None or not is_positive(position) or qty is None or not is_positive(qty):
-        return 0.0
-    return (qty - position) / qty if qty > position * (1 + EPSILON) else 0.0
 
 
 def _as_of(attempt: AllowedAttempt) -> float:

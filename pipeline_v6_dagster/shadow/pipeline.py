@@ -6,8 +6,8 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.decision import RouterDecision, ShadowDecision, SizeDecision, Sizing
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import DenyReason, Diagnostic, OrderIntent, RiskDecision, RiskState
+from pipeline_v6_dagster.shadow.decided import note_decision
 from pipeline_v6_dagster.shadow.intent import build_intent
-from pipeline_v6_dagster.shadow.pending import note_decision
 from pipeline_v6_dagster.shadow.risk import RiskEngine, RiskEngineV6
 from pipeline_v6_dagster.shadow.rolling import RollingState
 from pipeline_v6_dagster.shadow.routing import RecordRouter, Router
@@ -56,7 +56,7 @@ def run_pipeline_v6_shadow(attempt: Attempt, account: RollingState, limits: Limi
         intent.nav_usd,
         is_allowed=risk.allowed,
     )
-    note_decision(account.pending, intent, state, attempt.as_of, size)
+    note_decision(account, intent, state, attempt.as_of, size)
     own_gross = None if attempt.qty is None or attempt.price is None else abs(attempt.qty) * attempt.price
     return ShadowDecision(
         intent=intent,

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 from pipeline_v6_dagster.domain.limits import DEFAULT_RULES, Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import DenyReason, Diagnostic, OrderIntent, RiskDecision, RiskState
+from pipeline_v6_dagster.shadow.decided import opening_share
 from pipeline_v6_dagster.shadow.lots import round_down
-from pipeline_v6_dagster.shadow.pending import opening_share
 from pipeline_v6_dagster.shadow.readings import EPSILON, Cap, Gate, is_positive
 from pipeline_v6_dagster.shadow.rules import RULES
 

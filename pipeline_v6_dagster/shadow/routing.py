@@ -14,8 +14,8 @@ from pipeline_v6_dagster.domain.decision import (
 )
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent
+from pipeline_v6_dagster.shadow.account_book import MIN_RECORD
 from pipeline_v6_dagster.shadow.lots import round_to_tick
-from pipeline_v6_dagster.shadow.rolling import MIN_RECORD
 
 BPS = 1e-4
 # What the quality of a record is judged by. Slippage above a fee's size is what a desk notices, five times that

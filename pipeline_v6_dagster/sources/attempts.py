@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
-from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
+from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s, position_side, row_time, text
 
 EVENT_TYPE = "order_attempt"
 
@@ -42,6 +42,10 @@ class _AttemptRow(msgspec.Struct, gc=False):
     strategy_id: str | None = None
     strategy: str | None = None
     reduce_only: bool | None = None
+    reduceOnly: bool | None = None
+    positionSide: str | None = None
+    position_side: str | None = None
+    amends: str | int | None = None
     intent_id: str | int | None = None
     attempt_id: str | int | None = None
     local_ts: float | str | None = None
@@ -59,11 +63,9 @@ def parse_attempt(line: bytes) -> Attempt | Unusable:
         return Unusable(row)
     if row.event_type is not None and row.event_type != EVENT_TYPE:
         return Unusable(IgnoredRow.UNKNOWN_EVENT)
-    as_of = epoch_s(row.local_ts)
+    as_of = row_time(row.local_ts, row.ts)
     if as_of is None:
-        as_of = epoch_s(row.ts)
-        if as_of is None:
-            return Unusable(Rejection.NO_TIME)
+        return Unusable(Rejection.NO_TIME)
     return Attempt(
         symbol=row.symbol or "",
         side=row.side.upper() if row.side else "",
@@ -73,11 +75,13 @@ def parse_attempt(line: bytes) -> Attempt | Unusable:
         leverage=_either(row.leverage, row.lev),
         tier=row.tier,
         strategy_id=row.strategy_id or row.strategy,
-        is_reduce_only=row.reduce_only is True,
-        intent_id=_id(row.intent_id),
-        attempt_id=_id(row.attempt_id),
+        is_reduce_only=(row.reduceOnly if row.reduce_only is None else row.reduce_only) is True,
+        intent_id=text(row.intent_id),
+        attempt_id=text(row.attempt_id),
         as_of=as_of,
         nav=_nav(row.nav_snapshot, as_of) if row.nav_snapshot is not None else None,
+        amends=text(row.amends),
+        position_side=position_side(row.positionSide, row.position_side),
     )
 
 
@@ -103,7 +107,3 @@ def _nav(row: _NavRow, as_of: float) -> NavSnapshot:
 
 def _either(first: float | None, second: float | None) -> float | None:
     return second if first is None else first
-
-
-def _id(value: str | int | None) -> str | None:
-    return None if value is None or value == "" else str(value)

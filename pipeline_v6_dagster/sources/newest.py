@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pipeline_v6_dagster.sources.decoding import epoch_s
+from pipeline_v6_dagster.domain.quality import Rejection
+from pipeline_v6_dagster.sources.decoding import decode_row, row_time
 
 
 class _Times(msgspec.Struct):
@@ -25,8 +26,5 @@ def newest_ts(lines: Iterable[bytes]) -> float | None:
 
 
 def _time_of(line: bytes) -> float | None:
-    try:
-        row = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return next((ts for ts in map(epoch_s, (row.local_ts, row.ts, row.timestamp)) if ts is not None), None)
+    row = decode_row(_decoder, line)
+    return None if isinstance(row, Rejection) else row_time(row.local_ts, row.ts, row.timestamp)

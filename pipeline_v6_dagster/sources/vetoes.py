@@ -7,7 +7,7 @@ import msgspec
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.live import Veto
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
-from pipeline_v6_dagster.sources.decoding import BadFieldError, decode_row, epoch_s, text
+from pipeline_v6_dagster.sources.decoding import BadFieldError, decode_row, row_time, text
 
 EVENT_TYPE = "risk_veto"
 
@@ -15,6 +15,7 @@ EVENT_TYPE = "risk_veto"
 class _VetoRow(msgspec.Struct):
     event_type: str | None = None
     ts: float | str | None = None
+    local_ts: float | str | None = None
     symbol: str | None = None
     side: str | None = None
     intent_id: str | int | None = None
@@ -34,7 +35,7 @@ def parse_veto(line: bytes) -> Veto | Unusable:
         return Unusable(row)
     if row.event_type is not None and row.event_type != EVENT_TYPE:
         return Unusable(IgnoredRow.UNKNOWN_EVENT)
-    ts = epoch_s(row.ts)
+    ts = row_time(row.ts, row.local_ts)
     if ts is None:
         return Unusable(Rejection.NO_TIME)
     detail = row.veto_detail if isinstance(row.veto_detail, dict) else {}

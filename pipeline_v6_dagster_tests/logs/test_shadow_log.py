@@ -34,7 +34,7 @@ FIELDS = tuple(
 
 
 def decision(record: Attempt) -> ShadowDecision:
-    rules = limits(step_size=0.01, max_leverage=3)
+    rules = limits(step_size=0.01, max_leverage=3, target_leverage=3)
     return run_pipeline_v6_shadow(record, account(rules), rules, Engines.built_in(rules))
 
 
@@ -130,7 +130,7 @@ def test_a_denied_row_is_read_back_with_its_reasons_and_without_a_size() -> None
     assert isinstance(found, ShadowRow)
     side = found.decision
     assert (side.symbol, side.is_allowed, side.is_reduce_only) == ("", False, True)
-    assert side.reasons == ("invalid_intent", "unknown_symbol")
+    assert side.reasons == ("invalid_intent", "unknown_symbol", "reduce_only_invalid")
     assert (side.sized_qty, side.sized_gross_usd, side.route) == (None, None, None)
 
 
@@ -175,7 +175,7 @@ def test_a_heartbeat_is_never_a_decision() -> None:
         ({"risk_decision": {"allowed": "yes"}}, Rejection.BAD_FIELD),
         ({"risk_decision": {"allowed": 1}}, Rejection.BAD_FIELD),
         ({"decision_id": None}, Rejection.BAD_FIELD),
-        ({"intent": {"qty": "5"}}, Rejection.BAD_FIELD),
+        ({"intent": {"qty": "five"}}, Rejection.BAD_FIELD),
     ],
 )
 def test_a_row_that_decides_nothing_says_why(changes: dict[str, Any], kind: Rejection) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 Row = dict[str, Any]
-ENDED = {"FILLED", "CANCELED", "CANCELLED", "EXPIRED", "REJECTED"}
+ENDED = {"FILLED", "CANCELED", "CANCELLED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED"}
 GROSS = ("notional", "gross", "quote_notional", "notional_usd", "gross_usd")
 SIDES = {"BUY": "BUY", "LONG": "BUY", "SELL": "SELL", "SHORT": "SELL"}
 
@@ -19,7 +19,7 @@ def rows_of(lines: Iterable[bytes]) -> Iterator[Row]:
     """The lines that are JSON objects."""
     for line in lines:
         try:
-            row = json.loads(line)
+            row = json.loads(line.decode("utf-8-sig"))
         except ValueError:
             continue
         if isinstance(row, dict):
@@ -78,7 +78,8 @@ def _event(row: Row) -> Row | None:
         return None
     ts = _time(row.get("ts") or row.get("local_ts"))
     attempt = row.get("attempt_id") or None
-    names = (row.get("orderId"), row.get("order_id"), raw.get("orderId"), row.get("clientOrderId"))
+    names = (row.get("orderId"), row.get("order_id"), raw.get("orderId"), row.get("clientOrderId"),
+             row.get("client_order_id"), row.get("request_id"))  # fmt: skip
     order_id = next((str(name) for name in names if name not in (None, "")), f"{kind}@{ts!r}")
     is_reduce = next((flag for flag in (row.get("reduceOnly"), row.get("reduce_only"), raw.get("reduceOnly"))
                       if flag is not None), bool(attempt) and attempt.endswith("_reduce"))  # fmt: skip
@@ -96,7 +97,7 @@ def _event(row: Row) -> Row | None:
         "asked": (row.get("qty") if kind == "flat" else asked) or None,
         "filled": row.get("executedQty") or None,
         "price": (row.get("price") if kind == "flat" else row.get("avgPrice")) or None,
-        "fees": row.get("fee_total"),
+        "fees": row.get("fee_total") if row.get("feeAsset", "USDT") in ("USD", "USDT", "USDC") else None,
         "gross": gross if kind == "flat" else None,
         "status": "REJECTED" if row.get("accepted") is False else status or ("FILLED" if kind == "flat" else None),
         "reason": str(row.get("exc") or row.get("reason") or "order_error").split("(", 1)[0][:80],

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.domain.account import OrderFilled
+from pipeline_v6_dagster.domain.account_events import OrderFilled
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
@@ -148,7 +148,7 @@ def test_a_snapshot_says_nothing_of_what_was_filled_after_it(
     age_s: float | None, is_in_trade: bool, open_qty: float
 ) -> None:
     known = account(NO_LIMITS)
-    known.apply(OrderFilled(AS_OF - 10, SYMBOL, "7", False, Side.BUY, 2.0, 100.0))
+    known.apply(OrderFilled(AS_OF - 10, SYMBOL, "7|", False, Side.BUY, None, 2.0, 100.0, None))
     flat = nav(gross_usd=50.0, symbol_gross_usd={"OTHERUSDT": 50.0}, age_s=age_s)
     order, risk = build_intent(attempt(nav=flat), known, NO_LIMITS)
     assert (risk.is_in_trade, order.symbol_open_qty) == (is_in_trade, open_qty)

@@ -185,7 +185,12 @@ def test_deciding_changes_none_of_its_inputs() -> None:
 @given(plausible_attempts() | wild_attempts())
 def test_the_same_inputs_give_the_same_bytes(record: Attempt) -> None:
     again = limits(
-        dict(reversed(RISK.items())), dict(reversed(OWN.items())), tick_size=0.1, step_size=0.01, tier="CORE"
+        dict(reversed(RISK.items())),
+        dict(reversed(OWN.items())),
+        target_leverage=1,
+        tick_size=0.1,
+        step_size=0.01,
+        tier="CORE",
     )
     assert encoded(run(record)) == encoded(run(deepcopy(record), again), again)
 

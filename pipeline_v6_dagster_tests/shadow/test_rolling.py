@@ -6,25 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.domain.account import (
+from pipeline_v6_dagster.domain.account import Measured
+from pipeline_v6_dagster.domain.account_events import (
     AccountEvent,
     ExecutionMetrics,
-    Measured,
     OrderFailed,
     OrderFilled,
     OrderPlaced,
     PositionReduced,
-    PositionSnapshot,
     PositionsSnapshot,
 )
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
+from pipeline_v6_dagster.domain.live import OrderStatus
+from pipeline_v6_dagster.domain.position_book import PositionRow
 from pipeline_v6_dagster.domain.risk import RiskState
-from pipeline_v6_dagster.shadow.rolling import MAX_ATTEMPTS, RollingState
+from pipeline_v6_dagster.shadow.attempt_window import MAX_ATTEMPTS
+from pipeline_v6_dagster.shadow.rolling import RollingState
 from pipeline_v6_dagster.shadow.route_record import MAX_ORDERS, WINDOW_S, FillStats, quantile
 from pipeline_v6_dagster_tests.builders import AS_OF, NAV_USD, SYMBOL, account, intent, limits, unhurried, utc_day
 
 BUY, SELL = Side.BUY, Side.SELL
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 EVERYTHING = limits(
     {
         "burst_limit": {"window_sec": 10, "max_orders": 3},
@@ -34,8 +37,29 @@ EVERYTHING = limits(
 )
 
 
-def fill(ts: float, qty: float, side: Side | None = BUY, order_id: str = "1", reduces: bool = False) -> OrderFilled:
-    return OrderFilled(ts, SYMBOL, order_id, reduces, side, qty, 101.0)
+def fill(
+    ts: float,
+    qty: float,
+    side: Side | None = BUY,
+    order_id: str = "1",
+    reduces: bool = False,
+    status: OrderStatus | None = None,
+) -> OrderFilled:
+    return OrderFilled(ts, SYMBOL, f"{order_id}|", reduces, side, None, qty, 101.0, status)
+
+
+def placed(ts: float, order_id: str, reduces: bool = False, symbol: str = SYMBOL) -> OrderPlaced:
+    return OrderPlaced(ts, symbol, f"{order_id}|", reduces, BUY, None, 2.0, OrderStatus.NEW)
+
+
+def closed(ts: float, order_id: str, pnl_usd: float | None, remaining_qty: float = 0.0) -> PositionReduced:
+    return PositionReduced(ts, SYMBOL, f"{order_id}|", LONG, 1.0, remaining_qty, pnl_usd)
+
+
+def snapshot(
+    ts: float, position_side: PositionSide, qty: float, entry_price: float | None = None, is_net: bool = False
+) -> PositionsSnapshot:
+    return PositionsSnapshot(ts, (PositionRow(SYMBOL, position_side, qty, entry_price, is_net),))
 
 
 def seen(known: RollingState, as_of: float = AS_OF, has_position: bool | None = True, side: Side = BUY) -> RiskState:
@@ -60,36 +84,39 @@ def test_fills_make_and_reduce_a_position_and_polls_of_the_same_fill_do_not() ->
     assert known.held_qty(SYMBOL, SELL) == 0.0
     known.apply(fill(5, 1.5, SELL, "3", reduces=True))
     assert known.held_qty(SYMBOL, BUY) == 2.5
-    known.apply(fill(6, 99.0, SELL, "4", reduces=True))
+    known.apply(fill(6, 2.5, SELL, "4", reduces=True))
     assert known.held_qty(SYMBOL, BUY) == 0.0
 
 
 def test_an_order_id_that_comes_again_is_another_order() -> None:
-    known = account(None, OrderPlaced(1, SYMBOL, "1", False), fill(2, 3.0), OrderPlaced(3, SYMBOL, "1", False))
-    known.apply(fill(4, 2.0))
+    known = account(None, placed(1, "1"), fill(2, 3.0, status=OrderStatus.FILLED), placed(3, "1"))
+    known.apply(fill(4, 2.0, status=OrderStatus.FILLED))
     assert known.held_qty(SYMBOL, BUY) == 5.0
-    known.apply(fill(5, 1.0))  # less than before without an ack: another order as well
+    known.apply(fill(5, 1.0))  # less than before the end, without an ack: another order as well
     assert known.held_qty(SYMBOL, BUY) == 6.0
     assert len(known.state.symbols[SYMBOL].opening_ts) == 3
 
 
+def test_in_hedge_mode_each_side_has_fills_of_its_own() -> None:
+    known = account(None, snapshot(1, LONG, 2.0), snapshot(1, SHORT, 0.0))
+    known.apply(OrderFilled(2, SYMBOL, "1|", False, SELL, SHORT, 3.0, 100.0, None))
+    assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (2.0, 3.0)
+
+
 def test_a_snapshot_says_what_is_held_whatever_the_fills_came_to() -> None:
-    known = account(None, fill(1, 2.0), PositionSnapshot(2, SYMBOL, BUY, 7.0, 100.0, is_net=False))
+    known = account(None, fill(1, 2.0), snapshot(2, LONG, 7.0, 100.0))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (7.0, 0.0)
-    known.apply(PositionSnapshot(3, SYMBOL, SELL, 1.0, 100.0, is_net=False))
+    known.apply(snapshot(3, SHORT, 1.0, 100.0))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (7.0, 1.0)
-    known.apply(PositionSnapshot(4, SYMBOL, SELL, 2.0, 100.0, is_net=True))
+    known.apply(snapshot(4, SHORT, 2.0, 100.0, is_net=True))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (0.0, 2.0)
-    both = (
-        PositionSnapshot(5, SYMBOL, BUY, 3.0, 100.0, is_net=False),
-        PositionSnapshot(5, SYMBOL, SELL, 0.0, None, is_net=False),
-    )
+    both = (PositionRow(SYMBOL, LONG, 3.0, 100.0, is_net=False), PositionRow(SYMBOL, SHORT, 0.0, None, is_net=False))
     known.apply(PositionsSnapshot(5, both))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (3.0, 0.0)
 
 
 def test_a_close_says_what_is_left() -> None:
-    known = account(None, fill(1, 2.0), PositionReduced(2, SYMBOL, "9/1", BUY, 0.5, 1.0))
+    known = account(None, fill(1, 2.0), closed(2, "9", 1.0, 0.5))
     assert known.held_qty(SYMBOL, BUY) == 0.5
 
 
@@ -104,8 +131,8 @@ def test_a_close_says_what_is_left() -> None:
         ((fill(1, 2.0),), False, False),  # the account's own snapshot is newer than the logs
         ((fill(1, 2.0, SELL),), True, False),
         ((fill(1, 2.0, SELL),), None, False),
-        ((PositionSnapshot(1, SYMBOL, BUY, 0.0, None, False),), True, None),
-        ((PositionSnapshot(1, SYMBOL, BUY, 0.0, None, False),), None, False),
+        ((snapshot(1, LONG, 0.0, None),), True, None),
+        ((snapshot(1, LONG, 0.0, None),), None, False),
         ((fill(1, 2.0, None),), True, None),
     ],
 )
@@ -117,11 +144,9 @@ def test_whether_the_direction_is_held(
 
 def test_gross_exposure_is_what_is_held_at_the_newest_price_and_unknown_without_one() -> None:
     assert account().gross_usd() is None
-    assert account(None, PositionSnapshot(1, SYMBOL, BUY, 0.0, None, False)).gross_usd() == {}
-    assert account(None, PositionSnapshot(1, SYMBOL, BUY, 2.0, None, False)).gross_usd() is None
-    known = account(
-        None, PositionSnapshot(1, SYMBOL, BUY, 2.0, 100.0, False), PositionSnapshot(2, SYMBOL, SELL, 1.0, 90.0, False)
-    )
+    assert account(None, snapshot(1, LONG, 0.0, None)).gross_usd() == {}
+    assert account(None, snapshot(1, LONG, 2.0, None)).gross_usd() is None
+    known = account(None, snapshot(1, LONG, 2.0, 100.0), snapshot(2, SHORT, 1.0, 90.0))
     assert known.gross_usd() == {SYMBOL: 300.0}
     known.apply(ExecutionMetrics(3, SYMBOL, None, False, None, None, 110.0))
     assert known.gross_usd() == {SYMBOL: 330.0}
@@ -139,9 +164,9 @@ def test_a_cooldown_counts_from_the_first_sight_of_a_fill() -> None:
 
 
 def test_only_a_close_at_a_loss_starts_the_cooldown_after_one_and_a_repeated_row_is_one_close() -> None:
-    known = account(None, PositionReduced(AS_OF - 9, SYMBOL, "1/a", BUY, 0.0, 5.0))
+    known = account(None, closed(AS_OF - 9, "1", 5.0))
     assert seen(known).since_loss_s is None
-    lost = PositionReduced(AS_OF - 7, SYMBOL, "2/a", BUY, 0.0, -5.0)
+    lost = closed(AS_OF - 7, "2", -5.0)
     for event in (lost, replace(lost, ts=AS_OF - 1)):
         known.apply(event)
     found = seen(known)
@@ -151,10 +176,10 @@ def test_only_a_close_at_a_loss_starts_the_cooldown_after_one_and_a_repeated_row
 def test_opening_orders_of_the_last_hour_are_counted_once_each() -> None:
     known = account()
     for age_s, order_id, reduces in ((3700, "1", False), (3600, "2", False), (3599, "3", False), (9, "4", True)):
-        known.apply(OrderPlaced(AS_OF - age_s, SYMBOL, order_id, reduces))
-    known.apply(OrderPlaced(AS_OF - 8, SYMBOL, "3", False))  # an ack that is polled
+        known.apply(placed(AS_OF - age_s, order_id, reduces))
+    known.apply(placed(AS_OF - 8, "3"))  # an ack that is polled
     known.apply(fill(AS_OF - 7, 1.0, order_id="5"))  # a fill before its ack
-    known.apply(OrderPlaced(AS_OF - 6, "OTHER", "6", False))
+    known.apply(placed(AS_OF - 6, "6", symbol="OTHER"))
     assert seen(known).openings_last_hour == 2
 
 
@@ -193,7 +218,7 @@ def test_what_is_remembered_of_orders_and_errors_is_bounded() -> None:
     known = account()
     for number in range(MAX_COUNTED * 2):
         known.apply(OrderFailed(AS_OF + number))
-        known.apply(OrderPlaced(AS_OF + number / 1000, SYMBOL, str(number), False))
+        known.apply(placed(AS_OF + number / 1000, str(number)))
     assert len(known.state.error_ts) == len(known.state.symbols[SYMBOL].opening_ts) == MAX_COUNTED
     assert known.state.error_ts[0] == AS_OF + MAX_COUNTED
 
@@ -203,7 +228,7 @@ def test_what_is_remembered_of_orders_and_errors_is_bounded() -> None:
 
 def test_the_day_begins_at_the_desks_midnight() -> None:
     midnight = utc_day(AS_OF)[0]
-    losses = [PositionReduced(midnight + s, SYMBOL, str(s), BUY, 0.0, -10.0) for s in (-1, 0, 899, 80_000)]
+    losses = [closed(midnight + s, str(s), -10.0) for s in (-1, 0, 899, 80_000)]
     known = account(None, *losses)
     assert seen(known, midnight + 86_399).day_pnl_usd == -30
     assert seen(known, midnight - 1).day_pnl_usd == -10

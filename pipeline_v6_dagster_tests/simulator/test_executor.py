@@ -12,7 +12,7 @@ from pipeline_v6_dagster.config.files import PairsUniverseFile, RiskLimitsFile
 from pipeline_v6_dagster.config.limits import resolve
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus, Veto
-from pipeline_v6_dagster.domain.quality import IgnoredRow, Unusable
+from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.simulator.configuration import INSTRUMENTS, pairs_universe, risk_limits
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
@@ -107,13 +107,13 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
 # Readable.
 
 
-def test_the_parsers_take_every_row_but_the_closes(lines: list[LogLine]) -> None:
+def test_the_parsers_take_every_row(lines: list[LogLine]) -> None:
     unusable = Counter(
         (line.row.get("event_type"), result.kind)
         for line in lines
         if line.log in PARSERS and isinstance(result := parsed(line), Unusable)
     )
-    assert set(unusable) == {("order_close", IgnoredRow.UNKNOWN_EVENT)}
+    assert not unusable
     assert {line.log for line in lines} == {*PARSERS, "order_metrics", "position_state"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot
+from pipeline_v6_dagster.domain.attempt import Attempt, NavSnapshot, PositionSide
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, attempt, attempt_row, json_values, line, unhurried
@@ -93,13 +93,28 @@ def test_a_row_without_a_time_is_rejected(ts: object) -> None:
     assert without("local_ts", "ts") == Unusable(Rejection.NO_TIME)
 
 
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_decimal_number_as_text_is_that_number(name: str) -> None:
+    assert without(**{name: "0.1"}) == without(**{name: 0.1})
+
+
+def test_flags_amendments_and_position_sides_are_read() -> None:
+    found = parsed(reduce_only="true", amends="ord_0", positionSide="short")
+    assert (found.is_reduce_only, found.amends, found.position_side) == (True, "ord_0", PositionSide.SHORT)
+    assert parsed(positionSide="BOTH", position_side="LONG").position_side is PositionSide.LONG
+    assert parsed(positionSide="BOTH", amends="").position_side is None
+    nav = parsed(nav_snapshot={"nav_usd": "10", "symbol_gross_usd": {"BTCUSDT": "1"}}).nav
+    assert nav is not None
+    assert (nav.nav_usd, nav.symbol_gross_usd) == (10.0, {"BTCUSDT": 1.0})
+
+
 def test_a_row_of_another_event_is_dropped_and_one_of_none_is_an_attempt() -> None:
     assert without(event_type="order_ack") == Unusable(IgnoredRow.UNKNOWN_EVENT)
     assert without("event_type") == attempt()
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", ["1.5", "", True, [1], {}])
+@pytest.mark.parametrize("value", ["much", "", True, [1], {}])
 def test_anything_but_a_number_in_a_number_field_rejects_the_row(name: str, value: object) -> None:
     assert without(**{name: value}) == Unusable(Rejection.BAD_FIELD)
 
@@ -110,15 +125,15 @@ def test_anything_but_a_number_in_a_number_field_rejects_the_row(name: str, valu
         {"symbol": 1},
         {"side": True},
         {"tier": []},
-        {"reduce_only": "true"},
+        {"reduce_only": "yes"},
         {"reduce_only": 1},
         {"intent_id": 1.5},
         {"attempt_id": True},
         {"nav_snapshot": []},
         {"nav_snapshot": 10_000},
-        {"nav_snapshot": {"nav_usd": "10000"}},
+        {"nav_snapshot": {"nav_usd": "all"}},
         {"nav_snapshot": {"gross_usd": True}},
-        {"nav_snapshot": {"symbol_gross_usd": {"BTCUSDT": "1"}}},
+        {"nav_snapshot": {"symbol_gross_usd": {"BTCUSDT": "one"}}},
         {"nav_snapshot": {"symbol_gross_usd": {"BTCUSDT": None}}},
         {"nav_snapshot": {"symbol_gross_usd": [["BTCUSDT", 1]]}},
     ],

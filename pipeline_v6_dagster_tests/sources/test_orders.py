@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.decision import Route
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
@@ -15,7 +15,8 @@ FIELDS = tuple(
     "event_type event ts ts_ack ts_fill_last local_ts symbol side intent_id attempt_id orderId order_id clientOrderId"
     " client_order_id request_id request_qty qty rounded_qty executedQty avgPrice price fee_total status reduceOnly"
     " reduce_only accepted dry_run reason exc raw exchange_filters_used notional gross quote_notional notional_usd"
-    " gross_usd".split()
+    " gross_usd positionSide position_side feeAsset maker is_maker timeInForce order_type hostname pid closed_qty"
+    " position_size_before position_size_after realizedPnlUsd".split()
 )
 RAW_FIELDS = ("status", "dryRun", "symbol", "side", "orderId", "reduceOnly", "origQty")
 
@@ -107,6 +108,11 @@ def flat_row(**changes: Any) -> dict[str, Any]:
     return {"symbol": SYMBOL, "side": "BUY", "notional": 500.0, "ts": AS_OF_ISO} | changes
 
 
+def close_row(**changes: Any) -> dict[str, Any]:
+    sizes = {"closed_qty": 3.0, "position_size_before": 4.0, "position_size_after": 1.0, "realizedPnlUsd": -2.5}
+    return ack_row(event_type="order_close", request_qty=None) | sizes | changes
+
+
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
 
@@ -115,6 +121,12 @@ def event(row: dict[str, Any]) -> OrderEvent:
     found = parse_order_event(line(row))
     assert isinstance(found, OrderEvent)
     return found
+
+
+def unusable(row: object) -> Rejection | IgnoredRow:
+    found = parse_order_event(line(row))
+    assert isinstance(found, Unusable)
+    return found.kind
 
 
 def blank(**fields: Any) -> OrderEvent:
@@ -134,6 +146,7 @@ def test_an_ack_with_its_fields_at_the_top_level_is_read() -> None:
         requested_qty=5.0,
         status=OrderStatus.FILLED,
         route=Route.TAKER,
+        position_side=PositionSide.LONG,
     )
 
 
@@ -203,12 +216,51 @@ def test_a_flat_row_with_any_name_of_a_gross_is_an_order_by_itself(name: str) ->
 @pytest.mark.parametrize("event_type", ["order_executed", "order_heartbeat", "", None, 5, [], {}])
 def test_an_unknown_event_is_dropped_whatever_stands_in_it(event_type: object) -> None:
     row = ack_row(event_type=event_type, request_qty="0.000", orderId={}, reduceOnly="?")
-    assert parse_order_event(line(row)) == Unusable(IgnoredRow.UNKNOWN_EVENT)
+    assert unusable(row) is IgnoredRow.UNKNOWN_EVENT
 
 
-def test_a_close_repeats_what_a_fill_said_and_is_dropped_even_with_a_gross() -> None:
-    row = ack_row(event_type="order_close", notional=500.0)
-    assert parse_order_event(line(row)) == Unusable(IgnoredRow.UNKNOWN_EVENT)
+def test_a_close_says_how_a_position_was_reduced_and_is_no_order_even_with_a_gross() -> None:
+    row = close_row(notional=500.0, pid=7, hostname="executor-1", positionSide="BOTH")
+    row |= {"position_size_before": -4.0, "position_size_after": -1.0, "realizedPnlUsd": "-2.5"}
+    found = event(row)
+    assert (found.kind, found.gross_usd, found.requested_qty, found.route) == (EventKind.CLOSE, None, None, None)
+    assert (found.closed_qty, found.position_qty_after, found.realized_pnl_usd) == (3.0, 1.0, -2.5)
+    assert (found.position_side, found.process) == (PositionSide.SHORT, "executor-1/7")
+    assert event(row | {"position_size_after": 0}).position_side is PositionSide.SHORT
+
+
+@pytest.mark.parametrize(
+    ("row", "event_type", "strategy"),
+    [
+        (fill_row(orderId=None), "order_fill", None),
+        (ack_row(symbol=None, intent_id=None, attempt_id=None), "order_ack", None),
+        (ack_row(event_type="order_executed", qty="0.1", strategy="smoke"), "order_executed", "smoke"),
+        (fill_row(executedQty="a lot"), "order_fill", None),
+        (fill_row(avgPrice=float("nan")), "order_fill", None),
+    ],
+)
+def test_a_row_that_is_not_used_and_carries_an_order_is_evidence(
+    row: dict[str, Any], event_type: str, strategy: str | None
+) -> None:
+    found = parse_order_event(line(row))
+    assert isinstance(found, Unusable)
+    assert (found.is_order_evidence, found.event_type, found.strategy) == (True, event_type, strategy)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ack_row(dry_run=True),
+        ack_row(event_type="order_heartbeat", request_qty=0.0, status="NEW"),
+        ack_row(event_type="order_executed", orderId=None, status="NEW"),
+        error_row(symbol={}, qty=5.0, orderId=1),
+        [fill_row()],
+    ],
+)
+def test_a_row_that_is_not_used_and_carries_no_order_is_no_evidence(row: object) -> None:
+    found = parse_order_event(line(row))
+    assert isinstance(found, Unusable)
+    assert not found.is_order_evidence
 
 
 @pytest.mark.parametrize(
@@ -224,7 +276,7 @@ def test_a_close_repeats_what_a_fill_said_and_is_dropped_even_with_a_gross() -> 
     ],
 )
 def test_a_dry_run_is_no_order(row: dict[str, Any]) -> None:
-    assert parse_order_event(line(row)) == Unusable(IgnoredRow.DRY_RUN)
+    assert unusable(row) is IgnoredRow.DRY_RUN
 
 
 @pytest.mark.parametrize(
@@ -241,7 +293,7 @@ def test_a_dry_run_is_no_order(row: dict[str, Any]) -> None:
     ],
 )
 def test_a_row_that_is_no_evidence_says_why(row: object, kind: IgnoredRow | Rejection) -> None:
-    assert parse_order_event(line(row)) == Unusable(kind)
+    assert unusable(row) is kind
 
 
 def test_an_id_is_enough_where_an_ack_has_no_symbol() -> None:
@@ -308,6 +360,8 @@ def test_a_reduce_leg_is_told_by_its_flag_and_else_by_its_attempt_id(
         ({"status": "CANCELLED"}, OrderStatus.CANCELED),
         ({"status": "PARTIALLY_FILLED"}, OrderStatus.PARTIALLY_FILLED),
         ({"status": "EXPIRED"}, OrderStatus.EXPIRED),
+        ({"status": "PENDING_CANCEL"}, OrderStatus.PENDING_CANCEL),
+        ({"status": "NEW_INSURANCE"}, OrderStatus.NEW_INSURANCE),
         ({"status": None, "raw": {"status": "FILLED"}}, OrderStatus.FILLED),
         ({"accepted": False}, OrderStatus.REJECTED),
         ({"status": "WEIRD"}, None),
@@ -330,19 +384,19 @@ def test_long_and_short_are_sides_and_other_words_are_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["request_qty", "fee_total", "rounded_qty", "qty"])
-@pytest.mark.parametrize("value", ["0.5", True, [], {}, pytest.param(10**400, id="10**400")])
-def test_numeric_text_and_other_types_in_a_number_field_reject_the_row(name: str, value: object) -> None:
+@pytest.mark.parametrize("value", ["half", True, [], {}, pytest.param(10**400, id="10**400")])
+def test_other_text_and_other_types_in_a_number_field_reject_the_row(name: str, value: object) -> None:
     row = ack_row(request_qty=None, rounded_qty=None, qty=None) | {name: value}
-    assert parse_order_event(line(row)) == Unusable(Rejection.BAD_FIELD)
+    assert unusable(row) is Rejection.BAD_FIELD
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        fill_row(executedQty="5.0"),
-        fill_row(avgPrice="100.5"),
-        flat_row(notional="500"),
-        flat_row(price="100"),
+        fill_row(executedQty="five"),
+        fill_row(avgPrice=""),
+        flat_row(notional="500 USD"),
+        flat_row(price="1_0"),
         ack_row(intent_id=1.5),
         ack_row(orderId=True),
         ack_row(status=5.5),
@@ -353,16 +407,59 @@ def test_numeric_text_and_other_types_in_a_number_field_reject_the_row(name: str
     ],
 )
 def test_a_field_of_another_type_rejects_the_row(row: dict[str, Any]) -> None:
-    assert parse_order_event(line(row)) == Unusable(Rejection.BAD_FIELD)
+    assert unusable(row) is Rejection.BAD_FIELD
 
 
 @pytest.mark.parametrize(
-    ("order_type", "route"),
-    [("MARKET", Route.TAKER), ("LIMIT", Route.MAKER), ("TWAP", None), (None, None), (7, None)],
+    ("order_type", "time_in_force", "route"),
+    [
+        ("MARKET", None, Route.TAKER),
+        ("MARKET", "GTC", Route.TAKER),
+        ("STOP_MARKET", None, Route.TAKER),
+        ("TAKE_PROFIT_MARKET", None, Route.TAKER),
+        ("TRAILING_STOP_MARKET", None, Route.TAKER),
+        ("STOP", "GTC", None),
+        ("TAKE_PROFIT", None, None),
+        ("LIMIT", "IOC", Route.TAKER),
+        ("LIMIT", "FOK", Route.TAKER),
+        ("LIMIT", "GTX", Route.MAKER),
+        ("LIMIT", "GTC", None),
+        ("LIMIT", None, Route.MAKER),
+        ("POST_ONLY", None, Route.MAKER),
+        ("TWAP", None, None),
+        (None, None, None),
+        (7, 7, None),
+    ],
 )
-def test_the_order_type_tells_where_the_order_went(order_type: object, route: Route | None) -> None:
-    assert event(ack_row(order_type=order_type)).route is route
-    assert event(older_ack_row(raw={"type": order_type})).route is route
+def test_type_and_time_in_force_tell_where_the_order_went(
+    order_type: object, time_in_force: object, route: Route | None
+) -> None:
+    assert event(ack_row(order_type=order_type, timeInForce=time_in_force)).route is route
+    assert event(older_ack_row(raw={"type": order_type, "timeInForce": time_in_force})).route is route
+
+
+@pytest.mark.parametrize(
+    ("changes", "route"),
+    [
+        ({"maker": True}, Route.MAKER),
+        ({"maker": False, "order_type": "LIMIT", "timeInForce": "GTX"}, Route.TAKER),
+        ({"is_maker": "true"}, Route.MAKER),
+        ({"is_maker": None, "order_type": "MARKET"}, Route.TAKER),
+    ],
+)
+def test_a_fills_own_flag_wins(changes: dict[str, Any], route: Route) -> None:
+    assert event(fill_row(**changes)).route is route
+
+
+@pytest.mark.parametrize(
+    ("asset", "fees_usd"), [("USDT", 0.2), ("USDC", 0.2), (None, 0.2), ("BNB", None), (7, None), ([], None)]
+)
+def test_a_fee_in_another_asset_is_not_usd(asset: object, fees_usd: float | None) -> None:
+    assert event(fill_row(feeAsset=asset)).fees_usd == fees_usd
+
+
+def test_a_byte_order_mark_before_a_row_is_no_part_of_it() -> None:
+    assert parse_order_event(b"\xef\xbb\xbf" + line(ack_row())) == event(ack_row())
 
 
 @pytest.mark.parametrize("raw", [None, "text", [1], 5])
@@ -379,7 +476,9 @@ def test_filters_that_cannot_be_read_leave_the_lot_step_unknown_and_the_row_usab
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"1e999", b"9" * 10_000])
 def test_a_number_that_is_not_finite_rejects_the_row(constant: bytes) -> None:
-    assert parse_order_event(line(ack_row()).replace(b"5.0", constant)) == Unusable(Rejection.NOT_FINITE)
+    found = parse_order_event(line(ack_row()).replace(b"5.0", constant))
+    assert isinstance(found, Unusable)
+    assert found.kind is Rejection.NOT_FINITE
 
 
 @unhurried
@@ -390,7 +489,7 @@ def test_any_bytes_are_an_event_or_counted(garbage: bytes) -> None:
 
 @unhurried
 @given(
-    st.sampled_from([ack_row(), older_ack_row(), fill_row(), error_row(), flat_row()]),
+    st.sampled_from([ack_row(), older_ack_row(), fill_row(), error_row(), flat_row(), close_row()]),
     st.dictionaries(st.sampled_from(FIELDS), json_values(), max_size=4),
     st.none() | st.dictionaries(st.sampled_from(RAW_FIELDS), json_values(), max_size=3),
 )
@@ -403,5 +502,6 @@ def test_any_object_is_an_event_or_counted(
     assert isinstance(found, OrderEvent | Unusable)
     if isinstance(found, OrderEvent):
         assert found.order_id
-        assert found.symbol is not None or found.intent_id is not None or found.attempt_id is not None
+        named = (found.symbol, found.intent_id, found.attempt_id)
+        assert found.kind is EventKind.ERROR or any(name is not None for name in named)
         assert all(size is None or size > 0 for size in (found.requested_qty, found.executed_qty, found.gross_usd))

@@ -6,30 +6,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.domain.account import PositionSnapshot, PositionsSnapshot
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
+from pipeline_v6_dagster.domain.attempt import PositionSide
+from pipeline_v6_dagster.domain.position_book import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
 POSITION = {"symbol": SYMBOL, "pos_qty": -58.6, "entry_px": 2.0, "mode": "SHORT", "ts": AS_OF_ISO}
-SHORT = PositionSnapshot(AS_OF, SYMBOL, Side.SELL, 58.6, 2.0, is_net=False)
+SHORT = PositionRow(SYMBOL, PositionSide.SHORT, 58.6, 2.0, is_net=False)
 
 
 @pytest.mark.parametrize(
     ("changes", "held"),
     [
-        ({}, (Side.SELL, 58.6, False)),
-        ({"mode": "LONG", "pos_qty": 3.0}, (Side.BUY, 3.0, False)),
-        ({"mode": None}, (Side.SELL, 58.6, True)),
-        ({"mode": "BOTH", "pos_qty": 3.0}, (Side.BUY, 3.0, True)),
-        ({"mode": "LONG", "pos_qty": 0.0}, (Side.BUY, 0.0, False)),
+        ({}, (PositionSide.SHORT, 58.6, False)),
+        ({"mode": "LONG", "pos_qty": 3.0}, (PositionSide.LONG, 3.0, False)),
+        ({"mode": None}, (PositionSide.SHORT, 58.6, True)),
+        ({"mode": "BOTH", "pos_qty": 3.0}, (PositionSide.LONG, 3.0, True)),
+        ({"mode": "LONG", "pos_qty": 0.0}, (PositionSide.LONG, 0.0, False)),
+        ({"mode": "isolated", "positionSide": "LONG", "pos_qty": "3"}, (PositionSide.LONG, 3.0, False)),
+        ({"ts": None, "local_ts": AS_OF}, (PositionSide.SHORT, 58.6, False)),
     ],
 )
-def test_a_position_stands_on_its_mode_or_its_sign(changes: dict[str, Any], held: tuple[Side, float, bool]) -> None:
+def test_a_position_stands_on_its_mode_or_its_sign(
+    changes: dict[str, Any], held: tuple[PositionSide, float, bool]
+) -> None:
     found = parse_positions(line(POSITION | changes))
-    assert isinstance(found, PositionSnapshot)
-    assert (found.held_side, found.qty, found.is_net) == held
+    assert isinstance(found, PositionsSnapshot)
+    (row,) = found.positions
+    assert (found.ts, row.position_side, row.qty, row.is_net) == (AS_OF, *held)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +44,7 @@ def test_a_position_stands_on_its_mode_or_its_sign(changes: dict[str, Any], held
         ({"symbol": None}, IgnoredRow.NO_SYMBOL),
         ({"symbol": None, "pos_qty": None}, IgnoredRow.UNKNOWN_EVENT),
         ({"pos_qty": None}, Rejection.BAD_FIELD),
-        ({"pos_qty": "3"}, Rejection.BAD_FIELD),
+        ({"pos_qty": "three"}, Rejection.BAD_FIELD),
         ({"pos_qty": float("nan")}, Rejection.NOT_FINITE),
         ({"ts": "today"}, Rejection.NO_TIME),
         ({"ts": None}, Rejection.NO_TIME),
@@ -56,7 +62,7 @@ def test_a_row_that_lacks_what_it_is_for_is_named(changes: dict[str, Any], kind:
 def test_positions_may_be_listed_in_one_row(name: str) -> None:
     other = {"symbol": "OTHERUSDT", "pos_qty": 2.0}
     listed = {"ts": AS_OF_ISO, name: [POSITION, other]}
-    held = (SHORT, PositionSnapshot(AS_OF, "OTHERUSDT", Side.BUY, 2.0, None, is_net=True))
+    held = (SHORT, PositionRow("OTHERUSDT", PositionSide.LONG, 2.0, None, is_net=True))
     assert parse_positions(line(listed)) == PositionsSnapshot(AS_OF, held)
 
 
@@ -69,4 +75,4 @@ def test_a_list_without_a_time_is_as_new_as_its_newest_entry() -> None:
 @given(st.dictionaries(st.sampled_from([*POSITION, "items", "rows", "positions"]), json_values()))
 def test_no_row_whatever_it_holds_stops_a_run(row: dict[str, Any]) -> None:
     found = parse_positions(line(row))
-    assert isinstance(found, PositionSnapshot | PositionsSnapshot | Unusable)
+    assert isinstance(found, PositionsSnapshot | Unusable)

@@ -18,9 +18,9 @@ from pipeline_v6_dagster.domain.quality import Rejection, Unusable
 from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_offsets_backward
 from pipeline_v6_dagster.logs.shadow_log import follow_attempts, open_shadow_log
 from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
-from pipeline_v6_dagster.sources.arrivals import parse_arrival
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.merge_by_time import LOOKAHEAD_ROWS, OrderedRows, Timed, in_time_order
+from pipeline_v6_dagster.sources.metrics import parse_arrival
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.vetoes import parse_veto

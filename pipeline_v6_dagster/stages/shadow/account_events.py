@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from typing import Self
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.account import AccountEvent
+from pipeline_v6_dagster.domain.account_events import AccountEvent
 from pipeline_v6_dagster.domain.quality import Unusable
-from pipeline_v6_dagster.sources.account import parse_metrics, parse_order
+from pipeline_v6_dagster.sources.account import account_event
 from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_time_order
+from pipeline_v6_dagster.sources.metrics import execution_metrics, parse_order_metrics
+from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 
@@ -27,7 +29,17 @@ _END: Timed = [_NEVER]
 _Parse = Callable[[bytes], AccountEvent | None]
 
 
-def _parse_positions(line: bytes) -> AccountEvent | None:
+def _order(line: bytes) -> AccountEvent | None:
+    event = parse_order_event(line)
+    return None if isinstance(event, Unusable) else account_event(event)
+
+
+def _metrics(line: bytes) -> AccountEvent | None:
+    row = parse_order_metrics(line)
+    return None if isinstance(row, Unusable) else execution_metrics(row)
+
+
+def _positions(line: bytes) -> AccountEvent | None:
     seen = parse_positions(line)
     return None if isinstance(seen, Unusable) else seen
 
@@ -56,9 +68,9 @@ class AccountFeed:
         self._followers: dict[str, Follower] = {}
         logs: list[OrderedRows] = []
         for name, path, parse in (
-            ("orders_executed", settings.orders_executed, parse_order),
-            ("position_state", settings.position_state, _parse_positions),
-            ("order_metrics", settings.order_metrics, parse_metrics),
+            ("orders_executed", settings.orders_executed, _order),
+            ("position_state", settings.position_state, _positions),
+            ("order_metrics", settings.order_metrics, _metrics),
         ):
             follower = self._followers[name] = Follower(path, read.get(name))
             logs.append(OrderedRows(_rows(name, follower, parse, known_until), CLOCK_ERROR_S))

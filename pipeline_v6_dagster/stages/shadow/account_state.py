@@ -17,8 +17,9 @@ from pipeline_v6_dagster.logs.shadow_log import (
     parse_checkpoint,
     parse_decided,
 )
-from pipeline_v6_dagster.shadow.pending import note_decision
-from pipeline_v6_dagster.shadow.rolling import MAX_ATTEMPTS, RollingState
+from pipeline_v6_dagster.shadow.attempt_window import MAX_ATTEMPTS
+from pipeline_v6_dagster.shadow.decided import note_decision
+from pipeline_v6_dagster.shadow.rolling import RollingState
 from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.stages.shadow.account_events import CLOCK_ERROR_S, AccountFeed
 from pipeline_v6_dagster.stages.shadow.trading_day import trading_day_bounds
@@ -82,7 +83,7 @@ class AccountHistory:
             if number < count:
                 row = attempt[1]
                 self._note(row, row.intent.nav_usd)
-                note_decision(self.account.pending, row.intent, row.state, row.timestamp, row.size_decision)
+                note_decision(self.account, row.intent, row.state, row.timestamp, row.size_decision)
             else:
                 yield attempt
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from pipeline_v6_dagster.shadow.rolling import TradingDayBounds
+from pipeline_v6_dagster.shadow.account_book import TradingDayBounds
 
 
 def trading_day_bounds(timezone: str) -> TradingDayBounds:

@@ -29,7 +29,7 @@ def configure(home: Settings) -> None:
         "cooldown_sec": 20,
         "cooldown_minutes_after_stop": 2,
         "max_trades_per_symbol_per_hour": 40,
-        "burst_limit": {"window_sec": 30, "max_orders": 12},
+        "burst_limit": {"window_sec": 30, "max_orders": 2},
         "circuit_breaker": {"window_sec": 600, "max_errors": 1},
         "daily_loss_limit_pct": 0.0005,
         "max_nav_drawdown_pct": 0.01,

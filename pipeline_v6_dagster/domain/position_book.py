@@ -1,0 +1,391 @@
+"""What the account holds per symbol and position side, from fills, closes and position snapshots.
+
+Quantities are unsigned and in the base asset, times are log times in epoch seconds. Whether an account is in one-way
+or in hedge mode shows in each order: without a position side a BUY first reduces the short and then opens a long (and
+a SELL the other way round); with one it changes that position alone.
+
+A position is *known* once a snapshot or a close has said what is held, or once it was known to be flat. Before that,
+fills alone give what would be held if the account had been flat when the log began (`supposed`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
+
+# An order that ended may be polled for a while. One that is open and partly filled is kept for as long as an exchange
+# keeps an order without an end in practice.
+ENDED_KEEP_S = 3600.0
+OPEN_KEEP_S = 90 * 86_400.0
+# Never fewer orders of a symbol than these are kept, however old, and never more than those.
+_MIN_ORDERS = 16
+_MAX_ORDERS = 10_000
+# Real desks trade hundreds. Beyond it a log is made up.
+_MAX_SYMBOLS = 5000
+# What is left below this share of the quantities that cancel is the rounding of floats.
+_ROUNDING = 1e-9
+
+_LONG, _SHORT = PositionSide.LONG, PositionSide.SHORT
+
+
+class OrderProgress(NamedTuple):
+    """How far one order has come. `executed_qty` is cumulative, `closed_qty` the part of it that closes told of.
+
+    `ack_ts` is None until an ack was logged. A tuple, because checkpoints hold many of them.
+    """
+
+    executed_qty: float
+    closed_qty: float
+    last_ts: float
+    ack_ts: float | None
+    is_ended: bool
+
+
+@dataclass(slots=True)
+class HeldSide:
+    """One position: `qty` is supposed until `is_known`. All fills up to `known_ts` are in it."""
+
+    qty: float = 0.0
+    is_known: bool = False
+    known_ts: float | None = None
+    # The rows of the snapshot at `known_ts` that were added up: (quantity, entry price).
+    rows: list[tuple[float, float | None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SymbolPositions:
+    """The two positions of a symbol and the orders that may still change them.
+
+    `is_one_way` is what the newest order showed, None before the first. `prune_at` is the number of orders at which
+    the old ones are dropped; it is part of the state so that a log gives the same state however it is split.
+    """
+
+    long: HeldSide = field(default_factory=HeldSide)
+    short: HeldSide = field(default_factory=HeldSide)
+    is_one_way: bool | None = None
+    last_fill_ts: float | None = None
+    last_close: str | None = None
+    orders: dict[str, OrderProgress] = field(default_factory=dict)
+    prune_at: int = _MIN_ORDERS
+
+
+@dataclass(slots=True)
+class PositionState:
+    """All that a `PositionBook` remembers: bounded, plain, and written into checkpoints to go on from."""
+
+    symbols: dict[str, SymbolPositions] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class PositionRow:
+    """One row of a position snapshot: `qty` (unsigned) is held on `position_side`, 0 where nothing is.
+
+    `is_net` tells that the account holds one side only, so that nothing is held on the other.
+    """
+
+    symbol: str
+    position_side: PositionSide
+    qty: float
+    entry_price: float | None
+    is_net: bool
+
+
+class Filled(NamedTuple):
+    """What a fill added: `qty` is newly executed (0 where the row repeats what was known)."""
+
+    qty: float
+    is_new_order: bool
+
+
+_NOTHING = Filled(0.0, is_new_order=False)
+
+
+def order_key(order_id: str, intent_id: str | None, attempt_id: str | None) -> str:
+    """What names an order: executors use order ids again, so the attempt's or intent's id is part of it."""
+    return f"{order_id}|{attempt_id or intent_id or ''}"
+
+
+class PositionBook:
+    """Applies events to a `PositionState`. Events are given in the order of their log times.
+
+    Events with equal times may come in any order: a snapshot holds the fills that were logged up to its time.
+    """
+
+    def __init__(self, state: PositionState | None = None) -> None:
+        self.state = state or PositionState()
+
+    # What is held.
+
+    def held(self, symbol: str, position_side: PositionSide | None) -> float | None:
+        """The unsigned quantity that is held on a side (of `None`: the net of both); None where it is not known."""
+        if position_side is None:
+            net = self.net(symbol)
+            return None if net is None else abs(net)
+        found = self.state.symbols.get(symbol)
+        if found is None:
+            return None
+        own, other = (found.long, found.short) if position_side is _LONG else (found.short, found.long)
+        if own.is_known:
+            return own.qty
+        # In one-way mode there is no short beside a long.
+        return 0.0 if found.is_one_way and other.is_known and other.qty > 0 else None
+
+    def net(self, symbol: str) -> float | None:
+        """The signed quantity (long minus short); None where a part of it is not known."""
+        held_long, held_short = self.held(symbol, _LONG), self.held(symbol, _SHORT)
+        return None if held_long is None or held_short is None else held_long - held_short
+
+    def reducible(self, symbol: str, side: Side, position_side: PositionSide | None) -> float | None:
+        """The quantity that an order can close; 0 for one that opens, None where the position is not known."""
+        against = _SHORT if side is Side.BUY else _LONG
+        if position_side is not None and position_side is not against:
+            return 0.0
+        return self.held(symbol, against)
+
+    def supposed(self, symbol: str, position_side: PositionSide) -> float | None:
+        """What is known to be held, else what fills come to from a flat start; None where nothing was logged."""
+        found = self.state.symbols.get(symbol)
+        if found is None or not (found.last_fill_ts is not None or found.long.is_known or found.short.is_known):
+            return None
+        return found.long.qty if position_side is _LONG else found.short.qty
+
+    def order(self, symbol: str, key: str) -> OrderProgress | None:
+        """How far an order has come; None where no row of it is remembered."""
+        found = self.state.symbols.get(symbol)
+        return None if found is None else found.orders.get(key)
+
+    # What changes it.
+
+    def place(self, symbol: str, key: str, ts: float, *, says_new: bool = True) -> bool:
+        """An order was acknowledged. Returns whether it is a new one and not a repeated or later row of a known one.
+
+        Executors that restart count their order ids from 1: a later ack of an order that has ended is another order,
+        where its status says that the order has just begun (`says_new`).
+        """
+        found = self._symbol(symbol)
+        if found is None:
+            return False
+        known = found.orders.get(key)
+        is_reused = known is not None and known.is_ended and known.ack_ts is not None and ts > known.last_ts
+        if known is None or (is_reused and says_new):
+            self._put(found, key, OrderProgress(0.0, 0.0, ts, ts, is_ended=False))
+            return True
+        if known.ack_ts is None:
+            found.orders[key] = known._replace(ack_ts=ts)
+        return False
+
+    def fill(
+        self,
+        symbol: str,
+        key: str,
+        ts: float,
+        side: Side | None,
+        position_side: PositionSide | None,
+        executed_qty: float,
+        *,
+        is_reduce_only: bool = False,
+        is_ended: bool = False,
+    ) -> Filled:
+        """`executed_qty` is filled of an order so far; the same order may say so any number of times.
+
+        A smaller quantity than before is a row that comes late, or another order where the first had ended and the
+        key names no intent. A fill whose direction is not known makes the position unknown.
+        """
+        found = self._symbol(symbol)
+        if found is None or not executed_qty > 0:
+            return _NOTHING
+        known = found.orders.get(key)
+        if (
+            known is not None
+            and executed_qty < known.executed_qty
+            and known.is_ended
+            and ts > known.last_ts
+            and key.endswith("|")
+        ):
+            known = None
+        before = 0.0 if known is None else known.executed_qty
+        if known is None:
+            after = OrderProgress(executed_qty, 0.0, ts, None, is_ended)
+        else:
+            after = OrderProgress(
+                max(executed_qty, before),
+                known.closed_qty,
+                max(ts, known.last_ts),
+                known.ack_ts,
+                is_ended or known.is_ended,
+            )
+        self._put(found, key, after)
+        new_qty = executed_qty - before
+        if new_qty <= 0:
+            return _NOTHING
+        found.last_fill_ts = ts if found.last_fill_ts is None else max(ts, found.last_fill_ts)
+        found.is_one_way = position_side is None
+        if position_side is not None:
+            _change_side(found, ts, side, position_side, new_qty)
+        else:
+            _change_net(found, ts, side, new_qty, is_reduce_only)
+        return Filled(new_qty, known is None)
+
+    def end(self, symbol: str, key: str, ts: float) -> None:
+        """An order ended: filled, cancelled, expired or rejected. It is dropped some time after its last row."""
+        found = self.state.symbols.get(symbol)
+        known = None if found is None else found.orders.get(key)
+        if found is not None and known is not None:
+            self._put(found, key, known._replace(is_ended=True, last_ts=max(ts, known.last_ts)))
+
+    def close(
+        self,
+        symbol: str,
+        key: str,
+        ts: float,
+        position_side: PositionSide | None,
+        closed_qty: float | None,
+        remaining_qty: float | None,
+    ) -> bool:
+        """An order closed `closed_qty` of a position and left `remaining_qty` (unsigned); None where not logged.
+
+        Returns whether the row was new: two closes of one order differ in their quantities, a repeated row does not.
+        """
+        found = self._symbol(symbol)
+        name = f"{key}/{closed_qty}/{remaining_qty}"
+        if found is None or found.last_close == name:
+            return False
+        found.last_close = name
+        if closed_qty is not None and closed_qty > 0:
+            known = found.orders.get(key) or OrderProgress(0.0, 0.0, ts, None, is_ended=False)
+            closed = known.closed_qty + closed_qty
+            # The fill that is logged after its close is in what the close left.
+            executed = max(known.executed_qty, closed) if remaining_qty is not None else known.executed_qty
+            after = known._replace(closed_qty=closed, executed_qty=executed, last_ts=max(ts, known.last_ts))
+            self._put(found, key, after)
+        if remaining_qty is None:
+            return True
+        if position_side is not None:
+            _set_side(found, position_side, ts, remaining_qty, None)
+        elif remaining_qty == 0:
+            _set_side(found, _LONG, ts, 0.0, None)
+            _set_side(found, _SHORT, ts, 0.0, None)
+        return True
+
+    def snapshot(self, ts: float, rows: Iterable[PositionRow]) -> None:
+        """What is held as of `ts`. Rows of one symbol, side and time add up; of a symbol without a row nothing is told.
+
+        Rows that are equal in quantity and entry price are one row that was written twice where they come alone, and
+        two positions where they come in one snapshot.
+        """
+        listed = list(rows)
+        for row in listed:
+            found = self._symbol(row.symbol)
+            if found is None:
+                continue
+            if row.is_net:
+                _set_net(found, row, ts, is_repeat_added=len(listed) > 1)
+            else:
+                _add_row(found, row.position_side, row, ts, is_repeat_added=len(listed) > 1)
+
+    def flat(self, symbol: str, ts: float) -> None:
+        """Nothing was held as of `ts`. Only a position that is not known, and was not filled since, is changed."""
+        found = self._symbol(symbol)
+        if found is None or (found.last_fill_ts is not None and found.last_fill_ts > ts):
+            return
+        for held in (found.long, found.short):
+            if not held.is_known:
+                held.qty, held.is_known, held.known_ts = 0.0, True, ts
+
+    def _symbol(self, name: str) -> SymbolPositions | None:
+        found = self.state.symbols.get(name)
+        if found is None and name and len(self.state.symbols) < _MAX_SYMBOLS:
+            found = self.state.symbols[name] = SymbolPositions()
+        return found
+
+    @staticmethod
+    def _put(found: SymbolPositions, key: str, order: OrderProgress) -> None:
+        """Keeps `orders` sorted by when they were heard of last, and drops what is too old to be heard of."""
+        orders = found.orders
+        orders.pop(key, None)
+        orders[key] = order
+        if len(orders) <= found.prune_at:
+            return
+        droppable = len(orders) - _MIN_ORDERS
+        for name, known in list(orders.items())[:droppable]:
+            keep_s = ENDED_KEEP_S if known.is_ended or not known.executed_qty else OPEN_KEEP_S
+            if known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
+                del orders[name]
+        found.prune_at = max(_MIN_ORDERS, 2 * len(orders))
+
+
+def _change_side(
+    found: SymbolPositions, ts: float, side: Side | None, position_side: PositionSide, new_qty: float
+) -> None:
+    held = found.long if position_side is _LONG else found.short
+    if held.known_ts is not None and ts <= held.known_ts:
+        return
+    if side is None:
+        held.is_known = False
+    elif (side is Side.BUY) is (position_side is _LONG):
+        held.qty += new_qty
+    else:
+        held.qty = max(_less(held.qty, new_qty), 0.0)
+
+
+def _change_net(found: SymbolPositions, ts: float, side: Side | None, new_qty: float, is_reduce_only: bool) -> None:
+    for held in (found.long, found.short):
+        if held.known_ts is not None and ts <= held.known_ts:
+            return
+    if side is None:
+        found.long.is_known = found.short.is_known = False
+        return
+    opened, reduced = (found.long, found.short) if side is Side.BUY else (found.short, found.long)
+    if opened.is_known and opened.qty > 0:
+        reduced.qty, reduced.is_known = 0.0, True
+    elif reduced.is_known and reduced.qty > 0:
+        opened.qty, opened.is_known = 0.0, True
+    left = _less(reduced.qty, new_qty)
+    reduced.qty = max(left, 0.0)
+    # Where the position is not known, a reduce-only order closed what was held when the log began.
+    if left < 0 and (reduced.is_known or not is_reduce_only):
+        opened.qty -= left
+
+
+def _less(held_qty: float, qty: float) -> float:
+    left = held_qty - qty
+    return 0.0 if abs(left) <= _ROUNDING * max(held_qty, qty) else left
+
+
+def _set_side(
+    found: SymbolPositions, position_side: PositionSide, ts: float, qty: float, row: PositionRow | None
+) -> None:
+    held, other = (found.long, found.short) if position_side is _LONG else (found.short, found.long)
+    if held.known_ts is not None and ts < held.known_ts:
+        return
+    held.qty, held.is_known, held.known_ts = qty, True, ts
+    held.rows = [] if row is None else [(row.qty, row.entry_price)]
+    if found.is_one_way and qty > 0 and not other.is_known:
+        other.qty, other.is_known, other.known_ts = 0.0, True, ts
+
+
+def _add_row(
+    found: SymbolPositions, position_side: PositionSide, row: PositionRow, ts: float, *, is_repeat_added: bool
+) -> None:
+    held = found.long if position_side is _LONG else found.short
+    if held.known_ts != ts or not held.rows:
+        _set_side(found, position_side, ts, row.qty, row)
+    elif is_repeat_added or (row.qty, row.entry_price) not in held.rows:
+        held.rows.append((row.qty, row.entry_price))
+        held.qty += row.qty
+
+
+def _set_net(found: SymbolPositions, row: PositionRow, ts: float, *, is_repeat_added: bool) -> None:
+    own, other = (found.long, found.short) if row.position_side is _LONG else (found.short, found.long)
+    if own.known_ts == ts and other.known_ts == ts and (own.rows or other.rows):
+        if not is_repeat_added and (row.qty, row.entry_price) in own.rows:
+            return
+        own.rows.append((row.qty, row.entry_price))
+        net = own.qty + row.qty - other.qty
+        own.qty, other.qty = max(net, 0.0), max(-net, 0.0)
+        return
+    for held, qty in ((own, row.qty), (other, 0.0)):
+        if held.known_ts is None or ts >= held.known_ts:
+            held.qty, held.is_known, held.known_ts, held.rows = qty, True, ts, []
+    own.rows = [(row.qty, row.entry_price)]
