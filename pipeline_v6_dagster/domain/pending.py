@@ -57,6 +57,7 @@ class PendingState:
     """Bounded, and written into checkpoints. `orders` by their keys, `fills` and `attempts` in the order of time.
 
     `figures` are those of the newest snapshot, `figures_since` is when the unbroken run of attempts with them began.
+    `is_behind`: the newest attempt was made long before that, so that one of the two clocks is wrong.
     `hints` are the prices of the newest attempts by symbol: a last resort to value an order that names no price.
     """
 
@@ -65,6 +66,7 @@ class PendingState:
     attempts: list[AllowedAttempt] = field(default_factory=list)
     figures: Figures | None = None
     figures_since: float = 0.0
+    is_behind: bool = False
     hints: dict[str, float] = field(default_factory=dict)
 
 

@@ -87,11 +87,15 @@ def _position_against(
     has_position: bool | None,
     account: RollingState,
 ) -> float | None:
-    """The position that a reduce-only order reduces: by the live logs, else the snapshot's gross over the price."""
+    """The position that a reduce-only order reduces: by the live logs, else the snapshot's gross over the price.
+
+    Live logs that hold no position where the snapshot has one do not hold all fills.
+    """
     if intent.side is None:
         return None
     known = account.position_against(intent.symbol, intent.side, position_side)
-    if known is not None:
+    is_contradicted = known == 0 and has_position and not account.held_qty(intent.symbol, intent.side)
+    if known is not None and not is_contradicted:
         return known
     if has_position is False:
         return 0.0

@@ -139,6 +139,10 @@ class PendingOrders:
     def note_snapshot(self, as_of: float, figures: Figures) -> None:
         """An attempt with a snapshot of these figures was decided."""
         state = self.state
+        if as_of < state.figures_since - _KEEP_S and not state.is_behind:
+            state.is_behind = True  # Its clock is wrong, or that of the attempt before it, as the next one shows.
+            return
+        state.is_behind = False
         if figures != state.figures:
             state.figures, state.figures_since = figures, as_of
         fills = state.fills
@@ -159,7 +163,8 @@ class PendingOrders:
                 self._forget(amended)
         insort(attempts, attempt, key=_as_of)
         self._index(attempt)
-        oldest = attempt.as_of - self._tolerance_s - _KEEP_S
+        # Of half of them, so that one attempt with a wrong clock drops no others.
+        oldest = attempts[len(attempts) // 2].as_of - self._tolerance_s
         while len(attempts) > MAX_ATTEMPTS or attempts[0].as_of < oldest:
             self._forget(attempts[0])
 

@@ -138,12 +138,11 @@ def evaluate(
     for rule in rules:
         if isinstance(rule, Gate):
             reading = rule.check(intent, state, limits, symbol)
-            if reading is None:
+            if reading is None or not (reading[0] or with_passes):
                 continue
             is_denied, threshold, observed, unit = reading
             if not is_denied:
-                if with_passes:
-                    yield Finding(rule, Outcome.PASSES, threshold, observed, unit)
+                yield Finding(rule, Outcome.PASSES, threshold, observed, unit)
                 continue
             outcome = Outcome.WARNS if _only_warns(rule.reason, state, limits) else Outcome.DENIES
             is_nav_denied = is_nav_denied or (rule.reason is DenyReason.NAV_STALE and outcome is Outcome.DENIES)
