@@ -99,7 +99,7 @@ def test_runs_that_begin_and_end_anywhere_write_the_bytes_of_one(
     assert in_parts(traded, home, cuts) == whole
 
 
-@pytest.mark.parametrize("decisions", [5, 7, 100_000])
+@pytest.mark.parametrize("decisions", [7, 9, 100_000])
 def test_how_often_the_state_is_written_down_decides_nothing(
     traded: Settings, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decisions: int
 ) -> None:
