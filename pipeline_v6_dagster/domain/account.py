@@ -7,7 +7,7 @@ asset, money in USD.
 from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.pending import PendingState
-from pipeline_v6_dagster.domain.position_book import PositionState
+from pipeline_v6_dagster.domain.position_state import PositionState
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.live import OrderStatus
-from pipeline_v6_dagster.domain.position_book import PositionRow
+from pipeline_v6_dagster.domain.position_state import PositionRow
 
 
 @dataclass(slots=True)

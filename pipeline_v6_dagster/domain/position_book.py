@@ -9,86 +9,32 @@ fills alone give what would be held if the account had been flat when the log be
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
+from pipeline_v6_dagster.domain.position_state import (
+    MIN_ORDERS,
+    OrderProgress,
+    PositionRow,
+    PositionState,
+    SymbolPositions,
+    add_row,
+    change_net,
+    change_side,
+    set_net,
+    set_side,
+)
 
 # An order that ended may be polled for a while. One that is open and partly filled is kept for as long as an exchange
 # keeps an order without an end in practice.
 ENDED_KEEP_S = 3600.0
 OPEN_KEEP_S = 90 * 86_400.0
-# Never fewer orders of a symbol than these are kept, however old, and never more than those.
-_MIN_ORDERS = 16
+# Never more orders of a symbol than these are kept.
 _MAX_ORDERS = 10_000
 # Real desks trade hundreds. Beyond it a log is made up.
 _MAX_SYMBOLS = 5000
-# What is left below this share of the quantities that cancel is the rounding of floats.
-_ROUNDING = 1e-9
 
 _LONG, _SHORT = PositionSide.LONG, PositionSide.SHORT
-
-
-class OrderProgress(NamedTuple):
-    """How far one order has come. `executed_qty` is cumulative, `closed_qty` the part of it that closes told of.
-
-    `ack_ts` is None until an ack was logged. A tuple, because checkpoints hold many of them.
-    """
-
-    executed_qty: float
-    closed_qty: float
-    last_ts: float
-    ack_ts: float | None
-    is_ended: bool
-
-
-@dataclass(slots=True)
-class HeldSide:
-    """One position: `qty` is supposed until `is_known`. All fills up to `known_ts` are in it."""
-
-    qty: float = 0.0
-    is_known: bool = False
-    known_ts: float | None = None
-    # The rows of the snapshot at `known_ts` that were added up: (quantity, entry price).
-    rows: list[tuple[float, float | None]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class SymbolPositions:
-    """The two positions of a symbol and the orders that may still change them.
-
-    `is_one_way` is what the newest order showed, None before the first. `prune_at` is the number of orders at which
-    the old ones are dropped; it is part of the state so that a log gives the same state however it is split.
-    """
-
-    long: HeldSide = field(default_factory=HeldSide)
-    short: HeldSide = field(default_factory=HeldSide)
-    is_one_way: bool | None = None
-    last_fill_ts: float | None = None
-    last_close: str | None = None
-    orders: dict[str, OrderProgress] = field(default_factory=dict)
-    prune_at: int = _MIN_ORDERS
-
-
-@dataclass(slots=True)
-class PositionState:
-    """All that a `PositionBook` remembers: bounded, plain, and written into checkpoints to go on from."""
-
-    symbols: dict[str, SymbolPositions] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class PositionRow:
-    """One row of a position snapshot: `qty` (unsigned) is held on `position_side`, 0 where nothing is.
-
-    `is_net` tells that the account holds one side only, so that nothing is held on the other.
-    """
-
-    symbol: str
-    position_side: PositionSide
-    qty: float
-    entry_price: float | None
-    is_net: bool
 
 
 class Filled(NamedTuple):
@@ -222,9 +168,9 @@ class PositionBook:
         found.last_fill_ts = ts if found.last_fill_ts is None else max(ts, found.last_fill_ts)
         found.is_one_way = position_side is None
         if position_side is not None:
-            _change_side(found, ts, side, position_side, new_qty)
+            change_side(found, ts, side, position_side, new_qty)
         else:
-            _change_net(found, ts, side, new_qty, is_reduce_only)
+            change_net(found, ts, side, new_qty, is_reduce_only)
         return Filled(new_qty, known is None)
 
     def end(self, symbol: str, key: str, ts: float) -> None:
@@ -262,10 +208,10 @@ class PositionBook:
         if remaining_qty is None:
             return True
         if position_side is not None:
-            _set_side(found, position_side, ts, remaining_qty, None)
+            set_side(found, position_side, ts, remaining_qty, None)
         elif remaining_qty == 0:
-            _set_side(found, _LONG, ts, 0.0, None)
-            _set_side(found, _SHORT, ts, 0.0, None)
+            set_side(found, _LONG, ts, 0.0, None)
+            set_side(found, _SHORT, ts, 0.0, None)
         return True
 
     def snapshot(self, ts: float, rows: Iterable[PositionRow]) -> None:
@@ -280,9 +226,9 @@ class PositionBook:
             if found is None:
                 continue
             if row.is_net:
-                _set_net(found, row, ts, is_repeat_added=len(listed) > 1)
+                set_net(found, row, ts, is_repeat_added=len(listed) > 1)
             else:
-                _add_row(found, row.position_side, row, ts, is_repeat_added=len(listed) > 1)
+                add_row(found, row.position_side, row, ts, is_repeat_added=len(listed) > 1)
 
     def flat(self, symbol: str, ts: float) -> None:
         """Nothing was held as of `ts`. Only a position that is not known, and was not filled since, is changed."""
@@ -307,85 +253,9 @@ class PositionBook:
         orders[key] = order
         if len(orders) <= found.prune_at:
             return
-        droppable = len(orders) - _MIN_ORDERS
+        droppable = len(orders) - MIN_ORDERS
         for name, known in list(orders.items())[:droppable]:
             keep_s = ENDED_KEEP_S if known.is_ended or not known.executed_qty else OPEN_KEEP_S
             if known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
                 del orders[name]
-        found.prune_at = max(_MIN_ORDERS, 2 * len(orders))
-
-
-def _change_side(
-    found: SymbolPositions, ts: float, side: Side | None, position_side: PositionSide, new_qty: float
-) -> None:
-    held = found.long if position_side is _LONG else found.short
-    if held.known_ts is not None and ts <= held.known_ts:
-        return
-    if side is None:
-        held.is_known = False
-    elif (side is Side.BUY) is (position_side is _LONG):
-        held.qty += new_qty
-    else:
-        held.qty = max(_less(held.qty, new_qty), 0.0)
-
-
-def _change_net(found: SymbolPositions, ts: float, side: Side | None, new_qty: float, is_reduce_only: bool) -> None:
-    for held in (found.long, found.short):
-        if held.known_ts is not None and ts <= held.known_ts:
-            return
-    if side is None:
-        found.long.is_known = found.short.is_known = False
-        return
-    opened, reduced = (found.long, found.short) if side is Side.BUY else (found.short, found.long)
-    if opened.is_known and opened.qty > 0:
-        reduced.qty, reduced.is_known = 0.0, True
-    elif reduced.is_known and reduced.qty > 0:
-        opened.qty, opened.is_known = 0.0, True
-    left = _less(reduced.qty, new_qty)
-    reduced.qty = max(left, 0.0)
-    # Where the position is not known, a reduce-only order closed what was held when the log began.
-    if left < 0 and (reduced.is_known or not is_reduce_only):
-        opened.qty -= left
-
-
-def _less(held_qty: float, qty: float) -> float:
-    left = held_qty - qty
-    return 0.0 if abs(left) <= _ROUNDING * max(held_qty, qty) else left
-
-
-def _set_side(
-    found: SymbolPositions, position_side: PositionSide, ts: float, qty: float, row: PositionRow | None
-) -> None:
-    held, other = (found.long, found.short) if position_side is _LONG else (found.short, found.long)
-    if held.known_ts is not None and ts < held.known_ts:
-        return
-    held.qty, held.is_known, held.known_ts = qty, True, ts
-    held.rows = [] if row is None else [(row.qty, row.entry_price)]
-    if found.is_one_way and qty > 0 and not other.is_known:
-        other.qty, other.is_known, other.known_ts = 0.0, True, ts
-
-
-def _add_row(
-    found: SymbolPositions, position_side: PositionSide, row: PositionRow, ts: float, *, is_repeat_added: bool
-) -> None:
-    held = found.long if position_side is _LONG else found.short
-    if held.known_ts != ts or not held.rows:
-        _set_side(found, position_side, ts, row.qty, row)
-    elif is_repeat_added or (row.qty, row.entry_price) not in held.rows:
-        held.rows.append((row.qty, row.entry_price))
-        held.qty += row.qty
-
-
-def _set_net(found: SymbolPositions, row: PositionRow, ts: float, *, is_repeat_added: bool) -> None:
-    own, other = (found.long, found.short) if row.position_side is _LONG else (found.short, found.long)
-    if own.known_ts == ts and other.known_ts == ts and (own.rows or other.rows):
-        if not is_repeat_added and (row.qty, row.entry_price) in own.rows:
-            return
-        own.rows.append((row.qty, row.entry_price))
-        net = own.qty + row.qty - other.qty
-        own.qty, other.qty = max(net, 0.0), max(-net, 0.0)
-        return
-    for held, qty in ((own, row.qty), (other, 0.0)):
-        if held.known_ts is None or ts >= held.known_ts:
-            held.qty, held.is_known, held.known_ts, held.rows = qty, True, ts, []
-    own.rows = [(row.qty, row.entry_price)]
+        found.prune_at = max(MIN_ORDERS, 2 * len(orders))

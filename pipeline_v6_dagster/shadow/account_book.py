@@ -23,7 +23,8 @@ from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
 from pipeline_v6_dagster.domain.live import ENDED, UNFILLED_ENDS, OrderStatus
 from pipeline_v6_dagster.domain.pending import OpeningFill, OpenOrder
-from pipeline_v6_dagster.domain.position_book import Filled, PositionBook, PositionState
+from pipeline_v6_dagster.domain.position_book import Filled, PositionBook
+from pipeline_v6_dagster.domain.position_state import PositionState
 from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S, PendingOrders
 from pipeline_v6_dagster.shadow.route_record import FillStats
 

@@ -4,7 +4,7 @@ import msgspec
 
 from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import PositionSide
-from pipeline_v6_dagster.domain.position_book import PositionRow
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import decode_row, position_side, row_time
 

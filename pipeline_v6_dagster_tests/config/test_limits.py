@@ -254,9 +254,8 @@ def test_unknown_keys_of_both_files_are_listed_with_the_nearest_known_one(tmp_pa
     }
     assert loaded(tmp_path, risk, universe).unknown_keys == (
         UnknownKey("risk_limits.json", "max_levrage", "max_leverage"),
-        UnknownKey("risk_limits.json", "quote_symbols", "per_symbol"),
         UnknownKey("risk_limits.json", "tiers.CORE.per_symbol_nav", "per_symbol_nav_pct"),
-        UnknownKey("risk_limits.json", "global.drawdown_alert_pct", "max_nav_drawdown_pct"),
+        UnknownKey("risk_limits.json", "global.drawdown_alert_pct", "symbol_drawdown_cap_pct"),
         UnknownKey("risk_limits.json", "global.max_trade_nav", "max_trade_nav_pct"),
         UnknownKey("risk_limits.json", "per_symbol.BTCUSDT.max_notional", "max_notional_usd"),
         UnknownKey("risk_limits.json", "per_symbol.BTCUSTD", "BTCUSDT"),

@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
-from pipeline_v6_dagster.domain.position_book import (
-    ENDED_KEEP_S,
-    PositionBook,
-    PositionRow,
-    PositionState,
-    order_key,
-)
+from pipeline_v6_dagster.domain.position_book import ENDED_KEEP_S, PositionBook, order_key
+from pipeline_v6_dagster.domain.position_state import PositionRow, PositionState
 from pipeline_v6_dagster_tests.builders import SYMBOL, unhurried
 
 BUY, SELL = Side.BUY, Side.SELL

@@ -19,7 +19,7 @@ from pipeline_v6_dagster.domain.account_events import (
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
 from pipeline_v6_dagster.domain.live import OrderStatus
-from pipeline_v6_dagster.domain.position_book import PositionRow
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.risk import RiskState
 from pipeline_v6_dagster.shadow.attempt_window import MAX_ATTEMPTS
 from pipeline_v6_dagster.shadow.rolling import RollingState

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import PositionSide
-from pipeline_v6_dagster.domain.position_book import PositionRow
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
