@@ -31,7 +31,14 @@ from dagster._grpc.types import ExecuteRunArgs
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.stages.simulate.home import write_feed
-from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, set_up, wait_for
+from pipeline_v6_dagster_tests.deployment import (
+    Deployment,
+    deployed,
+    postgres_missing,
+    set_up,
+    wait_for,
+    with_constants,
+)
 from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import Receiver, receiving
 
@@ -88,9 +95,11 @@ def _latency(folder: Path, count: int) -> None:
     )
     with receiving() as receiver:
         environ = {
-            "PIPELINE_V6_MIN_RUN_SPACING": str(SPACING_S),
-            "PIPELINE_V6_ALERT_GROUP": "0",
             "PIPELINE_V6_ALERT_URLS": receiver.url,
+            **with_constants(
+                folder / "constants",
+                **{"defs.run_slots.MIN_RUN_SPACING_S": SPACING_S, "alerts.states.ALERT_GROUP_S": 0},
+            ),
         }
         with deployed(settings.home, folder / "dagster", "sqlite", **environ) as deployment:
             deployment.wait_until_up()

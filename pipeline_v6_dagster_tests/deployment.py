@@ -245,6 +245,17 @@ class Deployment:
                     os.environ[name] = value
 
 
+def with_constants(folder: Path, **values: float) -> dict[str, str]:
+    """The environment in which every Python process has other constants, as `alerts.states.ALERT_GROUP_S`=0."""
+    lines = []
+    for name, value in values.items():
+        module, _, constant = name.rpartition(".")
+        lines += [f"import {LOCATION}.{module} as module", f"module.{constant} = {value!r}"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text("\n".join(lines) + "\n")
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{REPO}"}
+
+
 @contextmanager
 def set_up(home: Path, folder: Path, storage: str, **environ: str) -> Iterator[Deployment]:
     """A set-up on "sqlite" or "postgres" with its storage laid down and nothing started, gone at the end."""

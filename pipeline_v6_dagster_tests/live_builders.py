@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_v6_dagster.compare.folding import fold_event, start_order
-from pipeline_v6_dagster.compare.settlement import Settled
+from pipeline_v6_dagster.compare.settled import Settled
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.attempt import Side
@@ -45,10 +45,6 @@ def policy(**changes: Any) -> ComparePolicy:
         "tolerance_s": TOLERANCE_S,
         "upsize_tolerance_ratio": 0.001,
         "lot_steps": {SYMBOL: 0.001},
-        "order_lead_s": 2.0,
-        "settle_grace_s": 5.0,
-        "revision_horizon_s": 86_400.0,
-        "arrival_grace_s": 0.5,
     }
     return ComparePolicy(**(fields | changes))
 

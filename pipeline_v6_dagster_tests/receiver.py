@@ -12,12 +12,17 @@ SECRET = "hunter2-t0ken"  # noqa: S105 -- what must be found nowhere
 
 
 class Receiver:
-    """`received` holds (time, path, payload) of each message taken. While `status` is not 200 none is."""
+    """`received` holds (time, path, payload) of each message taken. While `status` is not 200 none is.
+
+    `location` is where a redirect leads to. With `drip_s` it answers a byte each so many seconds, without an end.
+    """
 
     def __init__(self) -> None:
         self.received: list[tuple[float, str, dict[str, Any]]] = []
         self.refused = 0
         self.status = 200
+        self.location: str | None = None
+        self.drip_s = 0.0
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -36,8 +41,22 @@ class Receiver:
                     receiver.received.append((time.time(), self.path, json.loads(content)))
                 else:
                     receiver.refused += 1
+                if receiver.drip_s:
+                    self._drip()
+                    return
                 self.send_response(receiver.status)
+                if receiver.location is not None:
+                    self.send_header("Location", receiver.location)
                 self.end_headers()
+
+            def _drip(self) -> None:
+                for byte in b"HTTP/1.0 200 OK\r\nX-Slow: " + b"x" * 10_000:
+                    try:
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
+                    except OSError:  # The sender has given up.
+                        return
+                    time.sleep(receiver.drip_s)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""

@@ -1,4 +1,4 @@
-"""One message, as the outbox keeps it and as people read it. Times are epoch seconds."""
+"""One message, as the outbox keeps it and as people read it. Times are epoch seconds, sizes USD."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -7,15 +7,18 @@ from enum import StrEnum
 import msgspec
 
 _ID_CHARS = 16
+# A message names so many orders; the check's table and the log hold more.
+MAX_ORDERS = 5
 
 
 class Kind(StrEnum):
-    """What a message tells of a state."""
+    """What a message says about a state. ONCE is about something that is over when it is said: a failed run."""
 
     BEGINS = "begins"
     WORSENS = "worsens"
     REPEATS = "repeats"
     ENDS = "ends"
+    ONCE = "once"
 
 
 class Severity(StrEnum):
@@ -28,11 +31,33 @@ class Severity(StrEnum):
 RANK = {Severity.WARN: 1, Severity.ERROR: 2}
 
 
-class Message(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
+class OffendingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that a message names. `ratio` is live over v6, `excess_usd` their difference; None is not measured."""
+
+    ts: float
+    symbol: str | None = None
+    side: str | None = None
+    decision_id: str | None = None
+    intent_id: str | None = None
+    ratio: float | None = None
+    excess_usd: float | None = None
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to read on: pages of the Dagster UI, None where its address is not set, and the runbook entry."""
+
+    check: str | None = None
+    run: str | None = None
+    runbook: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_field="type"):
     """A message that is sent once to each of `channels`.
 
-    `subject` is what failed: `asset/check`, or `run/job`. `since_ts` is when its state began. `told` are the ids of
-    the orders that the messages of this state have told so far; `evidence` names the evaluation or the run.
+    `subject` is what failed: `asset/check`, or `run/job`. `since_ts` is when its state was first noticed.
+    `announced_ids` are the ids of the orders that the messages about this state have named so far; `evidence` names the
+    evaluation or the run. `excess_usd` is the total over all offending orders. A state that is not `repeating` is
+    announced once.
     """
 
     alert_id: str
@@ -48,17 +73,25 @@ class Message(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
     run_id: str
     evidence: str
     count: int | None
-    told: tuple[str, ...]
-    channels: tuple[str, ...]
+    announced_ids: tuple[str, ...] = msgspec.field(default=(), name="told")
+    channels: tuple[str, ...] = ()
+    orders: tuple[OffendingOrder, ...] = ()
+    first_order_ts: float | None = None
+    last_order_ts: float | None = None
+    excess_usd: float | None = None
+    host: str | None = None
+    executor: str | None = None
+    links: Links = Links()
+    is_repeating: bool = True
 
     @property
     def is_open(self) -> bool:
         """Whether the state lasts."""
-        return self.kind is not Kind.ENDS
+        return self.kind not in (Kind.ENDS, Kind.ONCE)
 
 
 class Delivery(msgspec.Struct, frozen=True, tag="delivery", tag_field="type"):
-    """That a channel took a message."""
+    """A channel has accepted a message."""
 
     alert_id: str
     ts: float
@@ -66,36 +99,91 @@ class Delivery(msgspec.Struct, frozen=True, tag="delivery", tag_field="type"):
 
 
 def alert_id(subject: str, evidence: str, kind: Kind, since_ts: float, number: int) -> str:
-    """The same message has the same id, however often a tick is tried again. `number` counts the repeats."""
+    """The same for the same message, however often its recording is tried. `number` tells repeats apart."""
     named = f"{subject}|{evidence}|{kind}|{since_ts!r}|{number}"
     return hashlib.sha256(named.encode()).hexdigest()[:_ID_CHARS]
 
 
 def title_of(message: Message) -> str:
     """The line that a phone shows."""
+    at = f" on {message.host}" if message.host else ""
     if message.kind is Kind.ENDS:
-        return f"pipeline v6: over: {message.subject}"
-    again = {Kind.BEGINS: "", Kind.WORSENS: " (more)", Kind.REPEATS: " (still)"}[message.kind]
-    return f"pipeline v6: {message.severity}: {message.subject}{again}"
+        return f"pipeline v6: over: {message.subject}{at}"
+    again = {Kind.WORSENS: " (more)", Kind.REPEATS: " (still)"}.get(message.kind, "")
+    return f"pipeline v6: {message.severity}: {message.subject}{again}{at}"
 
 
 def body_of(message: Message) -> str:
-    """What happened, which orders, how much, since when, what to do."""
-    since = f"{utc(message.since_ts)}, for {span(message.ts - message.since_ts)}"
+    """What happened, when, which orders, how much, where, what to do, where to read on."""
+    since = f"{utc(message.since_ts)}, {span(message.ts - message.since_ts)} ago"
     if message.kind is Kind.ENDS:
-        return f"What: it passes again: {message.text}\nIt had failed since: {since}\nRun: {message.run_id}"
-    return f"What: {message.text}\nSince: {since}\nDo: {message.todo}\nRead on: {message.link}\nRun: {message.run_id}"
+        return "\n".join((f"What: it passes again: {message.text}", f"Failed since: {since}", *_where(message)))
+    return "\n".join(
+        (
+            f"What: {message.text}",
+            *_when(message),
+            f"Noticed: {since}",
+            *_where(message),
+            f"Do: {message.todo}",
+            *_links(message),
+        )
+    )
+
+
+def _when(message: Message) -> list[str]:
+    """The time of the offending orders, what they add up to, and the largest of them."""
+    lines = []
+    first_ts, last_ts = message.first_order_ts, message.last_order_ts
+    if first_ts is not None and last_ts is not None:
+        lines.append(f"When: {utc(first_ts)}" + (f" to {utc(last_ts)}" if last_ts > first_ts else ""))
+    if message.excess_usd is not None:
+        lines.append(f"Excess: {message.excess_usd:,.2f} USD in total")
+    if message.orders:
+        lines.append("Largest orders:" if len(message.orders) > 1 else "Order:")
+        lines += [f"  {order_text(order)}" for order in message.orders]
+    return lines
+
+
+def order_text(order: OffendingOrder) -> str:
+    """One order in a line, with the command that explains it."""
+    named = " ".join(part for part in (order.symbol, order.side, order.intent_id) if part)
+    size = "" if order.ratio is None else f" x{order.ratio:.2f}"
+    excess = "" if order.excess_usd is None else f", {order.excess_usd:,.2f} USD too much"
+    explain = order.decision_id or order.intent_id
+    return f"{utc(order.ts)} {named}{size}{excess}" + (f"; pipeline-v6 explain {explain}" if explain else "")
+
+
+def _where(message: Message) -> list[str]:
+    executor = [f"executor {message.executor}"] if message.executor else []
+    host = [f"host {message.host}"] if message.host else []
+    return [f"Where: {', '.join((*executor, *host))}"] if executor or host else []
+
+
+def _links(message: Message) -> list[str]:
+    links = message.links
+    run = f"Run: {links.run}" if links.run else f"Run: {message.run_id}"
+    return [
+        *([f"Check: {links.check}"] if links.check else []),
+        run,
+        f"Runbook: {links.runbook or message.link}",
+    ]
 
 
 def utc(ts: float) -> str:
-    """A time as people read it."""
-    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """A time as people read it; the number itself where no calendar holds it."""
+    try:
+        return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"{ts:.0f} s after 1970"
 
 
 def span(seconds: float) -> str:
-    """A span as people read it."""
+    """A duration as people read it."""
     minutes = max(0, int(seconds // 60))
     if minutes < 1:
         return "less than a minute"
     hours, rest = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
     return f"{hours} h {rest} min" if hours else f"{minutes} min"

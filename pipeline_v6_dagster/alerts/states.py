@@ -1,33 +1,53 @@
-"""Which message is due: a state is told when it begins, when it worsens, again while it lasts, and when it ends.
+"""Which message is due: when a state begins, when it worsens, again while it lasts, and when it ends.
 
-Pure: time is an argument. What is silent because another check tells the cause is decided here as well.
+Pure: time is an argument. What is silent because another check names the cause is decided here as well. Clocks step:
+a recorded time that lies in the future says nothing, so it silences nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from pipeline_v6_dagster.alerts.guidance import GUIDANCE
-from pipeline_v6_dagster.alerts.message import RANK, Kind, Message, Severity, alert_id
+import msgspec
 
-# The effects of a cause are not told beside it: the same orders in other words.
-_TOLD_BY = {
-    "sizing_p95": frozenset({"no_upsizes"}),
-    "verdict": frozenset(
-        {"warmup", "no_upsizes", "sizing_p95", "veto_mismatch", "coverage", "input_quality", "log_integrity"}
-    ),
-}
-# That there is too little to judge yet is no event; that nothing can be measured meanwhile is neither.
+from pipeline_v6_dagster.alerts.message import (
+    MAX_ORDERS,
+    RANK,
+    Kind,
+    Links,
+    Message,
+    OffendingOrder,
+    Severity,
+    alert_id,
+    utc,
+)
+
+# The effects of a cause are not announced beside it: they are the same orders in other words.
+_EXPLAINED_BY: dict[str, frozenset[str]] = {}
+# Too little evidence to judge yet is no event; a verdict that is not FAIL because of it is none either.
 _QUIET = frozenset({("warmup", Severity.WARN), ("verdict", Severity.WARN)})
-_UNMEASURED_TOLD_BY = frozenset({"warmup", "coverage"})
-# Ids that a state remembers to have told. The window of a summary holds no more upsizes than that.
-_MAX_TOLD = 1000
+_UNMEASURED_EXPLAINED_BY = frozenset({"warmup", "coverage"})
+# Ids that a state remembers as announced. The window of a summary holds no more upsizes than that.
+_MAX_ANNOUNCED = 1000
+# An incident whose newest order is older than this is history: one warning, no repeats.
+_HISTORY_S = 86_400.0
+# Two processes of one host never differ by more; a time further ahead was written by a clock that was wrong.
+_CLOCK_TOLERANCE_S = 60.0
+# Further offenders are gathered, unless what they add up to has grown by this factor since the last message.
+_ESCAPE_FACTOR = 2.0
+_NO_LINKS = Links()
+
+# Seconds for which further upsizes are gathered into one message: about a third of a compare interval, so that a burst
+# is one message and the next compare is another.
+ALERT_GROUP_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One evaluation of a check, or the end of a run. `severity` is None where all is well.
 
-    `offenders` are ids that are news each by itself, the newest first.
+    `failing_ids` are ids that are news each by itself, the newest first. `orders` are what `failing_ids` name, as far
+    as it is known; `excess_usd` is their total. `is_once`: something that is over, such as a run that a person
+    launched and watches.
     """
 
     subject: str
@@ -38,79 +58,107 @@ class Evidence:
     severity: Severity | None
     text: str
     link: str
+    todo: str = ""
+    links: Links = _NO_LINKS
     count: int | None = None
-    offenders: tuple[str, ...] = ()
+    failing_ids: tuple[str, ...] = ()
+    orders: tuple[OffendingOrder, ...] = ()
+    excess_usd: float | None = None
     is_measured: bool = True
+    is_once: bool = False
+    is_quiet: bool = False
+    explained_by: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """After how long a lasting state is told again, how long further offenders are gathered, and to whom."""
+    """When a lasting state is repeated (s), how long further offenders are gathered (s), to whom, and from where."""
 
     repeat_s: float
     group_s: float
     channels: tuple[str, ...]
+    host: str | None = None
+    executor: str | None = None
 
 
-def worth_telling(of_one_run: Sequence[Evidence]) -> list[Evidence]:
-    """The evidence of one run without what another part of it tells better."""
+def worth_announcing(of_one_run: Sequence[Evidence]) -> list[Evidence]:
+    """The evidence of one run without what another part of it explains better."""
     failing = {each.name for each in of_one_run if each.severity is not None}
     return [each for each in of_one_run if each.severity is None or not _is_silent(each, failing)]
 
 
 def _is_silent(evidence: Evidence, failing: set[str]) -> bool:
-    if (evidence.name, evidence.severity) in _QUIET or _TOLD_BY.get(evidence.name, frozenset()) & failing:
+    explained_by = evidence.explained_by | _EXPLAINED_BY.get(evidence.name, frozenset())
+    if evidence.is_quiet or (evidence.name, evidence.severity) in _QUIET or explained_by & failing:
         return True
-    return not evidence.is_measured and bool((_UNMEASURED_TOLD_BY - {evidence.name}) & failing)
+    return not evidence.is_measured and bool((_UNMEASURED_EXPLAINED_BY - {evidence.name}) & failing)
 
 
-def message_of(evidence: Evidence, last: Message | None, policy: Policy, now: float) -> Message | None:
-    """The message that this evidence makes due, after the `last` one of its subject."""
+def message_for(evidence: Evidence, last: Message | None, policy: Policy, now: float) -> Message | None:
+    """The message that this evidence makes due at `now` (epoch s), after the `last` one about its subject."""
     is_open = last is not None and last.is_open
     if evidence.severity is None:
         return _message(Kind.ENDS, evidence, last, policy, now) if is_open else None
+    if evidence.is_once:
+        return None if is_open else _message(Kind.ONCE, evidence, None, policy, now)
+    evidence = _with_age(evidence, now)
     if last is None or not is_open:
         return _message(Kind.BEGINS, evidence, None, policy, now)
+    assert evidence.severity is not None  # noqa: S101 -- narrowed above; `replace` loses it
     is_harder = RANK[evidence.severity] > RANK[last.severity]
-    has_news = bool(set(evidence.offenders) - set(last.told)) and now - last.ts >= policy.group_s
-    if is_harder or has_news:
+    has_news = bool(set(evidence.failing_ids) - set(last.announced_ids))
+    if is_harder or (has_news and _has_passed(policy.group_s, last, now)) or _has_doubled(evidence, last):
         return _message(Kind.WORSENS, evidence, last, policy, now)
     return None
 
 
-def repeats(open_messages: Mapping[str, Message], policy: Policy, now: float) -> Iterator[Message]:
-    """The states that last and were not told for so long."""
-    for last in open_messages.values():
-        if last.is_open and now - last.ts >= policy.repeat_s:
-            number = int((now - last.since_ts) // policy.repeat_s)
-            yield _again(last, Kind.REPEATS, policy, now, number)
+def _with_age(evidence: Evidence, now: float) -> Evidence:
+    """The evidence as a warning that says so, where its newest order is history."""
+    newest_ts = max((order.ts for order in evidence.orders), default=None)
+    if newest_ts is None or now - newest_ts <= _HISTORY_S:
+        return evidence
+    text = f"{evidence.text}. The newest of these orders is from {utc(newest_ts)}, more than a day ago"
+    return replace(evidence, severity=Severity.WARN, text=text)
 
 
-def _again(last: Message, kind: Kind, policy: Policy, now: float, number: int) -> Message:
-    """The same state, told again."""
-    return Message(
-        alert_id=alert_id(last.subject, last.evidence, kind, last.since_ts, number),
-        ts=now,
-        kind=kind,
-        subject=last.subject,
-        name=last.name,
-        severity=last.severity,
-        since_ts=last.since_ts,
-        text=last.text,
-        todo=last.todo,
-        link=last.link,
-        run_id=last.run_id,
-        evidence=last.evidence,
-        count=last.count,
-        told=last.told,
-        channels=policy.channels,
-    )
+def is_history(orders: Iterable[OffendingOrder], now: float) -> bool:
+    """Whether the newest of these orders is more than a day old at `now` (epoch s)."""
+    newest_ts = max((order.ts for order in orders), default=None)
+    return newest_ts is not None and now - newest_ts > _HISTORY_S
+
+
+def _has_passed(seconds: float, last: Message, now: float) -> bool:
+    """Whether the last message is so long ago, or from a clock that was ahead."""
+    return now - last.ts >= seconds or last.ts - now > _CLOCK_TOLERANCE_S
+
+
+def _has_doubled(evidence: Evidence, last: Message) -> bool:
+    excess_usd, announced_usd = evidence.excess_usd, last.excess_usd
+    if excess_usd is None or announced_usd is None or announced_usd <= 0.0:
+        return False
+    return excess_usd >= _ESCAPE_FACTOR * announced_usd
+
+
+def repeats(last_messages: Iterable[Message], policy: Policy, now: float) -> Iterator[Message]:
+    """The states that last and were not announced for so long."""
+    for last in last_messages:
+        if last.is_open and last.is_repeating and _has_passed(policy.repeat_s, last, now):
+            # The time makes the id one of its own, also after a clock that stepped back.
+            number = int(now * 1000)
+            yield msgspec.structs.replace(
+                last,
+                alert_id=alert_id(last.subject, last.evidence, Kind.REPEATS, last.since_ts, number),
+                ts=now,
+                kind=Kind.REPEATS,
+                channels=policy.channels,
+            )
 
 
 def _message(kind: Kind, evidence: Evidence, last: Message | None, policy: Policy, now: float) -> Message:
     since_ts = last.since_ts if last is not None else evidence.ts
     severity = evidence.severity or (last.severity if last is not None else Severity.WARN)
-    told = (*evidence.offenders, *(last.told if last is not None else ()))
+    announced = (*evidence.failing_ids, *(last.announced_ids if last is not None else ()))
+    times = [order.ts for order in evidence.orders]
     return Message(
         alert_id=alert_id(evidence.subject, evidence.id, kind, since_ts, 0),
         ts=now,
@@ -120,11 +168,24 @@ def _message(kind: Kind, evidence: Evidence, last: Message | None, policy: Polic
         severity=severity,
         since_ts=since_ts,
         text=evidence.text,
-        todo=GUIDANCE[evidence.name].todo,
+        todo=evidence.todo,
         link=evidence.link,
         run_id=evidence.run_id,
         evidence=evidence.id,
         count=evidence.count,
-        told=tuple(dict.fromkeys(told))[:_MAX_TOLD],
+        announced_ids=tuple(dict.fromkeys(announced))[:_MAX_ANNOUNCED],
         channels=policy.channels,
+        orders=_largest(evidence.orders),
+        first_order_ts=min(times, default=None),
+        last_order_ts=max(times, default=None),
+        excess_usd=evidence.excess_usd,
+        host=policy.host,
+        executor=policy.executor,
+        links=evidence.links,
+        is_repeating=not is_history(evidence.orders, now),
     )
+
+
+def _largest(orders: Iterable[OffendingOrder]) -> tuple[OffendingOrder, ...]:
+    """The largest by what was too much; those without a figure last, the newest of them first."""
+    return tuple(sorted(orders, key=lambda order: (-(order.excess_usd or 0.0), -order.ts))[:MAX_ORDERS])

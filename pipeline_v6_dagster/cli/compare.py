@@ -1,5 +1,7 @@
 """`pipeline-v6 compare`."""
 
+import socket
+
 import click
 import msgspec
 
@@ -13,16 +15,23 @@ from pipeline_v6_dagster.cli.surroundings import (
 )
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.compare.run import CompareRun, run_compare
+from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, record_alerts
+from pipeline_v6_dagster.stages.outputs.comparison_checks import evaluate_comparison
+from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext
 
 
 @click.command("compare")
 @click.option("--rebuild", is_flag=True, help="Everything again from the logs, in the place of the compare log.")
 @json_option
 def command(as_json: bool, rebuild: bool) -> None:
-    """Settle, pair, append diffs, refresh the summary."""
+    """Settle, pair, append diffs, refresh the summary, record and send alerts."""
     settings = settings_of_environment()
     with working("comparing"):
         run = run_compare(settings, configuration_of(settings).limits, clock, rebuild=rebuild)
+        host = socket.gethostname()
+        record_alerts(settings, evaluate_comparison(CheckContext(settings, clock())), clock(), host=host)
+        if settings.alert_urls:
+            AlertDesk(settings, clock, host=host).deliver()
     answer(as_json, msgspec.to_builtins(run, enc_hook=str), _lines(settings, run))
 
 
@@ -30,7 +39,7 @@ def _lines(settings: Settings, run: CompareRun) -> list[str]:
     summary = run.summary
     lines = [f"{run.diff_count} new diffs, {run.open_decisions} decisions still open"]
     lines += [f"  {count:>7}  {kind}" for kind, count in run.mismatch_kinds.most_common()]
-    lines.append(f"status {summary['status']}, verdict {summary['verdict']}: {'; '.join(summary['verdict_reasons'])}")
+    lines.append(f"status {summary.status}, verdict {summary.verdict}: {'; '.join(summary.verdict_reasons)}")
     lines += [f"{path}: not there yet" for path in run.missing]
     if run.waits_for_shadow:
         lines.append("some attempts have no decision yet; run pipeline-v6 shadow first")

@@ -90,7 +90,7 @@ def _decide_and_compare(settings: Settings, meaning: str) -> None:
     click.echo(f"{shadow.decided} attempts decided: {shadow.allowed} allowed, {shadow.denied} denied")
     refresh_head(settings, clock())
     summary = run_compare(settings, limits, clock).summary
-    click.echo(f"status {summary['status']}, verdict {summary['verdict']}: {'; '.join(summary['verdict_reasons'])}")
+    click.echo(f"status {summary.status}, verdict {summary.verdict}: {'; '.join(summary.verdict_reasons)}")
     click.echo(f"  ({meaning})")
 
 

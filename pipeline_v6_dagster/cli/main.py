@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pipeline_v6_dagster import __version__
+from pipeline_v6_dagster.cli.terminal import escape_controls
 from pipeline_v6_dagster.domain.errors import PipelineError
 
 EXIT_USAGE = 64
@@ -22,12 +23,14 @@ _COMMANDS = {
     "heartbeat": "Refresh the head of the shadow log.",
     "compare": "Settle, pair, append diffs, refresh the summary.",
     "status": "The verdict for a launch gate, as text and as an exit code.",
-    "doctor": "What is configured, found and understood; what is wrong and how to mend it.",
+    "doctor": "What is configured, found and understood; what is wrong and how to fix it.",
     "replay": "The history again under another configuration: what would change, in decisions and dollars.",
     "report": "Write the parity report: one HTML page with the verdict, plots and the worst cases.",
     "metrics": "The summary in the Prometheus text format, for a textfile collector.",
     "simulate": "A live executor's logs, made up but faithful, at a given rate, seed and fault mix.",
+    "drill": "Whether the verdict sees known faults in a copy of this desk's own logs.",
     "explain": "Why one attempt was decided as it was: every rule with its threshold and what it saw.",
+    "acknowledge": "Record that a person has taken care of an incident; with --fixed-at a new epoch begins.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",
     "demo": "All of it in a sandbox: simulated executor, stages, Dagster UI.",
 }
@@ -98,13 +101,13 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'I/O'}: {error.strerror or error}", EXIT_IO)
     except Exception:  # noqa: BLE001 -- the boundary: a fault of ours must not exit with 1, which means red
-        traceback.print_exc()
+        click.echo(escape_controls(traceback.format_exc()), err=True, nl=False)
         return EXIT_FAULT
     return outcome if isinstance(outcome, int) else 0
 
 
 def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"pipeline-v6: {' '.join(message.split())}", err=True)
+    click.echo(f"pipeline-v6: {escape_controls(' '.join(message.split()))}", err=True)
     return exit_code
 
 

@@ -8,24 +8,9 @@ import click
 
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
-from pipeline_v6_dagster.sources.decoding import epoch_s
+from pipeline_v6_dagster.cli.times import TimeOption
 from pipeline_v6_dagster.stages.replay.result import as_data
 from pipeline_v6_dagster.stages.replay.run import Replay, replay
-
-
-class _Time(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    name = "TIME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            ts = epoch_s(float(value))
-        except ValueError:
-            ts = epoch_s(value)
-        if ts is None:
-            self.fail(f"{value!r} is neither epoch seconds nor ISO-8601 with a zone (2026-01-31T12:00:00Z)", param, ctx)
-        return ts
 
 
 @click.command("replay")
@@ -35,8 +20,8 @@ class _Time(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs 
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Holds the other risk_limits.json and pairs_universe.json.",
 )
-@click.option("--from", "from_ts", type=_Time(), help="Decisions from this time on: ISO-8601 with a zone, or epoch s.")
-@click.option("--to", "to_ts", type=_Time(), help="... up to this time; what was logged later is not looked at.")
+@click.option("--from", "from_ts", type=TimeOption(), help="From this time on: ISO-8601 with a zone, or epoch s.")
+@click.option("--to", "to_ts", type=TimeOption(), help="... up to this time; what was logged later is not looked at.")
 @click.option("--rows", type=click.IntRange(min=0), default=10, show_default=True, help="Orders to list.")
 @json_option
 def command(as_json: bool, config_dir: Path, from_ts: float | None, to_ts: float | None, rows: int) -> None:

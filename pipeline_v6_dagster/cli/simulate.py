@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.simulator.fault_table import ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault, parse_fault
 from pipeline_v6_dagster.stages.simulate.run import (
     Feed,
@@ -24,9 +25,9 @@ from pipeline_v6_dagster.stages.simulate.run import (
 _TICK_S = 0.5
 
 
-def _faults(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[Fault, float]:
+def _faults(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
     try:
-        return dict(map(parse_fault, values))
+        return dict(parse_fault(value, ROW_FAULTS) for value in values)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -42,11 +43,11 @@ def _faults(context: click.Context, parameter: click.Parameter, values: tuple[st
     multiple=True,
     metavar="NAME:SHARE",
     callback=_faults,
-    help=f"A fault to mix in, as upsize:0.02; may be given several times. Names: {', '.join(Fault)}.",
+    help=f"A fault to mix in, as upsize:0.02; may be given several times. Names: {', '.join((*Fault, *ROW_FAULTS))}.",
 )
 @json_option
 def command(
-    as_json: bool, seconds: float | None, at_once: bool, rate: float, seed: int, faults: dict[Fault, float]
+    as_json: bool, seconds: float | None, at_once: bool, rate: float, seed: int, faults: dict[str, float]
 ) -> None:
     """A live executor's logs, made up but faithful, at a given rate, seed and fault mix.
 

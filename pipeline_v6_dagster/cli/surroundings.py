@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.terminal import escape_controls
 from pipeline_v6_dagster.config.limits import Configuration, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 
@@ -31,7 +32,8 @@ def configuration_of(settings: Settings) -> Configuration:
 def answer(as_json: bool, content: dict[str, Any], lines: Iterable[str]) -> None:
     """Print `content` as JSON, or `lines`."""
     try:
-        click.echo(msgspec.json.encode(content, enc_hook=str) if as_json else "\n".join(map(printable, lines)))
+        encoded = msgspec.json.encode(content, enc_hook=str).decode()
+        click.echo(escape_controls(encoded) if as_json else "\n".join(map(printable, lines)))
     except BrokenPipeError:
         # Whoever read our output has read enough. The exit code is still the answer, so nothing may fail at the end.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")

@@ -6,7 +6,7 @@ import msgspec
 from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import answer, json_option, settings_of_environment
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.stages.doctor.verify import LogReport, VerifyReport, verify_logs
+from pipeline_v6_dagster.logs.verify import LogReport, VerifyReport, verify_logs
 
 
 @click.command("verify")

@@ -8,14 +8,14 @@ that agree: a difference between shadow and live that is no larger says nothing.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline_v6_dagster.compare.difference import Sizes, sizes_of
+from pipeline_v6_dagster.compare.difference import Sizes, measure_sizes
 from pipeline_v6_dagster.compare.summary import size_diff_stats, sizing_diff_stats
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, LiveOutcome
 from pipeline_v6_dagster.domain.figures import finite
 from pipeline_v6_dagster.domain.summary import Control
 
 
-def control_of(samples: Sequence[Diff], policy: ComparePolicy) -> Control:
+def measure_control(samples: Sequence[Diff], policy: ComparePolicy) -> Control:
     """The control over the executed decisions of a window. Without slippage: live has no expectation of its own.
 
     Both sides of each placed the order, so no share of mismatches but 0 can come of any.
@@ -31,6 +31,12 @@ def control_sizes(diff: Diff, policy: ComparePolicy) -> Sizes | None:
         return None
     if live.requested_qty is None or live.executed_qty is None:
         return None
-    asked = replace(decision, sized_qty=live.requested_qty, sized_gross_usd=live.gross_usd)
+    asked = replace(
+        decision,
+        sized_qty=live.requested_qty,
+        sized_gross_usd=live.gross_usd,
+        asked_qty=live.requested_qty,
+        quote_notional=live.gross_usd,
+    )
     gross_usd = finite(live.executed_qty * decision.price) if decision.price else live.gross_usd
-    return sizes_of(asked, replace(live, gross_usd=gross_usd), None, policy)
+    return measure_sizes(asked, replace(live, requested_qty=live.executed_qty, gross_usd=gross_usd), None, policy)

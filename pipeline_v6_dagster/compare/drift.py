@@ -25,7 +25,7 @@ _FIGURES: dict[str, Callable[[Diff], float | None]] = {
 }
 
 
-def drift_in(samples: Sequence[Diff]) -> dict[str, Drift]:
+def measure_drift(samples: Sequence[Diff]) -> dict[str, Drift]:
     """Each figure of the two halves of `samples` (newest first); None where a half has too few."""
     half = len(samples) // 2
     return {name: _drift(samples[half:], samples[:half], figure) for name, figure in _FIGURES.items()}

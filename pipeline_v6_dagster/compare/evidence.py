@@ -5,38 +5,40 @@ from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, Shad
 from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent, OrderStatus, Veto
 
 
-def outcome_of(order: IntentOrders) -> LiveOutcome:
+def classify_outcome(order: IntentOrders) -> LiveOutcome:
     """Executed where an order was placed; an error where the exchange refused all of it."""
     return LiveOutcome.ERROR if all(leg.is_rejected for leg in order.legs) else LiveOutcome.EXECUTED
 
 
-def reason_of(order: IntentOrders, veto: Veto | None, error: OrderEvent | None) -> str | None:
+def explain_refusal(order: IntentOrders, veto: Veto | None, error: OrderEvent | None) -> str | None:
     """Why an order that the exchange refused was not executed: the veto's reason, the error's, or its status."""
-    if outcome_of(order) is LiveOutcome.EXECUTED:
+    if classify_outcome(order) is LiveOutcome.EXECUTED:
         return None
     return (veto.reason if veto else None) or (error.reason if error else None) or OrderStatus.REJECTED.value
 
 
-def final_ts_of(order: IntentOrders, is_reduce_only: bool, grace_s: float) -> float | None:
+def find_final_ts(order: IntentOrders, is_reduce_only: bool, grace_s: float) -> float | None:
     """When nothing more of an order was to come; None while something is.
 
-    A flip is not final with its reduce leg alone. After a cancel another order of the intent may follow.
+    A flip is not final with its reduce leg alone. After a leg that was not filled and after a reduce leg, another
+    order of the intent may follow within the grace.
     """
-    last_own = None
-    last_ts = 0.0
+    final_ts = 0.0
+    has_own = False
     for leg in order.legs:
         if not leg.is_final:
             return None
-        if leg.last_ts > last_ts:
-            last_ts = leg.last_ts
+        ts = leg.last_ts
+        if leg.is_reduce_only or leg.status is not OrderStatus.FILLED:
+            ts += grace_s
+        if ts > final_ts:
+            final_ts = ts
         if is_reduce_only or not leg.is_reduce_only:
-            last_own = leg
-    if last_own is None:
-        return None
-    return last_ts if last_own.status is OrderStatus.FILLED else last_ts + grace_s
+            has_own = True
+    return final_ts if has_own else None
 
 
-def method_of(row: Veto | OrderEvent, decision: ShadowSide) -> MatchMethod:
+def find_match_method(row: Veto | OrderEvent, decision: ShadowSide) -> MatchMethod:
     """What pairs a veto or an error with a decision."""
     if row.intent_id is not None and row.intent_id == decision.intent_id:
         return MatchMethod.INTENT_ID

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline_v6_dagster.compare.folding import adopt_order, fold_event, group_key, start_order
+from pipeline_v6_dagster.compare.live_market import LiveMarket
 from pipeline_v6_dagster.compare.open_state import FillOwner, OpenState, PairingKey, pairing_key
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.live import ENDED, EventKind, IntentOrders, OrderEvent
@@ -24,6 +25,7 @@ class LiveOrderIndex:
     def __init__(self, state: OpenState, reach_s: float) -> None:
         self._state = state
         self._reach_s = reach_s
+        self._market = LiveMarket(state)
         # Orders with an id by the order ids of their legs and by attempt, those without by stream and order id.
         self._by_order_id: dict[str, dict[str, None]] = {}
         self._by_attempt: dict[str, dict[str, None]] = {}
@@ -52,15 +54,22 @@ class LiveOrderIndex:
             self._index(older_key, order)
             changed = (older_key, key)
             order = None
+        known_legs = 0
         if order is None:
             order = orders[key] = start_order(event)
+            leg = order.legs[0]
             self._index(key, order)
         elif order.intent_id is None and order.attempt_id is None:
+            known_legs = len(order.legs)
             self._unindex(key, order)
-            fold_event(order, event)
+            leg = fold_event(order, event)
             self._index(key, order)
-        elif fold_event(order, event):
-            self._by_order_id.setdefault(event.order_id, {})[key] = None
+        else:
+            known_legs = len(order.legs)
+            leg = fold_event(order, event)
+            if len(order.legs) > known_legs:
+                self._by_order_id.setdefault(event.order_id, {})[key] = None
+        self._market.apply(event, order, leg, is_first=len(order.legs) > known_legs)
         if event.kind is EventKind.ACK and event.order_id in self._early:
             self._adopt_early_fill(key, order, event)
         return changed
@@ -71,7 +80,7 @@ class LiveOrderIndex:
         self._unindex(key, order)
         return order
 
-    def of_attempt(self, attempt_id: str) -> dict[str, None]:
+    def find_by_attempt(self, attempt_id: str) -> dict[str, None]:
         """Keys of the orders with ids that carry this attempt, oldest first."""
         return self._by_attempt.get(attempt_id, _NO_KEYS)
 
@@ -84,8 +93,16 @@ class LiveOrderIndex:
         """Fills of this order id without ids are of this order, also once it is settled."""
         self._state.fill_owners[order_id] = FillOwner(order.symbol, order.intent_id, order.attempt_id, ts)
 
+    def remember_open_legs(self, order: IntentOrders, decision: ShadowSide, ts: float) -> None:
+        """Fills without ids that come after all must revise this decision, not be taken for another order."""
+        owner = order if order.has_id else replace(order, intent_id=decision.intent_id, attempt_id=decision.attempt_id)
+        if owner.has_id:
+            for leg in order.legs:
+                if not leg.is_final:
+                    self.remember(leg.order_id, owner, ts)
+
     def forget(self, oldest_ts: float) -> None:
-        """IgnoredRow what was remembered and is older."""
+        """Drop what was remembered and is older."""
         owners = self._state.fill_owners
         for order_id in [order_id for order_id, owner in owners.items() if owner.ts < oldest_ts]:
             del owners[order_id]
@@ -134,8 +151,10 @@ class LiveOrderIndex:
 
     def _unindex(self, key: str, order: IntentOrders) -> None:
         for index, name in self._places(order):
-            keys = index[name]
-            keys.pop(key, None)  # An order may have two legs of one order id.
+            keys = index.get(name)
+            if keys is None:
+                continue  # An order may have two legs of one order id.
+            keys.pop(key, None)
             if not keys:
                 del index[name]
 

@@ -25,7 +25,7 @@ class DecisionIndex:
         if decision.intent_id is not None:
             siblings = self._by_intent.setdefault(decision.intent_id, [])
             siblings.append(item)
-            if len(siblings) > 1:
+            if len(siblings) > 1 and decision.amends is None:  # An amendment is no duplicate.
                 for sibling in siblings:
                     sibling.shares_intent = True
         if decision.attempt_id is not None:
@@ -44,11 +44,11 @@ class DecisionIndex:
                 else:
                     index[key] = [other for other in others if other is not item]
 
-    def of_intent(self, intent_id: str) -> Sequence[OpenDecision]:
+    def find_by_intent(self, intent_id: str) -> Sequence[OpenDecision]:
         """The decisions of an intent, oldest first."""
         return self._by_intent.get(intent_id, ())
 
-    def named(self, intent_id: str | None, attempt_id: str | None) -> OpenDecision | None:
+    def find(self, intent_id: str | None, attempt_id: str | None) -> OpenDecision | None:
         """The open decision that ids name; of several of one intent that of the attempt, else the newest free one."""
         own_attempt = own_attempt_id(attempt_id)
         items = self._by_intent.get(intent_id, ()) if intent_id is not None else ()

@@ -48,7 +48,7 @@ class _Lot:
     price: float
 
 
-def profits_of(executions: Iterable[Execution]) -> dict[Hashable, Profit]:
+def compute_profits(executions: Iterable[Execution]) -> dict[Hashable, Profit]:
     """By key, of every opening order."""
     profits: dict[Hashable, Profit] = {}
     held: dict[tuple[str, Side], deque[_Lot]] = {}

@@ -3,10 +3,11 @@
     delay        from the decision to the arrival price: the market moved before the order was sent
     execution    from the arrival price to the average fill: spread, impact, waiting
     fees         what the exchange charged
-    opportunity  what was not filled, at the newest price that the order shows
+    opportunity  what was not filled, at the market price after the order's last row
 
 All in USD, positive where it costs, for either side. A part that was not measured is None, and so is a sum with such a
-part in it; that of delay and execution is known without the arrival price.
+part in it; that of delay and execution is known without the arrival price. An arrival price that equals the price of
+the decision is only the strategy's own hint, written down again: it does not say where the market stood.
 """
 
 from pipeline_v6_dagster.domain.attempt import Side
@@ -14,8 +15,11 @@ from pipeline_v6_dagster.domain.comparison import LiveSide, ShadowSide, Shortfal
 from pipeline_v6_dagster.domain.figures import finite
 
 
-def shortfall_of(decision: ShadowSide, live: LiveSide | None) -> Shortfall | None:
-    """The shortfall of what live executed against what v6 would have; None where nothing of it was measured."""
+def measure_shortfall(decision: ShadowSide, live: LiveSide | None, later_price: float | None) -> Shortfall | None:
+    """The shortfall of what live executed against what v6 would have; None where nothing of it was measured.
+
+    `later_price` is the market price after the order's last row; None where none was logged by then.
+    """
     price, side = decision.price, decision.side
     if live is None or live.executed_qty is None or not price or side is None:
         return None
@@ -23,7 +27,8 @@ def shortfall_of(decision: ShadowSide, live: LiveSide | None) -> Shortfall | Non
     if not asked_qty:
         return None
     sign = 1.0 if side is Side.BUY else -1.0
-    filled, arrival, average = live.executed_qty, live.arrival_price, live.avg_price
+    filled, average = live.executed_qty, live.avg_price
+    arrival = live.arrival_price if live.arrival_price != price else None
     delay = execution = paid = None
     if not filled:
         delay = execution = paid = 0.0
@@ -32,8 +37,7 @@ def shortfall_of(decision: ShadowSide, live: LiveSide | None) -> Shortfall | Non
         if arrival is not None:
             delay, execution = sign * (arrival - price) * filled, sign * (average - arrival) * filled
     missed = max(0.0, asked_qty - filled)
-    newest = average if average is not None else arrival
-    opportunity = 0.0 if not missed else None if newest is None else sign * (newest - price) * missed
+    opportunity = 0.0 if not missed else None if later_price is None else sign * (later_price - price) * missed
     fees = live.fees_usd if filled else live.fees_usd or 0.0
     asked_usd = asked_qty * price
     total = None if paid is None or fees is None or opportunity is None else paid + fees + opportunity

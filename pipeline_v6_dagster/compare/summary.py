@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappush, heapreplace
 from operator import attrgetter
 
 from pipeline_v6_dagster.compare.difference import Sizes
-from pipeline_v6_dagster.compare.drift import drift_in
+from pipeline_v6_dagster.compare.drift import measure_drift
 from pipeline_v6_dagster.compare.statistics import mean, quantile
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.figures import finite
@@ -14,15 +15,18 @@ from pipeline_v6_dagster.domain.summary import (
     Quantiles,
     ShortfallStats,
     SizingStats,
-    Summary,
     SymbolSlice,
     Upsize,
     Window,
+    WindowStats,
 )
 
 MAX_UPSIZES = 20
 _UNKNOWN = "unknown"
 _HOUR_S = 3600
+# Decisions that waited for their deadline stand among newer ones. So many in a row do not.
+_STRAY_DIFFS = 100
+_ts = attrgetter("ts")
 
 # The parts of a window besides its symbols, by name.
 PARTS: Mapping[str, Callable[[Diff], str]] = {
@@ -34,21 +38,41 @@ PARTS: Mapping[str, Callable[[Diff], str]] = {
 
 
 def newest_states(newest_first: Iterable[Diff], limit: int) -> list[Diff]:
-    """The newest state of the newest `limit` decisions, and the `live_only` diffs among them, newest first."""
-    window: list[Diff] = []
-    seen: set[str] = set()
+    """The newest states of the newest `limit` decisions by as-of time, and the `live_only` diffs of their span.
+
+    `newest_first` are the lines of the log. Decisions stand there in the order in which they were settled, which is
+    nearly that of their times; revisions stand anywhere. Newest first.
+    """
+    if limit <= 0:
+        return []
+    states: dict[str, Diff] = {}
+    settled_ts: list[float] = []  # of the newest decisions, a heap
+    unmatched: list[Diff] = []
+    older = 0
     for diff in newest_first:
-        if diff.decision_id is not None:
-            if diff.decision_id in seen:
-                continue
-            if len(seen) == limit:
+        if diff.decision_id is None:
+            unmatched.append(diff)
+            continue
+        states.setdefault(diff.decision_id, diff)
+        if diff.revision_of is not None:
+            continue
+        if len(settled_ts) < limit:
+            heappush(settled_ts, diff.ts)
+        elif diff.ts > settled_ts[0]:
+            heapreplace(settled_ts, diff.ts)
+            older = 0
+        else:
+            older += 1
+            if older >= _STRAY_DIFFS:
                 break
-            seen.add(diff.decision_id)
-        window.append(diff)
-    return window
+    newest = sorted(states.values(), key=_ts, reverse=True)[:limit]
+    if len(newest) == limit:
+        oldest_ts = newest[-1].ts
+        unmatched = [diff for diff in unmatched if diff.ts >= oldest_ts]
+    return sorted([*newest, *unmatched], key=_ts, reverse=True)
 
 
-def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
+def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> WindowStats:
     """The summary of a window (newest first). `live_only` diffs count for coverage alone, ignored ones are counted."""
     ignored = Counter(diff.ignored_by for diff in window if diff.ignored_by is not None)
     window = [diff for diff in window if diff.ignored_by is None]
@@ -57,7 +81,7 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
     is_warmup = len(samples) < min_sample
     slippages = [diff.slippage_diff_bps for diff in samples if diff.slippage_diff_bps is not None]
     times = [diff.ts for diff in samples]
-    return Summary(
+    return WindowStats(
         sample_size=len(samples),
         veto_mismatch_pct=mismatch_pct(samples),
         size_diff_stats=size_diff_stats(samples),
@@ -76,7 +100,7 @@ def summarise(window: Sequence[Diff], limit: int, min_sample: int) -> Summary:
         coverage=_coverage(window),
         by_symbol=slices_by(samples, lambda diff: diff.symbol or ""),
         slices={name: slices_by(samples, part) for name, part in PARTS.items()},
-        drift=drift_in(samples),
+        drift=measure_drift(samples),
         shortfall=_shortfall(samples),
         mismatch_usd=_sum(diff.mismatch_usd for diff in samples),
         route_mismatch_pct=_pct([diff.route_mismatch for diff in samples if diff.route_mismatch is not None]),
@@ -103,10 +127,8 @@ def sizing_diff_stats(samples: Sequence[Diff] | Sequence[Sizes]) -> SizingStats:
 
 
 def mismatch_pct(samples: Sequence[Diff]) -> float | None:
-    """In how many percent of the decisions shadow and live disagree on whether to trade; None of none."""
-    if not samples:
-        return None
-    return 100 * sum(diff.veto_mismatch is True for diff in samples) / len(samples)
+    """In how many percent of the decisions whose live outcome is known the two sides disagree; None of none."""
+    return _pct([diff.veto_mismatch for diff in samples if diff.veto_mismatch is not None])
 
 
 def _quantiles(values: Sequence[float]) -> Quantiles:

@@ -63,7 +63,7 @@ class TimePairing:
                 self._is_near(first_ts - decision.as_of) and not has_other_id(order, decision)
                 for decision in self._decisions.undecided(_stream_of_order(order))
             )
-            and self._decisions.named(order.intent_id, order.attempt_id) is None
+            and self._decisions.find(order.intent_id, order.attempt_id) is None
             and not self._owns(order.intent_id, order.attempt_id, first_ts)
         )
 

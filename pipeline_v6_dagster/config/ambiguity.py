@@ -11,6 +11,7 @@ from typing import Any
 from pipeline_v6_dagster.config.files import read_object
 from pipeline_v6_dagster.config.units import to_ratio
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
+from pipeline_v6_dagster.domain.formatting import format_number
 
 # Between half a percent and 2 as a factor either reading is a limit that somebody might want.
 LEAST, MOST = 0.5, 2.0
@@ -41,6 +42,9 @@ def _lines(file: str, content: Any, prefix: str) -> Iterator[str]:
             yield from _lines(file, value, f"{prefix}{key}.")
         elif key.endswith(_SUFFIX) and isinstance(value, int | float) and LEAST <= value <= MOST:
             ratio = to_ratio(value)
-            other = f"{value:g} %, write {value / 100:g}" if value <= 1 else f"{value * 100:g} %, write {value * 100:g}"
-            read = f"{ratio:.4g} of NAV ({ratio * 100:.4g} %)"
-            yield f"{file}: {prefix}{key} = {value:g} is read as {read}; if you mean {other}"
+            if value <= 1:
+                other = f"{format_number(value)} %, write {format_number(value / 100)}"
+            else:
+                other = f"{format_number(value * 100)} %, write {format_number(value * 100)}"
+            read = f"{format_number(ratio)} of NAV ({format_number(ratio * 100)} %)"
+            yield f"{file}: {prefix}{key} = {format_number(value)} is read as {read}; if you mean {other}"

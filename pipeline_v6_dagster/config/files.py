@@ -47,6 +47,8 @@ class SharedLimits(_Keys):
     price_collar_pct: Ratio | None = None
     max_position_usd: Positive | None = None
     max_open_orders: Count | None = None
+    symbol_notional_share_cap_pct: Ratio | None = None
+    symbol_drawdown_cap_pct: Ratio | None = None
 
 
 class TierLimits(_Keys):
@@ -67,6 +69,15 @@ class CircuitBreaker(_Keys):
 
     window_sec: Positive
     max_errors: Counted
+
+
+class KnownRowsKeys(BaseModel):
+    """`known_rows_ok`: rows that may be dropped although they carry a quantity. A misspelt key is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_types: list[str] = Field(default_factory=list)
+    strategies: list[str] = Field(default_factory=list)
 
 
 class GlobalLimits(SharedLimits):
@@ -100,12 +111,13 @@ class GlobalLimits(SharedLimits):
     duplicate_window_sec: NotNegative | None = None
     trading_state: TradingState | None = None
     disabled_rules: list[str] | None = None
-    quote_symbols: list[str] | None = None
     notional_mismatch_pct: Ratio | None = None
     max_margin_pct: Ratio | None = None
     max_net_exposure_pct: Ratio | None = None
-    symbol_notional_share_cap_pct: Ratio | None = None
-    symbol_drawdown_cap_pct: Ratio | None = None
+    quote_symbols: list[str] | None = None
+    drawdown_alert_pct: Ratio | None = None
+    known_rows_ok: KnownRowsKeys | None = None
+    unread_keys_ok: list[str] = Field(default_factory=list)
 
     @field_validator("disabled_rules")
     @classmethod
@@ -204,6 +216,7 @@ class PairsUniverseFile(_Keys):
     symbols: list[str] = Field(default_factory=list)
     overrides: dict[str, UniverseKeys] = Field(default_factory=dict)
     universe: list[UniverseEntry] = Field(default_factory=list, validate_default=True)
+    unread_keys_ok: list[str] = Field(default_factory=list)
 
     @field_validator("universe")
     @classmethod
@@ -232,7 +245,7 @@ def load_file(path: Path, model: type[Model]) -> Model:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds: text in UTF-8, finite numbers, no key twice in one object.
+    """The JSON object that a file holds: text in UTF-8 (a byte-order mark is skipped), finite numbers, no key twice.
 
     Raises:
         ConfigError: the file is missing or holds anything else.
@@ -245,7 +258,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        parsed = json.loads(content.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        parsed = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
         # An escape may stand for half a character, which no log of ours can hold.
         json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:

@@ -6,6 +6,7 @@ A rule holds for decisions made before `expires` (the start of that day, UTC) th
 `symbol`, `side`, `intent_id`, `mismatch_kind`, `root_cause`. What it ignores is counted by its name, never silent.
 """
 
+from codecs import BOM_UTF8
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Self
@@ -70,7 +71,7 @@ def load_ignore_rules(path: Path) -> tuple[IgnoreRule, ...]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        file = _File.model_validate_json(content)
+        file = _File.model_validate_json(content.removeprefix(BOM_UTF8))
     except ValidationError as error:
         raise ConfigError(problems_of(error, str(path))) from None
     return tuple(

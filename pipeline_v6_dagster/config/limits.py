@@ -3,15 +3,10 @@
 Where several sources limit the same thing the strictest holds: the largest minimum, the smallest maximum.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from pipeline_v6_dagster.config.files import (
     GlobalLimits,
@@ -22,31 +17,39 @@ from pipeline_v6_dagster.config.files import (
     UniverseKeys,
     load_file,
 )
+from pipeline_v6_dagster.config.identity import hash_limits
+from pipeline_v6_dagster.config.keys import (
+    UnknownKey,
+    other_spellings,
+    symbols_in,
+    unknown_keys,
+    unlisted_symbols,
+    without_exempt,
+)
 from pipeline_v6_dagster.config.order_limits import account_limits, order_limits
-from pipeline_v6_dagster.config.problems import shorten
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
-from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
+from pipeline_v6_dagster.domain.limits import KnownRows, Limits, SymbolLimits
 
 _ENABLED = frozenset({"enabled", "active", "trading"})
-_HASH_HEX_DIGITS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownKey:
-    """A key that nothing reads; `nearest` is the known one that it resembles most, if any."""
-
-    file: str
-    key: str
-    nearest: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Limits, and what was found in the files that is no part of them."""
+    """Limits, and what was found in the files that is no part of them.
+
+    `unknown_keys` are read by nothing, without those that a file exempts under `unread_keys_ok`. `unlisted` are limits
+    of symbols that the universe does not list: they change nothing, because every order of those is denied.
+    """
 
     limits: Limits
     unknown_keys: tuple[UnknownKey, ...]
+    unlisted: tuple[UnknownKey, ...] = ()
+
+    @property
+    def unread_keys(self) -> tuple[str, ...]:
+        """`file: key` of every key that nothing reads and no file exempts."""
+        return tuple(map(str, self.unknown_keys))
 
 
 def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration:
@@ -69,18 +72,25 @@ def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration
         raise ConfigError(problems)
     limits = resolve(risk, universe)
     problems = [
-        *_other_spellings(_symbols_of(risk), limits, risk_limits),
-        *_other_spellings(_symbols_of(universe), limits, pairs_universe),
+        *other_spellings(symbols_in(risk), limits.symbols, risk_limits),
+        *other_spellings(symbols_in(universe), limits.symbols, pairs_universe),
     ]
     if problems:
         raise ConfigError(problems)
-    unknown = (
-        *_unknown_keys(risk, risk_limits.name),
-        *_unlisted("per_symbol", risk.per_symbol, limits, risk_limits.name),
-        *_unknown_keys(universe, pairs_universe.name),
-        *_unlisted("overrides", universe.overrides, limits, pairs_universe.name),
+    unlisted = (
+        *unlisted_symbols("per_symbol", risk.per_symbol, limits.symbols, risk_limits.name),
+        *unlisted_symbols("overrides", universe.overrides, limits.symbols, pairs_universe.name),
     )
-    return Configuration(limits, unknown)
+    unknown = (
+        *unknown_keys(risk, risk_limits.name),
+        *unknown_keys(universe, pairs_universe.name),
+        # A symbol that resembles a listed one is a misspelt key, not another symbol.
+        *(each for each in unlisted if each.nearest is not None),
+    )
+    exempt = {*risk.unread_keys_ok, *risk.global_.unread_keys_ok, *universe.unread_keys_ok}
+    return Configuration(
+        limits, tuple(without_exempt(unknown, exempt)), tuple(each for each in unlisted if each.nearest is None)
+    )
 
 
 def resolve(risk: RiskLimitsFile, universe: PairsUniverseFile) -> Limits:
@@ -121,8 +131,8 @@ def resolve(risk: RiskLimitsFile, universe: PairsUniverseFile) -> Limits:
         taker_fee_bps=_first((level.taker_fee_bps for level in levels), defaults.taker_fee_bps),
         expected_slippage_bps=_first((level.expected_slippage_bps for level in levels), defaults.expected_slippage_bps),
     )
-    limits = replace(limits, **_rolling_limits(levels), **account_limits(levels))
-    return replace(limits, config_hash=_hash(limits))
+    limits = replace(limits, **_rolling_limits(levels), **_other_keys(levels), **account_limits(levels))
+    return replace(limits, config_hash=hash_limits(limits))
 
 
 def _rolling_limits(levels: tuple[GlobalLimits, ...]) -> dict[str, Any]:
@@ -145,6 +155,20 @@ def _rolling_limits(levels: tuple[GlobalLimits, ...]) -> dict[str, Any]:
         "drawdown_nav_ratio": _smallest(*(level.max_nav_drawdown_pct for level in levels)),
         "peak_since": peak_since and peak_since.timestamp(),
         "duplicate_window_s": _largest(*(level.duplicate_window_sec for level in levels)),
+    }
+
+
+def _other_keys(levels: tuple[GlobalLimits, ...]) -> dict[str, Any]:
+    """Which quote currencies may be traded; a level of alerts; rows that may be dropped."""
+    quotes = [frozenset(level.quote_symbols) for level in levels if level.quote_symbols is not None]
+    rows = [level.known_rows_ok for level in levels if level.known_rows_ok is not None]
+    return {
+        "quote_symbols": frozenset.intersection(*quotes) if quotes else None,
+        "drawdown_alert_ratio": _smallest(*(level.drawdown_alert_pct for level in levels)),
+        "known_rows": KnownRows(
+            event_types=frozenset(name for each in rows for name in each.event_types),
+            strategies=frozenset(name for each in rows for name in each.strategies),
+        ),
     }
 
 
@@ -234,56 +258,3 @@ def _tier_nav_ratios(levels: tuple[GlobalLimits, ...]) -> dict[str, float]:
             if tier.per_symbol_nav_pct is not None:
                 ratios[name] = min(ratios.get(name, tier.per_symbol_nav_pct), tier.per_symbol_nav_pct)
     return dict(sorted(ratios.items()))
-
-
-def _hash(limits: Limits) -> str:
-    content = json.dumps(asdict(limits), sort_keys=True, default=sorted)
-    return hashlib.sha256(content.encode()).hexdigest()[:_HASH_HEX_DIGITS]
-
-
-def _symbols_of(file: RiskLimitsFile | PairsUniverseFile) -> Iterator[tuple[str, str]]:
-    """(key, symbol) wherever a file names a symbol for which it has a rule."""
-    if isinstance(file, PairsUniverseFile):
-        yield from ((f"overrides.{symbol}", symbol) for symbol in file.overrides)
-        return
-    yield from ((f"per_symbol.{symbol}", symbol) for symbol in file.per_symbol)
-    for prefix, level in (("global.", file.global_), ("", file)):
-        yield from ((f"{prefix}restricted_symbols", symbol) for symbol in level.restricted_symbols or ())
-        yield from ((f"{prefix}whitelist", symbol) for symbol in level.whitelist or ())
-
-
-def _other_spellings(named: Iterable[tuple[str, str]], limits: Limits, path: Path) -> Iterator[Problem]:
-    """A rule for `btcusdt` would silently not hold for BTCUSDT: it is refused."""
-    spellings = {symbol.casefold(): symbol for symbol in limits.symbols}
-    for key, symbol in named:
-        listed = spellings.get(symbol.strip().casefold(), symbol)
-        if symbol not in limits.symbols and symbol != listed:
-            yield Problem(str(path), key, shorten(symbol), f"must be written {listed!r}, as the universe does")
-
-
-def _unlisted(key: str, symbols: Iterable[str], limits: Limits, file: str) -> Iterator[UnknownKey]:
-    """Rules for symbols that the universe does not list: nothing reads them."""
-    for symbol in symbols:
-        if symbol not in limits.symbols:
-            # Symbols share their quote currency, so that only close ones are worth a hint.
-            nearest = get_close_matches(symbol, limits.symbols, n=1, cutoff=0.8)
-            yield UnknownKey(file, f"{key}.{symbol}", nearest[0] if nearest else None)
-
-
-def _unknown_keys(model: BaseModel, file: str, prefix: str = "") -> Iterator[UnknownKey]:
-    known = [field.alias or name for name, field in type(model).model_fields.items()]
-    for key in model.model_extra or {}:
-        nearest = get_close_matches(key, known, n=1)
-        yield UnknownKey(file, f"{prefix}{key}", nearest[0] if nearest else None)
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        path = f"{prefix}{field.alias or name}"
-        if isinstance(value, BaseModel):
-            yield from _unknown_keys(value, file, f"{path}.")
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                yield from _unknown_keys(item, file, f"{path}.{key}.")
-        elif isinstance(value, list):
-            for item in value:
-                if isinstance(item, BaseModel):
-                    yield from _unknown_keys(item, file, f"{path}.{getattr(item, 'symbol', '?')}.")

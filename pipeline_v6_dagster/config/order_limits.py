@@ -14,17 +14,13 @@ _STRICTEST = list(TradingState)
 
 def account_limits(levels: Sequence[GlobalLimits]) -> dict[str, Any]:
     """Fields of `Limits`; `levels` are `global` and the top level of the limits file."""
-    quotes = [frozenset(level.quote_symbols) for level in levels if level.quote_symbols is not None]
     states = [level.trading_state for level in levels if level.trading_state is not None]
     return {
         "trading_state": max(states, key=_STRICTEST.index, default=TradingState.ACTIVE),
         "disabled_rules": frozenset(name for level in levels for name in level.disabled_rules or ()),
-        "quote_symbols": frozenset.intersection(*quotes) if quotes else None,
         "notional_mismatch_ratio": _smallest(level.notional_mismatch_pct for level in levels),
         "max_margin_ratio": _smallest(level.max_margin_pct for level in levels),
         "max_net_nav_ratio": _smallest(level.max_net_exposure_pct for level in levels),
-        "symbol_share_ratio": _smallest(level.symbol_notional_share_cap_pct for level in levels),
-        "symbol_drawdown_nav_ratio": _smallest(level.symbol_drawdown_cap_pct for level in levels),
     }
 
 
@@ -36,7 +32,9 @@ def order_limits(shared: Sequence[SharedLimits], own: SymbolKeys, entries: Seque
         "max_qty": _smallest(value for entry in entries for value in (entry.max_qty, entry.market_max_qty)),
         "max_position_qty": own.max_position_qty,
         "max_position_usd": _smallest(level.max_position_usd for level in shared),
-        "max_positions": _fewest(positions),
+        "max_concurrent_positions": _fewest(positions),
+        "max_share_ratio": _smallest(level.symbol_notional_share_cap_pct for level in shared),
+        "max_drawdown_ratio": _smallest(level.symbol_drawdown_cap_pct for level in shared),
         "max_open_orders": _fewest(
             (*(level.max_open_orders for level in shared), *(entry.max_open_orders for entry in entries))
         ),

@@ -4,11 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
+from pipeline_v6_dagster.config.paths import Paths
 from pipeline_v6_dagster.config.problems import problems_of
 from pipeline_v6_dagster.domain.errors import ConfigError
 
@@ -16,13 +18,17 @@ INTERVAL_FLOOR_S = 5.0
 
 AttributePath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveDays = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveCount = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-PositiveDays = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-# An alert URL may hold commas of its own: one parts two URLs only where the next begins.
-_URL_PART = re.compile(r"\s+|,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
+# An alert URL may hold commas of its own: one separates two URLs only where the next begins.
+_URL_SEPARATOR = re.compile(r"\s+|,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+")
+_WEB_URL = re.compile(r"https?://[^\s/]+\S*")
+_WORD_SEPARATOR = re.compile(r"[\s,]+")
 
 
 class ShadowSource(StrEnum):
@@ -32,16 +38,9 @@ class ShadowSource(StrEnum):
     EXTERNAL = "external"
 
 
-class Settings(BaseModel):
-    """Every setting, by the environment variable that sets it. Paths are absolute once validated."""
+class Settings(Paths):
+    """Every setting, by the environment variable that sets it."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
-    home: Path = Field(alias="PIPELINE_V6_HOME", description="holds `logs/` and `config/`")
-    logs_dir: Path = Field(default=Path("logs"), alias="PIPELINE_V6_LOGS_DIR", description="the logs, if elsewhere")
-    config_dir: Path = Field(
-        default=Path("config"), alias="PIPELINE_V6_CONFIG_DIR", description="the configuration, if elsewhere"
-    )
     heartbeat_interval_s: PositiveSeconds = Field(
         default=600.0,
         alias="PIPELINE_SHADOW_HEARTBEAT_INTERVAL",
@@ -49,11 +48,6 @@ class Settings(BaseModel):
     )
     compare_interval_s: PositiveSeconds = Field(
         default=900.0, alias="PIPELINE_COMPARE_INTERVAL", description="seconds between compares; below 5 it is 5"
-    )
-    min_run_spacing_s: PositiveSeconds = Field(
-        default=60.0,
-        alias="PIPELINE_V6_MIN_RUN_SPACING",
-        description="seconds between runs of a job when new rows let it run before its interval ends; below 5 it is 5",
     )
     run_timeout_s: PositiveSeconds = Field(
         default=600.0,
@@ -65,13 +59,13 @@ class Settings(BaseModel):
         alias="PIPELINE_V6_RETENTION_DAYS",
         description="days after which runs, their events, observations and ticks are pruned from Dagster's storage",
     )
-    compare_limit: Annotated[int, Field(ge=1)] = Field(
+    compare_limit: PositiveCount = Field(
         default=500, alias="PIPELINE_COMPARE_SHADOW_LIMIT", description="how many newest diffs the summary covers"
     )
-    head_limit: Annotated[int, Field(ge=1)] = Field(
+    head_limit: PositiveCount = Field(
         default=100, alias="PIPELINE_SHADOW_HEAD_LIMIT", description="how many newest decisions the head covers"
     )
-    min_sample: Annotated[int, Field(ge=1)] = Field(
+    min_sample: PositiveCount = Field(
         default=200, alias="PIPELINE_COMPARE_MIN_SAMPLE", description="samples below which the summary is warmup"
     )
     match_tolerance_s: PositiveSeconds = Field(
@@ -84,91 +78,62 @@ class Settings(BaseModel):
         alias="PIPELINE_COMPARE_UPSIZE_TOLERANCE",
         description="relative excess of live over shadow size that is rounding, not an upsize",
     )
-    order_lead_s: NonNegativeSeconds = Field(
-        default=2.0,
-        alias="PIPELINE_COMPARE_ORDER_LEAD",
-        description="seconds by which an order may precede the logging of its attempt",
-    )
-    settle_grace_s: NonNegativeSeconds = Field(
-        default=5.0,
-        alias="PIPELINE_COMPARE_SETTLE_GRACE",
-        description="seconds after a cancel or an error within which another order of the intent is waited for",
-    )
-    arrival_grace_s: NonNegativeSeconds = Field(
-        default=0.5,
-        alias="PIPELINE_COMPARE_ARRIVAL_GRACE",
-        description="seconds after a fill within which its metrics row is waited for, where the executor writes them",
-    )
-    revision_horizon_s: NonNegativeSeconds = Field(
-        default=86_400.0,
-        alias="PIPELINE_COMPARE_REVISION_HORIZON",
-        description="seconds within which a late order, veto or error revises a settled decision",
-    )
-    max_malformed_ratio: Share = Field(
-        default=0.01,
-        alias="PIPELINE_COMPARE_MAX_MALFORMED",
-        description="share of malformed lines among the newest of a log above which the verdict is `INCONCLUSIVE`",
-    )
-    max_unresolved_ratio: Share = Field(
+    max_mismatch_ratio: OpenShare = Field(
         default=0.05,
-        alias="PIPELINE_COMPARE_MAX_UNRESOLVED",
-        description="share of decisions without a live outcome above which it is",
+        alias="PIPELINE_VERDICT_MAX_MISMATCH",
+        description="share of decisions on which v6 and live may disagree",
     )
-    max_time_pair_ratio: Share = Field(
-        default=0.5,
-        alias="PIPELINE_COMPARE_MAX_TIME_PAIRS",
-        description="share of pairs made by time alone above which it is",
-    )
-    max_live_only_ratio: Share = Field(
+    verdict_error_rate: OpenShare = Field(
         default=0.05,
-        alias="PIPELINE_COMPARE_MAX_LIVE_ONLY",
-        description="share of live orders that no decision explains above which it is",
+        alias="PIPELINE_VERDICT_ERROR_RATE",
+        description="how often a worse system may ever get a `PASS`",
     )
-    max_unsized_ratio: Share = Field(
-        default=0.05,
-        alias="PIPELINE_COMPARE_MAX_UNSIZED",
-        description="share of executed orders whose size cannot be compared above which it is",
+    min_days: Days = Field(
+        default=14.0, alias="PIPELINE_VERDICT_MIN_DAYS", description="days of evidence that a `PASS` needs"
     )
-    max_live_age_s: PositiveSeconds = Field(
-        default=86_400.0,
-        alias="PIPELINE_COMPARE_MAX_LIVE_AGE",
-        description="age in seconds of the newest live row above which it is",
+    min_orders: Count = Field(
+        default=200, alias="PIPELINE_VERDICT_MIN_ORDERS", description="executed orders that a `PASS` needs"
     )
-    acceptable_mismatch_ratio: OpenShare = Field(
-        default=0.005,
-        alias="PIPELINE_COMPARE_ACCEPTABLE_MISMATCH",
-        description="share of decisions on which shadow and live may disagree",
+    min_orders_per_symbol: Count = Field(
+        default=20,
+        alias="PIPELINE_VERDICT_MIN_ORDERS_PER_SYMBOL",
+        description="executed orders that a `PASS` needs for each symbol in scope",
     )
-    unacceptable_mismatch_ratio: OpenShare = Field(
-        default=0.02,
-        alias="PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH",
-        description="share at which v6 must not pass",
+    verdict_symbols: tuple[str, ...] = Field(
+        default=(),
+        alias="PIPELINE_VERDICT_SYMBOLS",
+        description="the symbols that the verdict is about, separated by commas; if empty, all that are attempted",
     )
-    false_fail_ratio: OpenShare = Field(
-        default=0.05,
-        alias="PIPELINE_COMPARE_FALSE_FAIL",
-        description="how often the acceptable share may ever be called a `FAIL`",
+    max_slippage_bps: tuple[float, float] = Field(
+        default=(3.0, 10.0),
+        alias="PIPELINE_VERDICT_MAX_SLIPPAGE_BPS",
+        description="largest median and p95 of the absolute slippage difference in basis points, as `3,10`",
     )
-    false_pass_ratio: OpenShare = Field(
-        default=0.05,
-        alias="PIPELINE_COMPARE_FALSE_PASS",
-        description="how often the unacceptable share may ever be called a `PASS`",
+    max_order_delay_s: PositiveSeconds = Field(
+        default=60.0,
+        alias="PIPELINE_VERDICT_MAX_ORDER_DELAY",
+        description="largest p95 of the seconds from an attempt to its first order",
+    )
+    max_route_mismatch_ratio: Share | None = Field(
+        default=None,
+        alias="PIPELINE_VERDICT_MAX_ROUTE_MISMATCH",
+        description="share of orders that may go another way than v6 would send them; if not set, it decides nothing",
     )
     alert_urls: tuple[str, ...] = Field(
         default=(),
         alias="PIPELINE_V6_ALERT_URLS",
         repr=False,  # They hold tokens and passwords.
-        description="where alerts go, besides the alert log: [Apprise](https://appriseit.com) URLs, parted by spaces",
+        description="where alerts go besides the alert log: [Apprise](https://appriseit.com) URLs, separated by spaces",
     )
     alert_repeat_s: PositiveSeconds = Field(
         default=14_400.0,
         alias="PIPELINE_V6_ALERT_REPEAT",
-        description="seconds after which a state that lasts is told again",
+        description="seconds after which the alert of a state that lasts is repeated",
     )
-    alert_group_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        default=300.0,
-        alias="PIPELINE_V6_ALERT_GROUP",
-        description="seconds for which further upsizes are gathered into one message",
+    ui_url: str | None = Field(
+        default=None,
+        alias="PIPELINE_V6_UI_URL",
+        description="address of the Dagster UI as operators reach it; alerts link to it",
     )
     runbook_url: str | None = Field(
         default=None,
@@ -194,46 +159,62 @@ class Settings(BaseModel):
     router: AttributePath | None = Field(
         default=None, alias="PIPELINE_V6_ROUTER", description="`module:attribute` of a desk's own router"
     )
-    lock_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        default=30.0,
-        alias="PIPELINE_V6_LOCK_TIMEOUT",
-        description="seconds that a second writer of the same log waits before it leaves",
+    chain_key_file: Path | None = Field(
+        default=None,
+        alias="PIPELINE_V6_CHAIN_KEY_FILE",
+        description="file with the key of the hash chain, at least 16 bytes; else the chain has no key",
     )
 
-    @field_validator("home", "logs_dir", "config_dir")
-    @classmethod
-    def _expand(cls, path: Path) -> Path:
-        try:
-            return path.expanduser()
-        except RuntimeError:
-            raise ValueError("names the folder of a user that does not exist") from None
+    @property
+    def max_slippage_p50_bps(self) -> float:
+        """The largest median of the absolute slippage difference, in basis points."""
+        return self.max_slippage_bps[0]
 
-    @field_validator("heartbeat_interval_s", "compare_interval_s", "min_run_spacing_s")
+    @property
+    def max_slippage_p95_bps(self) -> float:
+        """The largest 95th percentile of the absolute slippage difference, in basis points."""
+        return self.max_slippage_bps[1]
+
+    @field_validator("heartbeat_interval_s", "compare_interval_s")
     @classmethod
     def _floor(cls, seconds: float) -> float:
         return max(seconds, INTERVAL_FLOOR_S)
 
-    @field_validator("unacceptable_mismatch_ratio")
+    @field_validator("max_slippage_bps", mode="before")
     @classmethod
-    def _is_worse(cls, ratio: float, info: ValidationInfo) -> float:
-        acceptable = info.data.get("acceptable_mismatch_ratio", 0.0)
-        if ratio <= acceptable:
-            raise ValueError(f"must be above PIPELINE_COMPARE_ACCEPTABLE_MISMATCH, {acceptable:g}")
-        return ratio
-
-    @field_validator("home", "logs_dir", "config_dir")
-    @classmethod
-    def _is_text(cls, path: Path) -> Path:
+    def _parse_slippage(cls, given: object) -> tuple[float, float]:
+        parts = given.split(",") if isinstance(given, str) else given
+        if not isinstance(parts, list | tuple):
+            parts = [parts]
+        refusal = "must be two numbers of basis points, the median and a p95 not below it, as 3,10"
         try:
-            str(path).encode("utf-8")
-        except UnicodeEncodeError:
-            raise ValueError("must be a path in UTF-8, since logs and pages name it") from None
-        return path
+            median_bps, p95_bps = map(float, parts)
+        except (TypeError, ValueError):
+            raise ValueError(refusal) from None
+        if not (isfinite(p95_bps) and 0 < median_bps <= p95_bps):
+            raise ValueError(refusal)
+        return median_bps, p95_bps
+
+    @field_validator("verdict_symbols", mode="before")
+    @classmethod
+    def _split_symbols(cls, symbols: object) -> object:
+        if not isinstance(symbols, str):
+            return symbols
+        return tuple(dict.fromkeys(symbol for symbol in _WORD_SEPARATOR.split(symbols) if symbol))
+
+    @field_validator("ui_url")
+    @classmethod
+    def _is_web_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if not _WEB_URL.fullmatch(url.strip()):
+            raise ValueError("must be an http or https address, as https://dagster.example.com")
+        return url.strip().rstrip("/")
 
     @field_validator("alert_urls", mode="before")
     @classmethod
-    def _split(cls, urls: object) -> object:
-        return tuple(url for url in _URL_PART.split(urls) if url) if isinstance(urls, str) else urls
+    def _split_urls(cls, urls: object) -> object:
+        return tuple(url for url in _URL_SEPARATOR.split(urls) if url) if isinstance(urls, str) else urls
 
     @field_validator("alert_urls")
     @classmethod
@@ -245,71 +226,6 @@ class Settings(BaseModel):
                 f"URL {places} of {len(urls)} has no scheme or nothing after it; as in mailtos://user:password@example.com"
             )
         return urls
-
-    @model_validator(mode="after")
-    def _resolve(self) -> Self:
-        home = self.home.absolute()
-        # The model is frozen for its users; this is the one place that completes it.
-        object.__setattr__(self, "home", home)
-        object.__setattr__(self, "logs_dir", home / self.logs_dir)
-        object.__setattr__(self, "config_dir", home / self.config_dir)
-        return self
-
-    # Inputs, written by the executor.
-
-    @property
-    def order_attempts(self) -> Path:
-        return self.logs_dir / "execution" / "orders_attempted.jsonl"
-
-    @property
-    def orders_executed(self) -> Path:
-        return self.logs_dir / "execution" / "orders_executed.jsonl"
-
-    @property
-    def order_metrics(self) -> Path:
-        return self.logs_dir / "execution" / "order_metrics.jsonl"
-
-    @property
-    def risk_vetoes(self) -> Path:
-        return self.logs_dir / "execution" / "risk_vetoes.jsonl"
-
-    @property
-    def position_state(self) -> Path:
-        return self.logs_dir / "execution" / "position_state.jsonl"
-
-    @property
-    def risk_limits(self) -> Path:
-        return self.config_dir / "risk_limits.json"
-
-    @property
-    def pairs_universe(self) -> Path:
-        return self.config_dir / "pairs_universe.json"
-
-    @property
-    def ignore_rules(self) -> Path:
-        return self.config_dir / "compare_ignore.json"
-
-    # Outputs, written by us.
-
-    @property
-    def shadow_log(self) -> Path:
-        return self.logs_dir / "pipeline_v6_shadow.jsonl"
-
-    @property
-    def shadow_head(self) -> Path:
-        return self.logs_dir / "state" / "pipeline_v6_shadow_head.json"
-
-    @property
-    def compare_diffs(self) -> Path:
-        return self.logs_dir / "pipeline_v6_compare.jsonl"
-
-    @property
-    def compare_summary(self) -> Path:
-        return self.logs_dir / "state" / "pipeline_v6_compare_summary.json"
-
-    @property
-    def alert_outbox(self) -> Path:
-        return self.logs_dir / "pipeline_v6_alerts.jsonl"
 
 
 def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:

@@ -1,1 +1,4 @@
-"""All that knows Dagster. Thin: an asset calls one stage and reports what it did."""
+"""All that knows Dagster. Thin: an asset calls one stage and reports what it did.
+
+What is put into this folder is loaded: `loading.py` says how.
+"""

@@ -1,23 +1,23 @@
-"""The jobs: two in the place of the heartbeat and the compare daemon, two that write reports, one that prunes."""
+"""The jobs: two in the place of the heartbeat and the compare daemon, two that write reports."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.defs.dagster_internals import UnresolvedAssetJobDefinition
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, REPLAY_JOB, REPORT_JOB, SHADOW_JOB
-from pipeline_v6_dagster.defs.maintenance import maintenance_job
-
-if TYPE_CHECKING:
-    # Dagster returns this type and does not export it.
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
-def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition | dg.JobDefinition]":
+def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
+    """The jobs of this module."""
+    return dg.Definitions(jobs=list(_jobs(settings)))
+
+
+def _jobs(settings: Settings) -> Iterator[UnresolvedAssetJobDefinition]:
     """`shadow_job` decides and refreshes the head, `compare_job` compares and summarises, with their checks.
 
-    `parity_report_job` writes the page. `replay_report_job` has no default: a person says which configuration.
+    `parity_report_job` writes the page. `replay_report_job` is launched by a person, who names a configuration.
     """
     is_made_here = settings.shadow_source is ShadowSource.INTERNAL
     shadow = ("shadow_log", "shadow_head") if is_made_here else ("shadow_head",)
@@ -44,4 +44,3 @@ def jobs(settings: Settings) -> "Iterator[UnresolvedAssetJobDefinition | dg.JobD
             " risk_limits.json and pairs_universe.json; `from_time` and `to_time` bound the decisions that count."
         ),
     )
-    yield maintenance_job

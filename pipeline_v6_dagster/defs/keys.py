@@ -20,6 +20,10 @@ EARLY_TAG = "pipeline_v6/early"
 
 # What a check's metadata holds besides its figures.
 COUNT = "count"
-OFFENDERS = "offenders"
+FAILING_IDS = "failing_ids"
 IS_MEASURED = "is_measured"
 REMEMBERED = "remembered"
+
+# What the runs list shows of what a run found.
+STATUS_TAG = "pipeline_v6/status"
+VERDICT_TAG = "pipeline_v6/verdict"

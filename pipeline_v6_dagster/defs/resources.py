@@ -1,33 +1,32 @@
-"""The one resource: settings and clock, handed to every asset, check, sensor and schedule.
+"""The one resource: settings and clock, handed to every asset and check.
 
-What is read anew for each run (limits, logs) belongs here as a method; what a stage does with it does not.
+What is read for each run (limits, logs) belongs here as a method; what a stage does with it does not. It is no
+`ConfigurableResource`: the UI shows the fields of one, and the settings hold alert URLs with their passwords.
 """
 
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.dagster_internals import kept_connected
 from pipeline_v6_dagster.domain.limits import Limits
-
-# A statement that takes longer is stuck; a run is over long before its connection is old.
-_STATEMENT_MS = 60_000
-_CONNECTION_S = 3600
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Where things are, and what time it is (epoch s)."""
+    """Where things are, what time it is (epoch s), and on which machine, as alerts name it."""
 
     settings: Settings
     clock: Callable[[], float]
+    host: str
 
     def limits(self) -> Limits:
-        """The limits as configured now.
+        """The limits as configured at this moment.
 
         Raises:
             ConfigError: a configuration file cannot be used.
@@ -39,25 +38,7 @@ def pipeline_resource(settings: Settings, clock: Callable[[], float]) -> dg.Reso
     """The resource as a run is given it. Of all that is ours in a run it comes first, so it keeps storage connected."""
 
     def make(context: dg.InitResourceContext) -> Iterator[Pipeline]:
-        with nullcontext() if context.instance is None else _connected(context.instance):
-            yield Pipeline(settings, clock)
+        with nullcontext() if context.instance is None else kept_connected(context.instance):
+            yield Pipeline(settings, clock, socket.gethostname())
 
     return dg.ResourceDefinition(make, description="Where things are, and what time it is.")
-
-
-@contextmanager
-def _connected(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Keep a connection to Dagster's storage while a run of ours lasts: without, each event and look-up opens its own.
-
-    PostgreSQL: all of them share one, as those of the webserver do, hence the name that Dagster gives it. SQLite: each
-    still has its own, but is not the last to be closed, at which SQLite moves the whole write-ahead log into the
-    database (https://www.sqlite.org/wal.html).
-    """
-    instance.optimize_for_webserver(statement_timeout=_STATEMENT_MS, pool_recycle=_CONNECTION_S, max_overflow=1)
-    storage = instance.event_log_storage
-    if not isinstance(storage, ConsolidatedSqliteEventLogStorage):
-        yield
-        return
-    with storage.index_connection() as connection:  # type: ignore[no-untyped-call]
-        connection.exec_driver_sql("SELECT 1 FROM alembic_version").all()  # Until then no file is open.
-        yield

@@ -11,6 +11,9 @@ import dagster as dg
 
 from pipeline_v6_dagster.defs.keys import SLOT_TAG
 
+# Seconds between runs of a job that starts early because rows arrived: a run takes a few seconds of processor time, so
+# that a busy executor costs a few percent of one core.
+MIN_RUN_SPACING_S = 60.0
 IN_FLIGHT = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,

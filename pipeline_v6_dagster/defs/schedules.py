@@ -6,7 +6,7 @@ definitions load: it has no schedule, only its sensor.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
@@ -32,6 +32,11 @@ _DAY_MIN = 24 * 60
 _NIGHTLY = "17 3 * * *"
 # By default a decision is settled half an hour after its attempt and compared a quarter later: yesterday is whole.
 _MORNING = "0 1 * * *"
+
+
+def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
+    """The schedules of this module."""
+    return dg.Definitions(schedules=list(schedules(settings)))
 
 
 def schedules(settings: Settings) -> Iterator[dg.ScheduleDefinition]:

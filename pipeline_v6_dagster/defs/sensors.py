@@ -12,10 +12,15 @@ import dagster as dg
 import msgspec
 
 from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings, ShadowSource
-from pipeline_v6_dagster.defs.alerting import alert_sensor
+from pipeline_v6_dagster.defs.dagster_internals import is_schedule_on
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, COMPARE_SCHEDULE, EARLY_TAG, SHADOW_JOB, SHADOW_SCHEDULE
-from pipeline_v6_dagster.defs.observations import logs_sensor
-from pipeline_v6_dagster.defs.run_slots import RunInterval, last_run_ts, request_or_skip, run_in_flight
+from pipeline_v6_dagster.defs.run_slots import (
+    MIN_RUN_SPACING_S,
+    RunInterval,
+    last_run_ts,
+    request_or_skip,
+    run_in_flight,
+)
 from pipeline_v6_dagster.defs.schedules import why_no_schedule
 from pipeline_v6_dagster.stages.doctor.inputs import versions_of
 from pipeline_v6_dagster.storage.file_info import stat_file
@@ -35,22 +40,25 @@ def paces(settings: Settings) -> tuple[RunInterval, RunInterval]:
     )
 
 
+def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
+    """The sensors of this module."""
+    return dg.Definitions(sensors=list(sensors(settings, clock)))
+
+
 def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.SensorDefinition]:
-    """`shadow_heartbeat_sensor`, `compare_sensor`, `executor_logs_sensor`, `parity_alert_sensor`."""
+    """`shadow_heartbeat_sensor` and `compare_sensor`."""
     shadow, compare = paces(settings)
     orders, vetoes = settings.orders_executed, settings.risk_vetoes
     if settings.shadow_source is ShadowSource.EXTERNAL:
-        decided = EarlyTrigger((settings.shadow_log,), settings.min_run_spacing_s)
-        compared = EarlyTrigger((settings.shadow_log, orders, vetoes), settings.min_run_spacing_s)
+        decided = EarlyTrigger((settings.shadow_log,), MIN_RUN_SPACING_S)
+        compared = EarlyTrigger((settings.shadow_log, orders, vetoes), MIN_RUN_SPACING_S)
     else:
-        decided = EarlyTrigger((settings.order_attempts,), settings.min_run_spacing_s)
+        decided = EarlyTrigger((settings.order_attempts,), MIN_RUN_SPACING_S)
         compared = EarlyTrigger(
-            (settings.shadow_log, orders, vetoes), settings.min_run_spacing_s, (shadow, settings.order_attempts)
+            (settings.shadow_log, orders, vetoes), MIN_RUN_SPACING_S, (shadow, settings.order_attempts)
         )
     yield _interval_sensor("shadow_heartbeat_sensor", shadow, SHADOW_SCHEDULE, decided, clock)
     yield _interval_sensor("compare_sensor", compare, COMPARE_SCHEDULE, compared, clock)
-    yield logs_sensor(settings, clock)
-    yield alert_sensor(settings, clock)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def _interval_sensor(
         slot_age_s = now - pace.slot(now) * pace.interval_s
         seen = _seen(context.cursor)
         version = versions_of(early.watched)
-        if slot_age_s < head_start_s and _is_schedule_on(context.instance, schedule_name):
+        if slot_age_s < head_start_s and is_schedule_on(context.instance, schedule_name):
             outcome: dg.RunRequest | dg.SkipReason = dg.SkipReason(
                 f"left to {schedule_name}, which is on, for the first {head_start_s:g} s; {pace.due_in(now)}"
             )
@@ -157,10 +165,3 @@ def _seen(cursor: str | None) -> str | None:
         return msgspec.json.decode(cursor or "", type=_Cursor).seen
     except msgspec.DecodeError:
         return None
-
-
-def _is_schedule_on(instance: dg.DagsterInstance, schedule_name: str) -> bool:
-    if instance.schedule_storage is None:  # An instance in memory has no switches.
-        return False
-    states = instance.all_instigator_state()
-    return any(state.is_running and state.instigator_name == schedule_name for state in states)

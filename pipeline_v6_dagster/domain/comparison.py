@@ -72,8 +72,9 @@ class ShadowSide:
 
     Sizes are magnitudes, whatever their sign in the row, and a price is above 0.
 
-    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order. `number` counts the decisions
-    of the shadow log, in its order, from 0. `amends` is the intent or attempt id that the attempt replaces.
+    `sized_qty` and `sized_gross_usd` are None where the shadow did not size the order; `asked_qty` is what the attempt
+    asked for. `number` counts the decisions of the shadow log, in its order, from 0. `amends` is the intent or attempt
+    id that the attempt replaces.
     """
 
     decision_id: str
@@ -98,6 +99,7 @@ class ShadowSide:
     amends: str | None = None
     position_side: PositionSide | None = None
     number: int | None = None
+    asked_qty: float | None = None
 
     @property
     def held_side(self) -> PositionSide | None:
@@ -216,6 +218,17 @@ class Diff:
         return self.is_executed_decision and self.is_upsize is None
 
 
+# An executor may log an attempt after it has sent the order: two seconds are more than that takes and less than the
+# shortest time between two attempts of one symbol.
+ORDER_LEAD_S = 2.0
+# A strategy that cancels and sends again, or an executor that retries, does so within seconds.
+SETTLE_GRACE_S = 5.0
+# A metrics row follows its fill at once; where none comes, the diff should not wait for it.
+ARRIVAL_GRACE_S = 0.5
+# The longest that a log shipper is behind; beyond it, a revision costs more reading than it is worth.
+REVISION_HORIZON_S = 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class ComparePolicy:
     """The settings of a comparison. Seconds and ratios.
@@ -228,7 +241,7 @@ class ComparePolicy:
     tolerance_s: float
     upsize_tolerance_ratio: float
     lot_steps: Mapping[str, float]
-    order_lead_s: float
-    settle_grace_s: float
-    revision_horizon_s: float
-    arrival_grace_s: float
+    order_lead_s: float = ORDER_LEAD_S
+    settle_grace_s: float = SETTLE_GRACE_S
+    revision_horizon_s: float = REVISION_HORIZON_S
+    arrival_grace_s: float = ARRIVAL_GRACE_S

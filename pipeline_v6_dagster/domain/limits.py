@@ -36,11 +36,25 @@ class LeverageBracket:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownRows:
+    """Rows of the executor's logs that the desk knows and that may be dropped although they carry a quantity."""
+
+    event_types: frozenset[str] = frozenset()
+    strategies: frozenset[str] = frozenset()
+
+    def includes(self, event_type: str | None, strategy: str | None) -> bool:
+        """Whether a row of that event type, written for that strategy, may be dropped."""
+        return event_type in self.event_types or strategy in self.strategies
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolLimits:
     """What holds for one symbol, the global, symbol and universe limits already combined.
 
-    Minima are the largest, maxima the smallest of their sources. `max_positions` is how many positions of the symbol
-    may be open at once. Price multipliers are those of the exchange's PERCENT_PRICE filter.
+    Minima are the largest, maxima the smallest of their sources. `max_concurrent_positions` counts the positions in
+    this symbol (0: none may be opened). `max_share_ratio` is the largest part of the account's gross exposure that the
+    symbol may be, `max_drawdown_ratio` the largest realised loss of the symbol in a trading day, as a ratio of NAV.
+    Price multipliers are those of the exchange's PERCENT_PRICE filter.
     """
 
     symbol: str
@@ -63,18 +77,22 @@ class SymbolLimits:
     max_qty: float | None = None
     max_position_qty: float | None = None
     max_position_usd: float | None = None
-    max_positions: int | None = None
     max_open_orders: int | None = None
     price_multiplier_up: float | None = None
     price_multiplier_down: float | None = None
     leverage_brackets: tuple[LeverageBracket, ...] = ()
+    max_concurrent_positions: int | None = None
+    max_share_ratio: float | None = None
+    max_drawdown_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All limits of one configuration; `config_hash` names it (16 hex digits over the resolved content).
+    """All limits of one configuration; `config_hash` names it (16 hex digits over what differs from the defaults).
 
     `peak_since` (epoch s) is from when on the peak of the NAV counts, all that was seen where it is None.
+    `quote_symbols` are the quote currencies that may be traded, all where it is None. `drawdown_alert_ratio` and
+    `known_rows` limit no order: an alert level, and rows that may be dropped.
     `fallback` holds the global limits for a symbol that the universe does not know.
     """
 
@@ -106,12 +124,12 @@ class Limits:
     duplicate_window_s: float | None = None
     trading_state: TradingState = TradingState.ACTIVE
     disabled_rules: frozenset[str] = frozenset()
-    quote_symbols: frozenset[str] | None = None
     notional_mismatch_ratio: float | None = None
     max_margin_ratio: float | None = None
     max_net_nav_ratio: float | None = None
-    symbol_share_ratio: float | None = None
-    symbol_drawdown_nav_ratio: float | None = None
+    quote_symbols: frozenset[str] | None = None
+    drawdown_alert_ratio: float | None = None
+    known_rows: KnownRows = KnownRows()
     config_hash: str = ""
 
     def of(self, symbol: str) -> SymbolLimits:

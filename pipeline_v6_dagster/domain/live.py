@@ -113,7 +113,11 @@ class ExchangeFilter:
 
 @dataclass(slots=True)
 class Leg:
-    """One exchange order, folded from its events. Times are log times (epoch s)."""
+    """One exchange order, folded from its events. Times are log times (epoch s).
+
+    `requested_qty` is the largest that an ack carried. `held_qty` is the position against it at its first
+    event, unsigned and 0 for an order that can only open; None where that is not known.
+    """
 
     order_id: str
     is_reduce_only: bool
@@ -130,6 +134,7 @@ class Leg:
     last_fill_ts: float | None = None
     route: Route | None = None
     position_side: PositionSide | None = None
+    held_qty: float | None = None
 
     @property
     def is_final(self) -> bool:
@@ -149,7 +154,11 @@ class Leg:
 
 @dataclass(slots=True)
 class IntentOrders:
-    """All orders that the executor sent for one intent. Legs stand in the order of their first event."""
+    """All orders that the executor sent for one intent. Legs stand in the order of their first event.
+
+    `symbol` and `side` are those of the first event that names them; `other_symbol` and `other_side` are of the first
+    event that names others, of sides except reduce-only ones; None where all agree.
+    """
 
     symbol: str | None
     side: Side | None
@@ -157,6 +166,8 @@ class IntentOrders:
     attempt_id: str | None
     legs: list[Leg]
     position_side: PositionSide | None = None
+    other_symbol: str | None = None
+    other_side: Side | None = None
 
     @property
     def first_ts(self) -> float:

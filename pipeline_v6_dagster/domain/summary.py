@@ -1,8 +1,11 @@
 """What the comparison adds up to: the head of the shadow log, the compare summary, status and verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
+from pipeline_v6_dagster.domain.verdict import Criterion
 
 
 class Status(StrEnum):
@@ -138,9 +141,9 @@ class Window:
     last_ts: float | None
 
 
-@dataclass(slots=True)
-class Summary:
-    """The compare summary, before status and verdict are added."""
+@dataclass(slots=True, kw_only=True)
+class WindowStats:
+    """What the newest diffs add up to, before the verdict."""
 
     sample_size: int
     veto_mismatch_pct: float | None
@@ -165,6 +168,97 @@ class Summary:
     ignored: dict[str, int]
     upsizes: tuple[Upsize, ...]
     window: Window
+
+
+@dataclass(slots=True, kw_only=True)
+class InputQuality:
+    """What was read of one input so far.
+
+    `malformed_ratio` is over its whole life, `recent_malformed_ratio` over its newest lines, which is what a verdict
+    judges; None without a line. `lost_bytes` were gone from all of its files when reading went on.
+    """
+
+    lines: int
+    malformed_ratio: float | None
+    recent_malformed_ratio: float | None
+    unusable: dict[str, int]
+    is_offset_lost: bool
+    lost_bytes: int
+    newest_ts: float | None = None
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts over the whole life of the compare log, of the newest state of each decision."""
+
+    decisions: int = 0
+    live_only: int = 0
+    revisions: int = 0
+    upsizes: int = 0
+    mismatch_kinds: dict[str, int] = field(default_factory=dict)
+
+    def add(self, diff: Diff) -> None:
+        """Count a settled decision, or an order that no decision explains."""
+        if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
+            self.live_only += 1
+        else:
+            self.decisions += 1
+        self._count(diff, 1)
+
+    def revise(self, before: Diff, after: Diff) -> None:
+        """Count a decision as what it is known as now."""
+        self.revisions += 1
+        self._count(before, -1)
+        self._count(after, 1)
+
+    def _count(self, diff: Diff, sign: int) -> None:
+        self.upsizes += sign * (diff.is_upsize is True)
+        kind = diff.mismatch_kind
+        self.mismatch_kinds[kind] = self.mismatch_kinds.get(kind, 0) + sign
+
+
+@dataclass(slots=True, kw_only=True)
+class EpochSummary:
+    """The epoch that the verdict is about. Times are epoch seconds, None before the first decision.
+
+    `identity` is 16 hex digits over configuration, engines and settings. `number` is its k among the epochs that count:
+    it is tested at `error_rate`. `uncounted_restarts` were too short to count.
+    """
+
+    identity: str | None
+    since_ts: float | None
+    newest_ts: float | None
+    number: int
+    uncounted_restarts: int
+    error_rate: float
+    max_mismatch_ratio: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary(WindowStats):
+    """The compare summary: the traffic light over the newest decisions, and the verdict over the epoch.
+
+    Times are epoch seconds. All but `generated_ts` depends on the logs alone, so that a rebuild gives the same. What
+    depends on the clock (freshness, whether the epoch is still current) is evaluated by whoever asks.
+    """
+
+    generated_ts: float
+    status: Status
+    verdict: Verdict
+    verdict_reasons: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    failed_criteria: tuple[str, ...]
+    passed_symbols: tuple[str, ...]
+    not_covered: tuple[str, ...]
+    epoch: EpochSummary
+    aa_control: Control
+    input_quality: dict[str, InputQuality]
+    newest_live_ts: float | None
+    newest_decision_ts: float | None
+    undecided_since_ts: float | None
+    open_decisions: int
+    config_hash: str
+    totals: Totals
 
 
 @dataclass(slots=True)

@@ -1,14 +1,15 @@
-"""What the lines of the outbox add up to: which states last, what waits to be sent, what was told before."""
+"""What the lines of the outbox add up to: which states last, what waits to be sent, what was announced before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from pipeline_v6_dagster.alerts.message import Delivery, Message
-from pipeline_v6_dagster.alerts.states import Evidence, Policy, message_of, repeats, worth_telling
+from pipeline_v6_dagster.alerts.states import Evidence, Policy, message_for, repeats, worth_announcing
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.logs.evidence_rows import decode_record
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
 Line = Message | Delivery
@@ -32,7 +33,7 @@ def encode_line(line: Line) -> bytes:
 
 @dataclass
 class Outbox:
-    """The newest message of each subject, the messages not yet taken by a channel (oldest first), all ids."""
+    """The newest message of each subject, the messages not yet accepted by a channel (oldest first), all ids."""
 
     newest: dict[str, Message] = field(default_factory=dict)
     waiting: list[tuple[Message, str]] = field(default_factory=list)
@@ -42,47 +43,59 @@ class Outbox:
     def of(cls, newest_first: Iterable[Line]) -> "Outbox":
         """The outbox that these lines are."""
         outbox = cls()
-        taken: set[tuple[str, str]] = set()
+        accepted: set[tuple[str, str]] = set()
         for line in newest_first:
             if isinstance(line, Delivery):
-                taken.add((line.alert_id, line.channel))
+                accepted.add((line.alert_id, line.channel))
                 continue
             outbox.ids.add(line.alert_id)
             outbox.newest.setdefault(line.subject, line)
             outbox.waiting += (
-                (line, channel) for channel in reversed(line.channels) if (line.alert_id, channel) not in taken
+                (line, channel) for channel in reversed(line.channels) if (line.alert_id, channel) not in accepted
             )
         outbox.waiting.reverse()
         return outbox
 
-    def add(self, message: Message) -> None:
-        """A message that was recorded."""
-        self.ids.add(message.alert_id)
-        self.newest[message.subject] = message
-        self.waiting += ((message, channel) for channel in message.channels)
+    def add(self, line: Line) -> None:
+        """A line that was appended."""
+        if isinstance(line, Delivery):
+            taken = (line.alert_id, line.channel)
+            self.waiting = [each for each in self.waiting if (each[0].alert_id, each[1]) != taken]
+            return
+        self.ids.add(line.alert_id)
+        self.newest[line.subject] = line
+        self.waiting += ((line, channel) for channel in line.channels)
+
+    def waiting_by_channel(self) -> dict[str, list[Message]]:
+        """What each channel has not accepted yet, oldest first."""
+        by_channel: dict[str, list[Message]] = {}
+        for message, channel in self.waiting:
+            by_channel.setdefault(channel, []).append(message)
+        return by_channel
 
     def due(self, runs: Sequence[Sequence[Evidence]], policy: Policy, now: float) -> list[Message]:
         """The messages that the evidence of these runs (oldest first) makes due, and those that repeat."""
         messages: list[Message] = []
         newest = dict(self.newest)
         for of_one_run in runs:
-            for evidence in worth_telling(of_one_run):
-                message = message_of(evidence, newest.get(evidence.subject), policy, now)
-                # One that is known was recorded by a tick that did not come to its end.
+            for evidence in worth_announcing(of_one_run):
+                message = message_for(evidence, newest.get(evidence.subject), policy, now)
+                # One that is known was recorded by a call that did not come to its end.
                 if message is not None and message.alert_id not in self.ids:
                     newest[message.subject] = message
                     messages.append(message)
-        messages += repeats({subject: last for subject, last in newest.items() if last.is_open}, policy, now)
+        messages += repeats(newest.values(), policy, now)
         return messages
 
 
-def open_outbox(settings: Settings) -> JsonlLog:
-    """The outbox. Each line is complete by itself, so each ends a block."""
-    return JsonlLog(settings.alert_outbox, _classify_line)
+def open_outbox(settings: Settings, *, key: bytes | None = None) -> JsonlLog:
+    """The outbox. Each line is complete by itself, so each ends a block. Whoever appends gives the chain's key."""
+    return JsonlLog(settings.alert_outbox, _classify_line, key=key)
 
 
 def _classify_line(line: bytes) -> LineKind:
-    return LineKind.BLOCK_END if decode_line(line) is not None else LineKind.FOREIGN
+    is_ours = decode_line(line) is not None or decode_record(line) is not None
+    return LineKind.BLOCK_END if is_ours else LineKind.FOREIGN
 
 
 def read_line(line: bytes) -> Line:
@@ -97,3 +110,15 @@ def read_line(line: bytes) -> Line:
             "pipeline_v6_alerts.jsonl: a line is not understood; move the file away and go on with a new one"
         )
     return decoded
+
+
+def messages_backward(log: JsonlLog) -> Iterator[Line]:
+    """Messages and deliveries, newest first, without the records of the evidence between them.
+
+    Raises:
+        DataError: a line is of neither kind.
+        StorageError: the log cannot be read.
+    """
+    for line in log.backward():
+        if decode_record(line) is None:
+            yield read_line(line)

@@ -8,21 +8,26 @@ value what is not settled yet.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import msgspec
 
 from pipeline_v6_dagster.compare.open_state import OpenState
+from pipeline_v6_dagster.compare.processes import ProcessState
 from pipeline_v6_dagster.compare.summary import newest_states
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
+from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.quality import Rejection
-from pipeline_v6_dagster.domain.verdict import SequentialState
+from pipeline_v6_dagster.domain.summary import Summary, Totals
+from pipeline_v6_dagster.logs.evidence_rows import EvidenceRecord
 from pipeline_v6_dagster.storage.follow import LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog, LineKind
+from pipeline_v6_dagster.verdict.epochs import EpochState
+from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 
 RECENT_LINES = 5000
+# Counted beside the kind of an unused row that carries an executed or a placed quantity.
+DROPPED_ORDER_ROW = "dropped_order_row"
 _REJECTIONS = frozenset(Rejection)
 
 
@@ -39,7 +44,8 @@ class InputCounts:
     """Lines of one input read so far, those of them that were not used, by kind, and what of it is gone.
 
     `lost_bytes` had been there and were in none of its files any more when reading went on. `marks`: how it stood
-    before.
+    before. `dropped_order_rows` are unused rows that carry an executed or a placed quantity. `newest_ts` (epoch s) is
+    the own time of the newest usable row, in the order of the log.
     """
 
     lines: int = 0
@@ -47,12 +53,17 @@ class InputCounts:
     is_offset_lost: bool = False
     lost_bytes: int = 0
     marks: tuple[Mark, Mark] = (Mark(), Mark())
+    dropped_order_rows: int = 0
+    newest_ts: float | None = None
 
     def add(self, lines: int, unusable: Mapping[str, int] | None) -> None:
         """Count lines, and those of them that were not used."""
         self.lines += lines
         if unusable:
             for kind, count in unusable.items():
+                if kind == DROPPED_ORDER_ROW:
+                    self.dropped_order_rows += count
+                    continue
                 self.unusable[kind] = self.unusable.get(kind, 0) + count
         if self.lines - self.marks[1].lines >= RECENT_LINES:
             self.marks = (self.marks[1], Mark(self.lines, self._malformed()))
@@ -79,46 +90,24 @@ class InputCounts:
 
 
 @dataclass(slots=True)
-class Totals:
-    """Counts over the whole life of the compare log, of the newest state of each decision."""
-
-    decisions: int = 0
-    live_only: int = 0
-    revisions: int = 0
-    upsizes: int = 0
-    mismatch_kinds: dict[str, int] = field(default_factory=dict)
-
-    def add(self, diff: Diff) -> None:
-        """Count a decision that was settled, or an order that no decision explains."""
-        if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
-            self.live_only += 1
-        else:
-            self.decisions += 1
-        self._count(diff, 1)
-
-    def revise(self, before: Diff, after: Diff) -> None:
-        """Count a decision as what it is known as now."""
-        self.revisions += 1
-        self._count(before, -1)
-        self._count(after, 1)
-
-    def _count(self, diff: Diff, sign: int) -> None:
-        self.upsizes += sign * (diff.is_upsize is True)
-        kind = diff.mismatch_kind
-        self.mismatch_kinds[kind] = self.mismatch_kinds.get(kind, 0) + sign
-
-
-@dataclass(slots=True)
 class Cursor:
-    """Where a run left off. The two times are those of the newest rows, in the order in which they were logged."""
+    """Where a run left off. The `newest` times are those of the newest rows, in the order in which they were logged.
+
+    `epoch` and `evidence` are what the verdict is made from; `records` are those of the alert log that it depends on.
+    `max_decision_ts` is the largest as-of time of all decisions; None where only other versions wrote the cursor.
+    """
 
     read: dict[str, LogOffset] = field(default_factory=dict)
     open: OpenState = field(default_factory=OpenState)
     counts: dict[str, InputCounts] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
-    test: SequentialState = field(default_factory=SequentialState)
+    epoch: EpochState = field(default_factory=EpochState)
+    evidence: EpochEvidence = field(default_factory=EpochEvidence)
+    processes: ProcessState = field(default_factory=ProcessState)
+    records: list[EvidenceRecord] = field(default_factory=list)
     newest_decision_ts: float | None = None
     newest_live_ts: float | None = None
+    max_decision_ts: float | None = None
 
 
 @dataclass(slots=True)
@@ -128,7 +117,7 @@ class BlockEnd:
     ts: float
     diff_count: int
     heartbeat: bool
-    summary: dict[str, Any]
+    summary: Summary
     cursor: Cursor
 
 
@@ -154,9 +143,9 @@ def kind_of(line: bytes) -> LineKind:
     return LineKind.FOREIGN if shape.mismatch_kind is None else LineKind.INNER
 
 
-def open_compare_log(settings: Settings, max_bytes: int = MAX_BYTES) -> JsonlLog:
-    """The compare log, rotated at so many bytes."""
-    return JsonlLog(settings.compare_diffs, kind_of, max_bytes)
+def open_compare_log(settings: Settings, max_bytes: int = MAX_BYTES, *, key: bytes | None = None) -> JsonlLog:
+    """The compare log, rotated at so many bytes. Whoever appends gives the key of the chain."""
+    return JsonlLog(settings.compare_diffs, kind_of, max_bytes, key=key)
 
 
 def read_cursor(log: JsonlLog) -> Cursor | None:
@@ -176,7 +165,7 @@ def read_offsets_backward(log: JsonlLog, name: str) -> Iterator[LogOffset]:
             yield end.cursor.read[name]
 
 
-def newest_summary(log: JsonlLog) -> dict[str, Any] | None:
+def newest_summary(log: JsonlLog) -> Summary | None:
     """The summary of the newest block; None where the log has none yet.
 
     Raises:
@@ -232,12 +221,17 @@ def encode_diff(diff: Diff) -> bytes:
     return _encoder.encode(diff)
 
 
+def encode_summary_file(summary: Summary) -> bytes:
+    """The bytes of the summary file."""
+    return msgspec.json.format(_encoder.encode(summary), indent=2) + b"\n"
+
+
 def encode_end(end: BlockEnd) -> bytes:
     """The line that ends a block."""
     return _encoder.encode(end)
 
 
-def read_summary(settings: Settings) -> dict[str, Any]:
+def read_summary(settings: Settings) -> Summary:
     """The newest summary of the compare log.
 
     Raises:
@@ -260,13 +254,13 @@ def read_window(settings: Settings) -> list[Diff]:
 
 
 class _End(msgspec.Struct):
-    summary: dict[str, Any]
+    summary: Summary
 
 
 _decoder = msgspec.json.Decoder(_End)
 
 
-def read_summaries_backward(log: JsonlLog, most_lines: int | None = None) -> Iterator[dict[str, Any]]:
+def read_summaries_backward(log: JsonlLog, most_lines: int | None = None) -> Iterator[Summary]:
     """The summary of every block, newest first, looking at no more than `most_lines` lines.
 
     Raises:

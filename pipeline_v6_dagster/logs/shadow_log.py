@@ -193,9 +193,9 @@ def read_source(line: bytes) -> tuple[str, Source] | None:
     return None if isinstance(row, Rejection) else (row.decision_id, row.source)
 
 
-def open_shadow_log(settings: Settings) -> JsonlLog:
-    """The shadow log. Each row is complete by itself, so each ends a block."""
-    return JsonlLog(settings.shadow_log, _classify_line)
+def open_shadow_log(settings: Settings, *, key: bytes | None = None) -> JsonlLog:
+    """The shadow log. Each row is complete by itself, so each ends a block. Whoever appends gives the chain's key."""
+    return JsonlLog(settings.shadow_log, _classify_line, key=key)
 
 
 def _classify_line(line: bytes) -> LineKind:

@@ -1,13 +1,13 @@
 """A row of the shadow log, ours or another producer's, as a comparison needs it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from pipeline_v6_dagster.domain.attempt import SIDES
+from pipeline_v6_dagster.domain.attempt import SIDES, PositionSide
 from pipeline_v6_dagster.domain.comparison import ShadowSide
-from pipeline_v6_dagster.domain.figures import magnitude, price_or_none
+from pipeline_v6_dagster.domain.figures import finite, magnitude, price_or_none
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 
@@ -22,6 +22,10 @@ class _Intent(msgspec.Struct, gc=False):
     reduce_only: bool | None = None
     intent_id: str | None = None
     attempt_id: str | None = None
+    # What other producers may write differently: it is read where it is what we write, and is no error else.
+    nav_usd: Any = None
+    amends: Any = None
+    position_side: Any = None
 
 
 class _Risk(msgspec.Struct, gc=False):
@@ -66,10 +70,13 @@ class _ShadowRow(msgspec.Struct, gc=False):
     intent_id: str | None = None
     attempt_id: str | None = None
     config_hash: str | None = None
+    engine_version: Any = None
+    number: Any = None
     source: _Source | str | None = None  # text where another producer says it in words
 
 
 _decoder = msgspec.json.Decoder(_ShadowRow)
+_POSITION_SIDES = {side.value: side for side in PositionSide}  # BOTH is one-way mode.
 _NO_INTENT, _NO_SIZE, _NO_ROUTE = _Intent(), _Size(), _Route()
 
 
@@ -79,6 +86,16 @@ class ShadowRow(NamedTuple):
     decision: ShadowSide
     skipped: Mapping[str, int]
     lost_bytes: int | None = None
+
+
+_Kind = TypeVar("_Kind", str, int, float)
+
+
+def _as(kind: type[_Kind], value: Any) -> _Kind | None:
+    """A value of the kind that we write; None where it is another."""
+    if kind is float and type(value) is int:
+        return kind(value)
+    return value if type(value) is kind else None
 
 
 def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow | Unusable:
@@ -120,6 +137,12 @@ def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow |
         route.route,
         row.config_hash,
         intent.tier_name,
+        _as(str, row.engine_version),
+        None if (nav_usd := _as(float, intent.nav_usd)) is None else finite(nav_usd),
+        _as(str, intent.amends),
+        _POSITION_SIDES.get((_as(str, intent.position_side) or "").upper()),
+        _as(int, row.number),
+        magnitude(intent.qty),
     )
     if isinstance(row.source, _Source):
         return ShadowRow(decision, row.source.skipped, row.source.lost_bytes)

@@ -4,14 +4,13 @@ Autoescape is on: names and reasons in logs are written by others. The plots are
 escapes. Nothing is loaded from anywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline_v6_dagster.domain.summary import Status, Verdict
+from pipeline_v6_dagster.domain.summary import Summary, Verdict
 from pipeline_v6_dagster.reports.tables import Table, number, utc
 
 _ANSWERS = {
@@ -36,7 +35,10 @@ class ReportContent:
     """All that the page shows. `span` are the first and last as-of times of what plots and tables cover."""
 
     generated_ts: float
-    summary: Mapping[str, Any]
+    summary: Summary
+    verdict: Verdict
+    reasons: Sequence[str]
+    acknowledged: Sequence[str]
     decisions: int
     span: tuple[float, float] | None
     stale: Sequence[str]
@@ -54,52 +56,53 @@ def render(content: ReportContent) -> str:
         lstrip_blocks=True,
     )
     summary = content.summary
-    verdict, status = Verdict(summary["verdict"]), Status(summary["status"])
+    verdict, status = content.verdict, summary.status
     return environment.get_template("parity.html").render(
         answer=_ANSWERS[verdict],
         verdict=verdict.value,
         status=status.value,
-        reasons=[_unbroken(str(reason)) for reason in summary["verdict_reasons"]],
+        reasons=[_unbroken(reason) for reason in content.reasons],
         sentences=[_unbroken(sentence) for sentence in _sentences(summary)],
         facts=_facts(content),
         stale=content.stale,
+        acknowledged=content.acknowledged,
         plots=[(plot, Markup(plot.svg) if plot.svg is not None else None) for plot in content.plots],  # noqa: S704 -- our own drawing
         tables=content.tables,
         generated=utc(content.generated_ts),
     )
 
 
-def _sentences(summary: Mapping[str, Any]) -> list[str]:
+def _sentences(summary: Summary) -> list[str]:
     """The figures in words, for who reads no further."""
-    sizing, coverage = summary["sizing_diff_stats"], summary["coverage"]
-    upsizes = sizing["upsize_count"]
-    mismatch = summary["veto_mismatch_pct"]
+    sizing, coverage = summary.sizing_diff_stats, summary.coverage
+    upsizes = sizing.upsize_count
+    mismatch = summary.veto_mismatch_pct
     placed = f"{upsizes} {'order was' if upsizes == 1 else 'orders were'}"
     return [
-        f"Of the newest {summary['sample_size']} decisions"
+        f"Of the newest {summary.sample_size} decisions"
         f" {'none could be compared' if mismatch is None else f'v6 and live disagree on {mismatch:.1f} %'}.",
         f"{placed if upsizes else 'No order was'} placed larger than asked for"
-        f"{' (no order size could be compared)' if not sizing['sample_size'] else ''}.",
-        f"Decisions without a known live outcome: {coverage['unresolved']}."
-        f" Live orders without a decision: {coverage['live_only']}.",
+        f"{' (no order size could be compared)' if not sizing.sample_size else ''}.",
+        f"Decisions without a known live outcome: {coverage.unresolved}."
+        f" Live orders without a decision: {coverage.live_only}.",
     ]
 
 
 def _facts(content: ReportContent) -> list[tuple[str, str]]:
     summary = content.summary
-    sizing, slippage = summary["sizing_diff_stats"], summary["slippage_diff_bps"]
-    window = summary["window"]
+    sizing, slippage = summary.sizing_diff_stats, summary.slippage_diff_bps
+    window = summary.window
     span = f"{_day(content.span[0])} to {_day(content.span[1])}" if content.span else "nothing yet"
-    newest = _day(window["last_ts"]) if window["last_ts"] is not None else "-"
+    newest = _day(window.last_ts) if window.last_ts is not None else "-"
     return [
-        ("Decisions compared", f"{summary['sample_size']} (at least {summary['min_sample_size']} needed)"),
-        ("Veto mismatch", _percent(summary["veto_mismatch_pct"])),
-        ("Upsizes", f"{sizing['upsize_count']} of {sizing['sample_size']} orders"),
-        ("Sizing difference, p95", _percent(None if sizing["p95"] is None else 100 * sizing["p95"])),
-        ("Slippage above expected, p50 / p95", f"{_bps(slippage['p50'])} / {_bps(slippage['p95'])}"),
+        ("Decisions compared", f"{summary.sample_size} (at least {summary.min_sample_size} needed)"),
+        ("Veto mismatch", _percent(summary.veto_mismatch_pct)),
+        ("Upsizes", f"{sizing.upsize_count} of {sizing.sample_size} orders"),
+        ("Sizing difference, p95", _percent(None if sizing.p95 is None else 100 * sizing.p95)),
+        ("Slippage above expected, p50 / p95", f"{_bps(slippage.p50)} / {_bps(slippage.p95)}"),
         ("Newest decision", newest),
         ("Plots and tables cover", f"{content.decisions} decisions, {span}"),
-        ("Configuration", str(summary["config_hash"])),
+        ("Configuration", str(summary.config_hash)),
     ]
 
 

@@ -58,31 +58,18 @@ _STYLE = {
 }
 
 
-def mismatch_plot(bins: Sequence[Bin], acceptable_pct: float, unacceptable_pct: float) -> str:
-    """Share of decisions on which shadow and live disagree, with its interval, between what passes and what fails."""
+def mismatch_plot(bins: Sequence[Bin], limit_pct: float) -> str:
+    """Share of decisions on which shadow and live disagree, and the share that is allowed."""
 
     def draw(axes: Axes) -> None:
-        axes.errorbar(
-            range(len(bins)),
-            [bin.mismatch_pct for bin in bins],
-            yerr=[
-                [bin.mismatch_pct - bin.low_pct for bin in bins],
-                [bin.high_pct - bin.mismatch_pct for bin in bins],
-            ],
-            color=BLUE,
-            fmt="o",
-            capsize=3,
-            elinewidth=2,
-            label="veto mismatch, 95 % interval",
-        )
-        axes.axhline(unacceptable_pct, color=RED, linestyle="--", label=f"unacceptable: {unacceptable_pct:g} %")
-        axes.axhline(acceptable_pct, color=GREEN, linestyle=":", label=f"acceptable: {acceptable_pct:g} %")
+        axes.plot(range(len(bins)), [bin.mismatch_pct for bin in bins], "o-", color=BLUE, label="mismatches")
+        axes.axhline(limit_pct, color=RED, linestyle="--", label=f"limit: {limit_pct:g} %")
         axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.set_ylim(bottom=0)
-        _group_axis(axes, [bin.ts for bin in bins])
-        _legend(axes)
+        label_groups(axes, [bin.ts for bin in bins])
+        place_legend(axes)
 
-    return _both("Veto mismatch over time", draw)
+    return draw_both("Veto mismatch over time", draw)
 
 
 def sizing_plot(orders: Sequence[SizedOrder]) -> str:
@@ -115,9 +102,9 @@ def sizing_plot(orders: Sequence[SizedOrder]) -> str:
             )
         axes.set_ylabel("live / v6 size")
         _time_axis(axes)
-        _legend(axes)
+        place_legend(axes)
 
-    return _both("Size of each order, live over v6", draw)
+    return draw_both("Size of each order, live over v6", draw)
 
 
 def slippage_plot(slippages: Sequence[Slippage]) -> str:
@@ -137,9 +124,9 @@ def slippage_plot(slippages: Sequence[Slippage]) -> str:
         axes.set_yticks(list(places), [f"{_name(one.symbol)} ({one.count})" for one in shown])
         axes.set_xlabel("slippage, bps (positive = cost)")
         axes.margins(y=0.15)
-        _legend(axes)
+        place_legend(axes)
 
-    return _both("Slippage by symbol, live beside expected", draw, len(shown) + 1)
+    return draw_both("Slippage by symbol, live beside expected", draw, len(shown) + 1)
 
 
 def causes_plot(causes: Sequence[tuple[str, int]]) -> str:
@@ -152,7 +139,7 @@ def causes_plot(causes: Sequence[tuple[str, int]]) -> str:
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.12)
 
-    return _both("Mismatches by root cause", draw, len(shown))
+    return draw_both("Mismatches by root cause", draw, len(shown))
 
 
 def coverage_plot(bins: Sequence[Bin]) -> str:
@@ -164,10 +151,10 @@ def coverage_plot(bins: Sequence[Bin]) -> str:
         axes.plot(places, [bin.unresolved_pct for bin in bins], "X--", color=ORANGE, label="live outcome unknown")
         axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.set_ylim(-3, 103)
-        _group_axis(axes, [bin.ts for bin in bins])
-        _legend(axes)
+        label_groups(axes, [bin.ts for bin in bins])
+        place_legend(axes)
 
-    return _both("Coverage over time", draw)
+    return draw_both("Coverage over time", draw)
 
 
 def quality_plot(qualities: Sequence[Quality]) -> str:
@@ -187,10 +174,10 @@ def quality_plot(qualities: Sequence[Quality]) -> str:
             )
         axes.yaxis.set_major_formatter(PercentFormatter())
         axes.set_ylim(bottom=0, top=max(1.0, 1.1 * axes.get_ylim()[1]))
-        _group_axis(axes, [quality.ts for quality in qualities])
-        _legend(axes)
+        label_groups(axes, [quality.ts for quality in qualities])
+        place_legend(axes)
 
-    return _both("Malformed lines by input", draw)
+    return draw_both("Malformed lines by input", draw)
 
 
 def thumbnail(status: str, colour: str, bins: Sequence[Bin], orders: Sequence[SizedOrder]) -> bytes:
@@ -199,9 +186,6 @@ def thumbnail(status: str, colour: str, bins: Sequence[Bin], orders: Sequence[Si
         figure = Figure(figsize=(3.6, 1.3), dpi=100, facecolor="white")
         left, right = figure.subplots(1, 2)
         left.set_title(status, color=colour, fontweight="bold", loc="left")
-        left.fill_between(
-            range(len(bins)), [bin.low_pct for bin in bins], [bin.high_pct for bin in bins], color="#0072B2", alpha=0.25
-        )
         left.plot([bin.mismatch_pct for bin in bins], color="#0072B2")
         left.set_ylabel("mismatch %")
         right.plot([order.ratio for order in orders], ".", color="#0072B2", markersize=2)
@@ -220,8 +204,8 @@ def thumbnail(status: str, colour: str, bins: Sequence[Bin], orders: Sequence[Si
         return out.getvalue()
 
 
-def _both(label: str, draw: Callable[[Axes], None], rows: int | None = None) -> str:
-    """Of bars that lie, `rows` says how many there are: the drawing is as high as they need."""
+def draw_both(label: str, draw: Callable[[Axes], None], rows: int | None = None) -> str:
+    """The drawing for a desk and for a phone. With `rows` horizontal bars it is as high as they need."""
     height = None if rows is None else 1.0 + 0.42 * rows
     wide, narrow = (_svg(label, (size[0], height or size[1]), draw) for size in (_WIDE, _NARROW))
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
@@ -254,7 +238,7 @@ def _time_axis(axes: Axes) -> None:
     axes.margins(x=0.03)
 
 
-def _group_axis(axes: Axes, epochs: Sequence[float]) -> None:
+def label_groups(axes: Axes, epochs: Sequence[float]) -> None:
     """Groups stand side by side, so that busy hours do not hide each other; some say when they were."""
     step = max(1, -(-len(epochs) // (7 if _is_wide(axes) else 4)))
     places = range(0, len(epochs), step)
@@ -269,7 +253,8 @@ def _is_wide(axes: Axes) -> bool:
     return isinstance(figure, Figure) and figure.get_figwidth() > _NARROW[0]
 
 
-def _legend(axes: Axes) -> None:
+def place_legend(axes: Axes) -> None:
+    """Put the legend above the drawing."""
     columns = 3 if _is_wide(axes) else 1
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.6)
 

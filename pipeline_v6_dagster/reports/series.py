@@ -10,22 +10,19 @@ from itertools import pairwise
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
-from pipeline_v6_dagster.verdict.interval import exact_interval
+from pipeline_v6_dagster.domain.summary import Summary
 
 MOST_BINS = 24
 LEAST_PER_BIN = 20
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """So many decisions in a row. Shares are percents; `low_pct` to `high_pct` is the mismatch's exact interval."""
+    """So many decisions in a row. Shares are percents."""
 
     ts: float
     count: int
     mismatch_pct: float
-    low_pct: float
-    high_pct: float
     matched_pct: float
     unresolved_pct: float
 
@@ -74,14 +71,10 @@ def bins_of(samples: Sequence[Diff]) -> list[Bin]:
 def _bin(samples: Sequence[Diff]) -> Bin:
     count = len(samples)
     mismatches = sum(diff.veto_mismatch is True for diff in samples)
-    interval = exact_interval(mismatches, count, CONFIDENCE)
-    assert interval is not None  # noqa: S101 -- a group has decisions
     return Bin(
         ts=samples[count // 2].ts,
         count=count,
         mismatch_pct=100 * mismatches / count,
-        low_pct=100 * interval[0],
-        high_pct=100 * interval[1],
         matched_pct=100 * sum(diff.match_method is not None for diff in samples) / count,
         unresolved_pct=100 * sum(diff.live_outcome is LiveOutcome.UNRESOLVED for diff in samples) / count,
     )
@@ -142,17 +135,25 @@ def causes_of(diffs: Iterable[Diff]) -> list[tuple[str, int]]:
     return causes.most_common()
 
 
-def quality_of(summaries: Iterable[dict[str, object]]) -> list[Quality]:
-    """What each run counted of its inputs, oldest first; a summary of another version that lacks it is left out."""
+def quality_of(summaries: Iterable[Summary]) -> list[Quality]:
+    """The malformed share of each input, in percent, as each run counted it; oldest first."""
     found = []
     for summary in summaries:
-        ts, inputs = summary.get("generated_ts"), summary.get("input_quality")
-        if not isinstance(ts, int | float) or not isinstance(inputs, dict):
-            continue
         shares = {
-            str(name): 100 * counts["malformed_ratio"]
-            for name, counts in inputs.items()
-            if isinstance(counts, dict) and isinstance(counts.get("malformed_ratio"), int | float)
+            name: 100 * counts.malformed_ratio
+            for name, counts in summary.input_quality.items()
+            if counts.malformed_ratio is not None
         }
-        found.append(Quality(float(ts), shares))
+        found.append(Quality(summary.generated_ts, shares))
     return sorted(found, key=lambda one: one.ts)
+
+
+def collect_bounds(summaries: Iterable[Summary]) -> list[tuple[float, float]]:
+    """(time in epoch s, upper bound of the mismatch rate in percent) of each run that had one, oldest first."""
+    found = [
+        (summary.generated_ts, criterion.value)
+        for summary in summaries
+        for criterion in summary.criteria
+        if criterion.name == "decisions_agree" and criterion.value is not None
+    ]
+    return sorted(found)

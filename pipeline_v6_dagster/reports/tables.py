@@ -1,13 +1,16 @@
 """The tables of the parity report: the worst cases, each with the decision id that `pipeline-v6 explain` takes."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.summary import Summary
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 
 MOST_ROWS = 10
+_DELAY_BANDS = ((1.0, "up to 1 s"), (10.0, "up to 10 s"), (60.0, "up to 1 min"), (600.0, "up to 10 min"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +75,87 @@ def slippages(diffs: Iterable[Diff]) -> Table:
     )
 
 
-def symbols(summary: dict[str, Any]) -> Table:
+def list_criteria(criteria: Iterable[Criterion]) -> Table:
+    """Every criterion of the verdict: what was measured, its limit, its state, what to do if it does not hold."""
+    return Table(
+        "Criteria of the verdict",
+        ("criterion", "group", "state", "measured", "limit", "what to do"),
+        tuple(
+            (
+                each.name,
+                each.group.value,
+                each.state.value,
+                each.measured,
+                each.limit,
+                "-" if each.state is CriterionState.HOLDS else f"{each.description}. {each.to_do}",
+            )
+            for each in criteria
+        ),
+        frozenset(),
+    )
+
+
+def compare_sides(samples: Sequence[Diff]) -> Table:
+    """The side of live against the side of v6, by symbol and by the delay from attempt to order."""
+    counts: Counter[tuple[str, str]] = Counter()
+    opposite: Counter[tuple[str, str]] = Counter()
+    for diff in samples:
+        if diff.shadow is None or diff.live is None or diff.live.side is None or diff.shadow.side is None:
+            continue
+        key = (diff.symbol or "-", _delay_band(diff.match_dt_s))
+        counts[key] += 1
+        opposite[key] += diff.live.side is not diff.shadow.side
+    return Table(
+        "Live side against v6 side",
+        ("symbol", "delay", "orders", "same side", "opposite side"),
+        tuple(
+            (symbol, band, f"{counts[symbol, band]:,}", f"{counts[symbol, band] - wrong:,}", f"{wrong:,}")
+            for symbol, band in sorted(counts)
+            for wrong in (opposite[symbol, band],)
+        ),
+        frozenset({2, 3, 4}),
+    )
+
+
+def first_divergences(samples: Sequence[Diff]) -> Table:
+    """The first decision of each symbol on which the two sides disagreed; `samples` are oldest first."""
+    first: dict[str | None, Diff] = {}
+    for diff in samples:
+        if diff.veto_mismatch:
+            first.setdefault(diff.symbol, diff)
+    return _table(
+        "First divergence of each symbol",
+        ("v6", "live", "cause", "impact, USD"),
+        list(first.values()),
+        lambda diff: (
+            "allows" if diff.shadow is not None and diff.shadow.is_allowed else f"denies: {_reasons(diff)}",
+            f"{diff.live_outcome.value}{': ' + diff.live.reason if diff.live and diff.live.reason else ''}",
+            diff.root_cause.value if diff.root_cause is not None else "-",
+            number(diff.impact_usd, 2),
+        ),
+        numeric=1,
+    )
+
+
+def _delay_band(delay_s: float | None) -> str:
+    if delay_s is None:
+        return "not measured"
+    return next((text for most, text in _DELAY_BANDS if delay_s <= most), "above 10 min")
+
+
+def symbols(summary: Summary) -> Table:
     """The window by symbol, as the summary has it."""
-    slices = summary["by_symbol"]
+    slices = summary.by_symbol
     return Table(
         "By symbol",
         ("symbol", "decisions", "veto mismatch, %", "upsizes", "impact, USD"),
         tuple(
             (
                 symbol or "-",
-                str(one["sample_size"]),
-                number(one["veto_mismatch_pct"], 2),
-                str(one["upsize_count"]),
-                number(one["impact_usd"], 2),
+                str(one.sample_size),
+                number(one.veto_mismatch_pct, 2),
+                str(one.upsize_count),
+                number(one.impact_usd, 2),
             )
             for symbol, one in slices.items()
         ),
@@ -92,7 +163,7 @@ def symbols(summary: dict[str, Any]) -> Table:
     )
 
 
-def inputs(summary: dict[str, Any]) -> Table:
+def inputs(summary: Summary) -> Table:
     """What was read of each input since the beginning, and what of it was not used."""
     return Table(
         "Input quality",
@@ -100,12 +171,12 @@ def inputs(summary: dict[str, Any]) -> Table:
         tuple(
             (
                 name,
-                str(counts["lines"]),
-                number(None if counts["malformed_ratio"] is None else 100 * counts["malformed_ratio"], 3),
-                ", ".join(f"{count} {kind}" for kind, count in counts["unusable"].items()) or "-",
-                "LOST" if counts["is_offset_lost"] else "kept",
+                str(counts.lines),
+                number(None if counts.malformed_ratio is None else 100 * counts.malformed_ratio, 3),
+                ", ".join(f"{count} {kind}" for kind, count in counts.unusable.items()) or "-",
+                "LOST" if counts.is_offset_lost else "kept",
             )
-            for name, counts in summary["input_quality"].items()
+            for name, counts in summary.input_quality.items()
         ),
         frozenset({1, 2}),
     )

@@ -48,7 +48,7 @@ def symbol_share_cap(intent: OrderIntent, state: RiskState, limits: Limits, symb
     used + order <= ratio * (gross + order) follows order <= (ratio * gross - used) / (1 - ratio). Pending orders of
     other symbols do not make the portfolio larger: they may never be filled.
     """
-    ratio, used = limits.symbol_share_ratio, _symbol_usd(intent, state)
+    ratio, used = symbol.max_share_ratio, _symbol_usd(intent, state)
     if ratio is None:
         return None
     limit, gross = _of_nav(intent, ratio), state.portfolio_gross_usd
@@ -171,7 +171,7 @@ EXPOSURE_RULES: tuple[Cap, ...] = (
         " exposure plus notional",
         ("symbol_notional_share_cap_pct",),
         symbol_share_cap,
-        is_set=lambda limits, symbol: limits.symbol_share_ratio is not None,
+        is_set=lambda limits, symbol: symbol.max_share_ratio is not None,
     ),
     Cap(
         R.LEVERAGE_BRACKETS,

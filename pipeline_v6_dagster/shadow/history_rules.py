@@ -52,7 +52,7 @@ def day_loss(intent: OrderIntent, state: RiskState, limits: Limits, symbol: Symb
 
 def symbol_drawdown(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Loss of the symbol realised since the desk's midnight, against NAV."""
-    return _loss(limits.symbol_drawdown_nav_ratio, state.symbol_day_pnl_usd, intent, limits)
+    return _loss(symbol.max_drawdown_ratio, state.symbol_day_pnl_usd, intent, limits)
 
 
 def _loss(ratio: float | None, pnl_usd: float, intent: OrderIntent, limits: Limits) -> Reading | None:
@@ -154,7 +154,7 @@ HISTORY_RULES: tuple[Gate, ...] = (
         applies_to_reduce_only=False,
         when_unknown="no NAV: denies; no log of a close: no loss",
         source="RTS 6 art. 17",
-        is_set=lambda limits, symbol: limits.symbol_drawdown_nav_ratio is not None,
+        is_set=lambda limits, symbol: symbol.max_drawdown_ratio is not None,
     ),
     Gate(
         R.NAV_DRAWDOWN_LIMIT,

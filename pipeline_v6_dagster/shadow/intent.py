@@ -62,7 +62,7 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
         state.free_balance_usd = attempt.nav.free_balance_usd
     if attempt.is_reduce_only:
         state.position_qty = _position_against(intent, attempt.position_side, exposure, has_position, account)
-    if symbol_limits.max_positions is not None and attempt.position_side is not None and side is not None:
+    if symbol_limits.max_concurrent_positions is not None and attempt.position_side is not None and side is not None:
         state.other_positions = bool(account.position_against(symbol, side, None))
     if has_snapshot and attempt.nav is not None:
         figures = intent.nav_usd, exposure.portfolio_usd, exposure.positions

@@ -43,7 +43,7 @@ def max_concurrent(intent: OrderIntent, state: RiskState, limits: Limits, symbol
 
 def symbol_positions(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Positions of the symbol to which the order would not add."""
-    maximum = symbol.max_positions
+    maximum = symbol.max_concurrent_positions
     if maximum is None:
         return None
     return not state.other_positions < maximum, float(maximum), float(state.other_positions), "positions"
@@ -116,7 +116,7 @@ POSITION_RULES: tuple[Gate, ...] = (
         "positions",
         symbol_positions,
         applies_to_reduce_only=False,
-        is_set=lambda limits, symbol: symbol.max_positions is not None,
+        is_set=lambda limits, symbol: symbol.max_concurrent_positions is not None,
     ),
     Gate(
         R.ALREADY_IN_TRADE,

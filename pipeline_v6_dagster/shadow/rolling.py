@@ -33,7 +33,9 @@ class RollingState:
     ) -> None:
         self._peak_since = limits.peak_since
         self._breaker_window_s = limits.breaker_window_s
-        self._has_symbol_loss_limit = limits.symbol_drawdown_nav_ratio is not None
+        self._has_symbol_loss_limit = any(
+            rules.max_drawdown_ratio is not None for rules in (limits.fallback, *limits.symbols.values())
+        )
         self._book = AccountBook(trading_day_bounds, state, tolerance_s)
         self.pending = self._book.pending
         self._attempts = AttemptWindow(limits)

@@ -1,6 +1,7 @@
-"""The simulated live executor: strategies attempt, limits veto, orders fill, and every step writes its log row.
+"""The simulated live executor: strategies attempt, limits veto, orders are sent, and every step writes its log row.
 
-Belongs here: what the executor does, and when; the rows that say so are `simulator.journal`. Each intent is a
+Belongs here: what the executor does, and when; what becomes of its orders is `simulator.exchange`, the rows that say
+so are `simulator.journal`. Each intent is a
 generator that yields the seconds until its next step; a queue of them in time order is the whole simulation. Prices
 and positions are `simulator.market`, limits `simulator.configuration`. Writing the rows to files is the caller's.
 """
@@ -12,17 +13,15 @@ from math import exp, inf, log
 from types import MappingProxyType
 
 from pipeline_v6_dagster.domain.attempt import Side
-from pipeline_v6_dagster.domain.live import OrderStatus
 from pipeline_v6_dagster.simulator.configuration import (
     INSTRUMENTS,
-    MAKER_FEE_BPS,
     MIN_NOTIONAL_USD,
-    TAKER_FEE_BPS,
     Instrument,
 )
+from pipeline_v6_dagster.simulator.exchange import Exchange
 from pipeline_v6_dagster.simulator.faults import Fault, Injected, Shares
-from pipeline_v6_dagster.simulator.journal import CLIENT_ID_CHARS, OPPOSITE, Journal
-from pipeline_v6_dagster.simulator.market import BPS, Account, Market
+from pipeline_v6_dagster.simulator.journal import OPPOSITE, Journal
+from pipeline_v6_dagster.simulator.market import Account, Market
 from pipeline_v6_dagster.simulator.orders import Intent, LogLine, Order, Row
 
 # What strategies ask for stays below the limits, so that only what is meant to breach them does.
@@ -31,7 +30,7 @@ MAX_ORDER_NAV_RATIO = 0.08
 # An order of one lot step placed twice as large would differ by rounding only.
 MIN_LOTS = 3
 CLOSE_WHOLE_SHARE, SAME_SIDE_SHARE = 0.7, 0.75
-MAKER_SHARE, MAKER_CANCEL_SHARE, ERROR_RETRY_SHARE, REPEATED_POLL_SHARE, EARLY_METRICS_SHARE = 0.3, 0.4, 0.5, 0.3, 0.05
+ERROR_RETRY_SHARE = 0.5
 
 # How long the executor is away when its supervisor restarts it, and how often that happens.
 RESTART_S, MEAN_UPTIME_S = 20.0, 6 * 3600.0
@@ -90,7 +89,7 @@ class SimulatedExecutor:
         self._account = Account(self._market, nav_usd)
         self._in_flight_usd = dict.fromkeys(INSTRUMENTS, 0.0)
         self._journal = Journal(self._account, self._rng)
-        self._order_id = self._rng.randrange(8_000_000_000, 9_000_000_000)
+        self._exchange = Exchange(self._market, self._account, self._journal, self._rng, self._note_upsize)
         self._now = start_ts
         self._due: list[tuple[float, int, Process]] = []
         self._started = 0
@@ -228,6 +227,12 @@ class SimulatedExecutor:
     def _note(self, fault: Fault, intent: Intent, log_name: str) -> None:
         self.injected.append(Injected(fault, self._now, log_name, intent.instrument.symbol, intent.intent_id))
 
+    def _note_upsize(self, order: Order) -> None:
+        intent = order.intent
+        if intent.is_upsized and not order.is_reduce_only and intent.intent_id not in self._upsized:
+            self._note(Fault.UPSIZE, intent, "orders_executed")
+            self._upsized[intent.intent_id] = None
+
     def _reserve(self, intent: Intent, sign: int) -> None:
         """Hold (1) or give back (-1) the room that an opening and the lots that a close or flip will take."""
         symbol = intent.instrument.symbol
@@ -243,79 +248,18 @@ class SimulatedExecutor:
         """From a passed attempt to its last fill: a flip's reduce leg; a maker order; what that leaves, as taker."""
         if can_fail and self._rng.random() < self._error_share:
             is_retried = self._rng.random() < ERROR_RETRY_SHARE
-            yield self._latency_s(0.4)
+            yield self._exchange.latency_s(0.4)
             self._journal.error(intent, has_ids=is_retried or self._rng.random() >= self._idless_share)
             if not is_retried:
                 self._reserve(intent, -1)
                 return
             yield self._rng.uniform(0.2, 0.8)
+        trade = self._exchange.trade
         if intent.flip_lots:
-            yield from self._trade(intent, intent.flip_lots, OPPOSITE[intent.side], is_maker=False)
+            yield from trade(intent, intent.flip_lots, OPPOSITE[intent.side], is_maker=False)
         held_side = OPPOSITE[intent.side] if intent.is_reduce_only else intent.side
-        lots = intent.lots * (1 + intent.is_upsized)
-        if self._rng.random() < MAKER_SHARE:
-            lots = yield from self._trade(intent, lots, held_side, is_maker=True)
-        if lots:
-            yield from self._trade(intent, lots, held_side, is_maker=False)
+        # Resting first, as v6's router does once it has seen that resting orders are filled.
+        lots_left = yield from trade(intent, intent.lots * (1 + intent.is_upsized), held_side, is_maker=True)
+        if lots_left:
+            yield from trade(intent, lots_left, held_side, is_maker=False)
         self._in_flight_usd[intent.instrument.symbol] -= intent.opening_usd
-
-    def _trade(self, intent: Intent, lots: int, held_side: Side, *, is_maker: bool) -> Generator[float, None, int]:
-        """One order from its ack to its end; the lots that it leaves (0 but for a cancelled maker order)."""
-        rng, now = self._rng, self._now
-        yield self._latency_s(0.35)
-        order = self._place(intent, lots, held_side, is_maker=is_maker, latency_ms=(self._now - now) * 1000)
-        if rng.random() < EARLY_METRICS_SHARE:
-            self._journal.metrics(order)
-        goal_lots = lots
-        if is_maker:
-            yield rng.uniform(1.0, 8.0)
-            if rng.random() < MAKER_CANCEL_SHARE:
-                goal_lots = rng.choice((0, rng.randrange(lots)))
-        parts = rng.randint(1, 3)
-        for total_lots in sorted({goal_lots * part // parts for part in range(1, parts + 1)} - {0}):
-            yield self._latency_s(0.6)
-            self._fill(order, total_lots - order.filled_lots)
-            self._journal.fill(order)
-            if total_lots < lots and rng.random() < REPEATED_POLL_SHARE:
-                yield self._latency_s(0.5)
-                self._journal.fill(order)
-        if goal_lots < lots:
-            yield self._latency_s(0.5)
-            order.status = OrderStatus.CANCELED
-            self._journal.fill(order)
-        self._journal.end(order)
-        return lots - goal_lots
-
-    def _place(self, intent: Intent, lots: int, held_side: Side, *, is_maker: bool, latency_ms: float) -> Order:
-        self._order_id += self._rng.randrange(1, 500)
-        client_id = "".join(self._rng.choices(CLIENT_ID_CHARS, k=22))
-        order = Order(intent, held_side, is_maker, lots, self._order_id, client_id, self._now, latency_ms)
-        if intent.is_upsized and not order.is_reduce_only and intent.intent_id not in self._upsized:
-            self._note(Fault.UPSIZE, intent, "orders_executed")
-            self._upsized[intent.intent_id] = None
-        self._journal.ack(order)
-        return order
-
-    def _fill(self, order: Order, lots: int) -> None:
-        intent = order.intent
-        instrument, symbol = intent.instrument, intent.instrument.symbol
-        price = intent.price
-        if not order.is_maker:
-            price = self._market.fill_price(symbol, intent.side, self._now)
-        if order.is_reduce_only:
-            order.pnl_usd += self._account.close(symbol, order.held_side, lots, price)
-        else:
-            self._account.open(symbol, order.held_side, lots, price)
-        gross_usd = instrument.qty(lots) * price
-        fees_usd = gross_usd * (MAKER_FEE_BPS if order.is_maker else TAKER_FEE_BPS) * BPS
-        self._account.cash_usd -= fees_usd
-        order.filled_lots += lots
-        order.gross_usd += gross_usd
-        order.fees_usd += fees_usd
-        order.fill_ts += (round(self._now - self._rng.uniform(0.05, 0.3), 3),)
-        order.trade_ids += (str(self._rng.randrange(10**9, 10**10)),)
-        order.status = OrderStatus.FILLED if order.filled_lots == order.lots else OrderStatus.PARTIALLY_FILLED
-
-    def _latency_s(self, median_s: float) -> float:
-        """Skewed to the right, below the seconds after which an executor would call an order lost."""
-        return min(3.0, median_s * self._rng.lognormvariate(0.0, 0.6))

@@ -1,10 +1,11 @@
 """The faults that a simulated executor can be told to have, and the record of each one that it had.
 
-What the executor does wrong (`upsize`, `missed`, `rogue`, `late`) is done in `simulator.executor`; what its logs have
-wrong (the others) in `simulator.injector`.
+What the executor does wrong (`upsize`, `missed`, `rogue`, `late`) is done in `simulator.executor`, so that its account
+knows; what its logs have wrong (the others) in `simulator.injector`. Faults that any logs can have, a real desk's
+included, are in `simulator.fault_table`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -31,7 +32,7 @@ Shares = Mapping[Fault, float]
 class Injected:
     """One fault that was put in. `form` tells variants apart: of garbage the kind under which it is counted."""
 
-    fault: Fault
+    fault: str
     ts: float
     log: str
     symbol: str | None = None
@@ -39,14 +40,14 @@ class Injected:
     form: str | None = None
 
 
-def parse_fault(text: str) -> tuple[Fault, float]:
-    """`upsize:0.02` as a fault and its share.
+def parse_fault(text: str, others: Collection[str] = ()) -> tuple[str, float]:
+    """`upsize:0.02` as the name of a fault, or of one of `others`, and its share.
 
     Raises:
         ValueError: naming what is wrong and what would be right.
     """
     name, _, share_text = text.partition(":")
-    names = [fault.value for fault in Fault]
+    names = [*(fault.value for fault in Fault), *others]
     if name not in names:
         nearest = get_close_matches(name, names, n=1)
         hint = f"; the nearest is {nearest[0]}" if nearest else ""
@@ -57,12 +58,12 @@ def parse_fault(text: str) -> tuple[Fault, float]:
         share = -1.0
     if not 0 <= share <= 1:
         raise ValueError(f"{text!r} needs a share from 0 to 1, as in {name}:0.02")
-    return Fault(name), share
+    return name, share
 
 
 def counts_of(injected: Iterable[Injected]) -> dict[str, int]:
     """How many of each fault, those with none left out."""
     counts: dict[str, int] = {}
     for one in injected:
-        counts[one.fault.value] = counts.get(one.fault.value, 0) + 1
+        counts[str(one.fault)] = counts.get(str(one.fault), 0) + 1
     return counts

@@ -11,11 +11,15 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One row for the log of that name (a file name without its suffix); `ts` is its log time (epoch s)."""
+    """One row for the log of that name (a file name without its suffix); `ts` is its log time (epoch s).
+
+    `raw` are the bytes that it was read from, None where the row was made or changed.
+    """
 
     log: str
     ts: float
     row: Row
+    raw: bytes | None = None
 
 
 @dataclass(slots=True)

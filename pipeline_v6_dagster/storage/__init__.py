@@ -1,1 +1,1 @@
-"""The only room that writes: append-only JSONL logs, state files, locks. Also follows logs that others write."""
+"""The only package that writes: append-only JSONL logs, state files, locks. Also follows logs that others write."""

@@ -24,6 +24,7 @@ class Damage(StrEnum):
     MOVED = "moved"
     RESTARTED = "restarted"
     TORN = "torn"
+    UNKEYED = "unkeyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,16 @@ class ChainCheck:
 
     With `after` the first line to come is the one after it, else the first of the log, or any where the oldest may
     be gone. `newest` is the link that the chain has reached. `witness` is a link that somebody has seen in the log.
+    With `key`, each line must have been written by somebody who had it.
     """
 
     def __init__(
-        self, *, may_lack_oldest: bool = False, after: Link | None = None, witness: Link | None = None
+        self,
+        *,
+        may_lack_oldest: bool = False,
+        after: Link | None = None,
+        witness: Link | None = None,
+        key: bytes | None = None,
     ) -> None:
         self.lines = 0
         self.first_number: int | None = None
@@ -74,6 +81,7 @@ class ChainCheck:
         self._found = 0
         self._may_lack_oldest = may_lack_oldest
         self._witness = witness
+        self._key = key
         self._newest_place = _Place(Path(), 0)
         self._rival: Link | None = None  # of the newest: a line that claims the same number
         self._restart: Link | None = None  # a line that may begin another chain
@@ -88,8 +96,11 @@ class ChainCheck:
             self._find(Damage.INSERTED, place, "carries no link of the chain, so this project did not write it")
             return
         self.lines += 1
-        if not is_untouched(line, link):
-            self._find(Damage.CHANGED, place, f"is not what line {link.number} of the log was when it was written")
+        if not is_untouched(line, link, self._key):
+            if self._key is not None and is_untouched(line, link):
+                self._find(Damage.UNKEYED, place, "was written without the key of the chain")
+            else:
+                self._find(Damage.CHANGED, place, f"is not what line {link.number} of the log was when it was written")
         if self._witness is not None and self._witness.number == link.number and self._witness != link:
             self._find(Damage.CHANGED, place, f"is not the line {link.number} of the log that was seen there before")
         self._follow(link, place)
@@ -108,7 +119,9 @@ class ChainCheck:
     def findings(self) -> list[Finding]:
         """What was found, what is missing last: a number that came late after all was moved, not removed."""
         found = self._findings + [
-            Finding(Damage.REMOVED, gap.place.path, gap.place.line, gap.place.line, f"before it {_told(gap)} missing")
+            Finding(
+                Damage.REMOVED, gap.place.path, gap.place.line, gap.place.line, f"before it {_describe(gap)} missing"
+            )
             for gap in self._gaps
         ]
         return found[:KEPT_FINDINGS]
@@ -185,7 +198,7 @@ class ChainCheck:
         if (
             last is not None
             and (last.damage, last.path, last.last_line + 1) == (damage, place.path, place.line)
-            and damage in (Damage.INSERTED, Damage.MOVED)
+            and damage in (Damage.INSERTED, Damage.MOVED, Damage.UNKEYED)
         ):
             self._findings[-1] = replace(last, last_line=place.line)
             return
@@ -199,7 +212,7 @@ def _without(gap: _Gap, number: int) -> Iterator[_Gap]:
     yield _Gap(gap.place, number + 1, gap.last)
 
 
-def _told(gap: _Gap) -> str:
+def _describe(gap: _Gap) -> str:
     if gap.first == gap.last:
         return f"line {gap.first} of the log is"
     return f"lines {gap.first} to {gap.last} of the log are"

@@ -1,6 +1,6 @@
 """The calls by which this project changes a disk, and no others: what a kill may fall between.
 
-The rest of the room calls these through the module, so that a test can end the process before, in and after each.
+The rest of the package calls these through the module, so that a test can end the process before, in and after each.
 """
 
 import os

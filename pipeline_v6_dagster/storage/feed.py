@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.storage.files import make_folder
-from pipeline_v6_dagster.storage.log_files import rotated_path, rotations
+from pipeline_v6_dagster.storage.log_names import rotated_path, rotations
 
 # What an executor's logger keeps; the oldest is lost.
 KEPT_ROTATIONS = 5

@@ -1,11 +1,11 @@
-"""Looking at a file without reading it: what a tick may ask every few seconds."""
+"""What is known of a file without reading it: cheap enough to ask every few seconds."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_v6_dagster.domain.errors import StorageError
-from pipeline_v6_dagster.storage.log_files import rotated_path
+from pipeline_v6_dagster.storage.log_names import OPENERS, all_rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +18,28 @@ class FileInfo:
 
 
 def stat_file(path: Path) -> FileInfo | None:
-    """What the folder says of a file; None where there is none.
+    """What the folder says of a file; None if there is none.
 
     Raises:
-        StorageError: it cannot be looked at.
+        StorageError: it may not be read.
     """
     try:
         found = os.stat(path)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StorageError(f"{path}: cannot be looked at: {error.strerror}") from error
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
     return FileInfo(found.st_size, found.st_mtime, f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}")
 
 
 def last_lines(path: Path, max_bytes: int) -> list[bytes]:
-    """The whole lines among the last `max_bytes` of a log; of its newest rotation where it is empty or away.
+    """The whole lines among the last `max_bytes` of a log; of its newest rotation if it is empty or missing.
 
     Raises:
         StorageError: it cannot be read.
     """
-    for where in (path, rotated_path(path, 1)):
+    newest = all_rotations(path)[:1]
+    for where in (path, *(rotation for rotation in newest if rotation.suffix not in OPENERS)):
         try:
             with open(where, "rb") as file:
                 size = file.seek(0, os.SEEK_END)

@@ -8,30 +8,27 @@ from enum import Enum
 from itertools import count
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import SpooledTemporaryFile
-from typing import IO
 
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.storage import disk
+from pipeline_v6_dagster.storage.backward import lines_backward, unpacked_lines_backward, whole_lines_backward
 from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, link_of
 from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder, write_whole
-from pipeline_v6_dagster.storage.log_files import (
+from pipeline_v6_dagster.storage.log_files import open_log_files
+from pipeline_v6_dagster.storage.log_names import (
     archive_path,
     archives,
-    open_log_files,
     rotated_path,
     rotations,
     waiting_archive_path,
     waiting_archives,
 )
+from pipeline_v6_dagster.storage.placed_lines import PlacedLines
 
 MAX_BYTES = 10_000_000
 KEPT_ROTATIONS = 5
-_READ_BYTES = 1 << 16
 # The fastest level halves the time of the next, for archives that are a fifth larger.
 _COMPRESSION = 1
-# An archive is as big as a rotation plus its last block; one with a giant block is read from the disk.
-_SPOOL_BYTES = 4 * MAX_BYTES
 # What a torn line of ours begins with: an object, or the zeros that a power failure leaves.
 _TORN_STARTS = (b"{", b"\0")
 
@@ -49,11 +46,20 @@ class JsonlLog:
 
     `kind_of` classifies a whole line (without its newline). What follows the last end of a block was not
     written to its end and is cut by `recover`; a line that is not ours is never cut. Each line is a JSON object and
-    gets its link to the line before it, across rotations (`storage.chain`).
+    gets its link to the line before it, across rotations (`storage.chain`). Whoever appends gives the `key` of the
+    chain, if it has one.
     """
 
-    def __init__(self, path: Path, kind_of: Callable[[bytes], LineKind], max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind_of: Callable[[bytes], LineKind],
+        max_bytes: int = MAX_BYTES,
+        *,
+        key: bytes | None = None,
+    ) -> None:
         self.path = path
+        self._key = key
         self._kind_of = kind_of
         self._max_bytes = max_bytes
         self._newest: Link | None = None  # None where it has to be read from the log.
@@ -70,7 +76,7 @@ class JsonlLog:
             with self.path.open("r+b") as file:
                 size = file.seek(0, os.SEEK_END)
                 end = size
-                for line_end, line in _lines_backward(file, size):
+                for line_end, line in lines_backward(file, size):
                     end = line_end
                     kind = self._kind_of_end(line)
                     if kind is LineKind.BLOCK_END:
@@ -102,7 +108,7 @@ class JsonlLog:
             return
         newest = self._newest or self.newest_link() or ORIGIN
         self._newest = None  # Until the block is on the disk.
-        block, newest = chain_block(lines, newest)
+        block, newest = chain_block(lines, newest, self._key)
         try:
             is_new = self._is_absent_or_rotated()
             if is_new:
@@ -136,10 +142,16 @@ class JsonlLog:
         Raises:
             StorageError: a file cannot be read.
         """
-        with open_log_files(self.path, with_archives=True) as generations:
-            for generation in reversed(generations):
-                with generation.reading() as file:
-                    yield from _unpacked_backward(file) if generation.is_compressed else _whole_backward(file)
+        with open_log_files(self.path, with_archives=True) as log_files:
+            for log_file in reversed(log_files):
+                with log_file.reading() as file:
+                    lines = unpacked_lines_backward(file) if log_file.is_compressed else whole_lines_backward(file)
+                    for _, line in lines:
+                        yield line
+
+    def placed_lines(self) -> PlacedLines:
+        """The lines of the log, newest first, to be read again by their places; to be closed."""
+        return PlacedLines(self.path)
 
     def remove(self) -> None:
         """Delete the log with its rotations and archives, the newest last, so that a kill leaves no gap.
@@ -220,45 +232,3 @@ class JsonlLog:
 def _remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         disk.remove(path)
-
-
-def _whole_backward(file: IO[bytes]) -> Iterator[bytes]:
-    size = file.seek(0, os.SEEK_END)
-    for _, line in _lines_backward(file, size):
-        if line.endswith(b"\n"):
-            yield line[:-1]
-
-
-def _unpacked_backward(packed: IO[bytes]) -> Iterator[bytes]:
-    """As `_whole_backward`, of a file in which one can only go forward."""
-    with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as plain:
-        copyfileobj(packed, plain)
-        yield from _whole_backward(plain)
-
-
-def _lines_backward(file: IO[bytes], size: int) -> Iterator[tuple[int, bytes]]:
-    """(where it ends, the line with its newline) from the end of a file; an unfinished end comes first."""
-    end = start = size
-    pieces: list[bytes] = []  # of the line whose start is not reached yet, its end first
-    while start > 0:
-        step = min(_READ_BYTES, start)
-        start -= step
-        file.seek(start)
-        chunk = file.read(step)
-        if len(chunk) < step:
-            pieces = []  # A writer cut a torn end meanwhile: what was held back of it is gone.
-        first, *lines = chunk.split(b"\n")
-        if lines:
-            pieces.append(lines.pop())
-            line = b"".join(reversed(pieces))
-            if line:
-                yield end, line
-                end -= len(line)
-            for inner in reversed(lines):
-                yield end, inner + b"\n"
-                end -= len(inner) + 1
-            first += b"\n"
-            pieces = []
-        pieces.append(first)
-    if pieces:
-        yield end, b"".join(reversed(pieces))

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline_v6_dagster.storage.chain import Link, link_of
 from pipeline_v6_dagster.storage.chain_check import ChainCheck, Finding
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS
-from pipeline_v6_dagster.storage.log_files import LogFile, archives, open_log_files, rotations
+from pipeline_v6_dagster.storage.log_files import LogFile, open_log_files
+from pipeline_v6_dagster.storage.log_names import archives, rotations
 
 # No line of ours is longer, but one of somebody else's may be.
 MAX_LINE_BYTES = 1 << 26
@@ -35,20 +36,22 @@ class Verification:
         return not self.finding_count
 
 
-def verify_log(path: Path, *, after: Link | None = None, witness: Link | None = None) -> Verification:
+def verify_log(
+    path: Path, *, after: Link | None = None, witness: Link | None = None, key: bytes | None = None
+) -> Verification:
     """Follow the chain of a log. With `after`, a link found good before, only what was written since.
 
-    Where `after` is not in the log, which a rebuild leaves anew, all of it is read. `witness` is a link that must be
-    there, unless it is older than what is left of the log.
+    If `after` is not in the log, as after a rebuild, all of it is read. `witness` is a link that must be there, unless
+    it is older than what is left of the log. `key` is the key that all lines were written with, None if there is none.
 
     Raises:
         StorageError: a file cannot be read.
     """
-    with open_log_files(path, with_archives=True) as generations:
-        found = _verify_after(path, generations, after, witness) if after is not None else None
+    with open_log_files(path, with_archives=True) as log_files:
+        found = _verify_after(path, log_files, after, witness, key) if after is not None else None
         if found is None:
-            check = ChainCheck(may_lack_oldest=_may_lack_oldest(path), witness=witness)
-            found = _verify(path, check, ((generation, 0) for generation in generations))
+            check = ChainCheck(may_lack_oldest=_may_lack_oldest(path), witness=witness, key=key)
+            found = _verify(path, check, ((log_file, 0) for log_file in log_files))
         return found
 
 
@@ -58,32 +61,34 @@ def _may_lack_oldest(path: Path) -> bool:
     return min(numbers) > 1 if numbers else len(rotations(path)) >= KEPT_ROTATIONS
 
 
-def _verify_after(path: Path, generations: list[LogFile], after: Link, witness: Link | None) -> Verification | None:
+def _verify_after(
+    path: Path, log_files: list[LogFile], after: Link, witness: Link | None, key: bytes | None
+) -> Verification | None:
     """From the line after a known link on; None where that link is not in the log."""
-    for index, generation in reversed(list(enumerate(generations))):
-        for number, line, _ in _lines(generation):
+    for index, log_file in reversed(list(enumerate(log_files))):
+        for number, line, _ in _lines(log_file):
             link = link_of(line)
             if number == 1 and (link is None or link.number > after.number):
                 break  # It is older than this file.
             if link == after:
-                rest = [(generation, number), *((newer, 0) for newer in generations[index + 1 :])]
-                return _verify(path, ChainCheck(after=after, witness=witness), iter(rest))
+                rest = [(log_file, number), *((newer, 0) for newer in log_files[index + 1 :])]
+                return _verify(path, ChainCheck(after=after, witness=witness, key=key), iter(rest))
     return None
 
 
 def _verify(path: Path, check: ChainCheck, parts: Iterator[tuple[LogFile, int]]) -> Verification:
     """All lines of the files but the first so many of each."""
     verification = Verification(path)
-    for generation, passed in parts:
-        for number, line, is_whole in _lines(generation):
+    for log_file, passed in parts:
+        for number, line, is_whole in _lines(log_file):
             if number <= passed:
                 continue
             if is_whole:
-                check.take(generation.path, number, line)
-            elif generation.is_current:
+                check.take(log_file.path, number, line)
+            elif log_file.is_current:
                 verification.torn_bytes = len(line)
             else:
-                check.torn(generation.path, number)
+                check.torn(log_file.path, number)
     verification.lines = check.lines
     verification.first_number = check.first_number
     verification.newest = check.newest
@@ -93,9 +98,9 @@ def _verify(path: Path, check: ChainCheck, parts: Iterator[tuple[LogFile, int]])
     return verification
 
 
-def _lines(generation: LogFile) -> Iterator[tuple[int, bytes, bool]]:
+def _lines(log_file: LogFile) -> Iterator[tuple[int, bytes, bool]]:
     """(number from 1, line without its newline, whether it has one) of a file; one that is too long comes empty."""
-    with generation.reading() as file:
+    with log_file.reading() as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES):
             number += 1

@@ -44,18 +44,31 @@ def explain(diff: Diff, given: CauseContext) -> None:
 def _cause(diff: Diff, given: CauseContext) -> tuple[RootCause | None, str | None]:
     if diff.mismatch_kind is MismatchKind.LIVE_ONLY:
         return RootCause.NO_DECISION, None
+    if diff.mismatch_kind is MismatchKind.LIVE_UNKNOWN:
+        return (RootCause.DUPLICATE if given.shares_intent else RootCause.UNRESOLVED), None
+    if diff.mismatch_kind in (MismatchKind.OPPOSITE_SIDE, MismatchKind.WRONG_SYMBOL):
+        return RootCause.UNEXPLAINED, None
     if diff.mismatch_kind is MismatchKind.SHADOW_ALLOWED_LIVE_ABSENT:
         return _absent(diff, given)
     if diff.mismatch_kind is MismatchKind.SHADOW_VETOED_LIVE_EXECUTED and diff.shadow is not None:
-        reasons = diff.shadow.reasons
-        if set(reasons) == {DenyReason.NAV_STALE}:
-            return RootCause.NAV_STALE, DenyReason.NAV_STALE.value
-        if _is_config_new(diff, given):
-            return RootCause.CONFIG_CHANGED, "+".join(reasons)
-        return (RootCause.SHADOW_RULE, "+".join(reasons)) if reasons else (RootCause.UNEXPLAINED, None)
+        return _denied(diff, diff.shadow.reasons, given)
+    return _explain_match(diff, given)
+
+
+def _denied(diff: Diff, reasons: tuple[str, ...], given: CauseContext) -> tuple[RootCause, str | None]:
+    if set(reasons) == {DenyReason.NAV_STALE}:
+        return RootCause.NAV_STALE, DenyReason.NAV_STALE.value
+    if _is_config_new(diff, given):
+        return RootCause.CONFIG_CHANGED, "+".join(reasons)
+    return (RootCause.SHADOW_RULE, "+".join(reasons)) if reasons else (RootCause.UNEXPLAINED, None)
+
+
+def _explain_match(diff: Diff, given: CauseContext) -> tuple[RootCause | None, str | None]:
     if diff.upsize_cause is not None:
         return diff.upsize_cause, None
-    if given.before is not None and given.before.veto_mismatch:
+    if diff.mismatch_kind is MismatchKind.MATCH and diff.live_outcome is LiveOutcome.ERROR:
+        return RootCause.LIVE_ERROR, diff.live.reason if diff.live is not None else None
+    if given.before is not None and given.before.veto_mismatch is not False:
         return RootCause.LATE, None
     return _size_cause(diff), None
 
@@ -66,10 +79,6 @@ def _absent(diff: Diff, given: CauseContext) -> tuple[RootCause, str | None]:
         if reason in _NAV_WORDS:
             return RootCause.NAV_STALE, reason
         return (RootCause.CONFIG_CHANGED if _is_config_new(diff, given) else RootCause.LIVE_VETO), reason
-    if diff.live_outcome is LiveOutcome.ERROR:
-        return RootCause.LIVE_ERROR, reason
-    if diff.live_outcome is LiveOutcome.UNRESOLVED:
-        return (RootCause.DUPLICATE if given.shares_intent else RootCause.UNRESOLVED), None
     return RootCause.UNEXPLAINED, None
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline_v6_dagster.alerts.message import Delivery, Kind, Message, Severity, body_of, title_of
-from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_telling
+from pipeline_v6_dagster.alerts.message import Delivery, Kind, Message, OffendingOrder, Severity, body_of, title_of
+from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_announcing
 from pipeline_v6_dagster.logs.alert_outbox import Outbox, decode_line, encode_line
 
 T0 = 1_790_000_000.0
@@ -22,8 +22,9 @@ def evidence(severity: Severity | None = Severity.ERROR, **changes: Any) -> Evid
         "run_id": "run-1",
         "severity": severity,
         "text": "1 order placed larger than asked for; newest: BTCUSDT ord_1 x2.00 (500.00 USD too much)",
+        "todo": "Stop the executor",
         "link": "https://desk/runbook#no_upsizes",
-        "offenders": ("d1",) if severity is not None else (),
+        "failing_ids": ("d1",) if severity is not None else (),
     }
     return Evidence(**(fields | changes))
 
@@ -76,11 +77,11 @@ def test_a_warning_that_becomes_an_error_is_told_at_once_and_the_way_back_is_not
 
 def test_further_upsizes_are_gathered_for_five_minutes_and_each_is_told_once() -> None:
     desk = Desk()
-    assert desk.at(T0, desk.new(offenders=("d1",)))
-    assert desk.at(T0 + 60, desk.new(offenders=("d2", "d1"))) == []
-    assert desk.at(T0 + 300, desk.new(offenders=("d3", "d2", "d1"))) == [(Kind.WORSENS, "no_upsizes")]
-    assert desk.at(T0 + 900, desk.new(offenders=("d3", "d1"))) == []
-    assert desk.outbox.newest["compare_summary/no_upsizes"].told == ("d3", "d2", "d1")
+    assert desk.at(T0, desk.new(failing_ids=("d1",)))
+    assert desk.at(T0 + 60, desk.new(failing_ids=("d2", "d1"))) == []
+    assert desk.at(T0 + 300, desk.new(failing_ids=("d3", "d2", "d1"))) == [(Kind.WORSENS, "no_upsizes")]
+    assert desk.at(T0 + 900, desk.new(failing_ids=("d3", "d1"))) == []
+    assert desk.outbox.newest["compare_summary/no_upsizes"].announced_ids == ("d3", "d2", "d1")
 
 
 def test_the_same_evidence_read_again_makes_no_second_message() -> None:
@@ -121,7 +122,7 @@ def of(name: str, severity: Severity | None = Severity.ERROR, **changes: Any) ->
     ],
 )
 def test_a_cause_is_told_and_its_effects_are_not(failing: list[Evidence], told: list[str]) -> None:
-    assert [each.name for each in worth_telling(failing)] == told
+    assert [each.name for each in worth_announcing(failing)] == told
 
 
 def test_what_is_silent_still_ends() -> None:
@@ -139,16 +140,92 @@ def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> Non
     body = body_of(message)
     for part in (
         "BTCUSDT ord_1 x2.00 (500.00 USD too much)",
-        "Since: 2026-09-21 14:13:20 UTC, for 1 min",
+        "Noticed: 2026-09-21 14:13:20 UTC, 1 min ago",
         "Do: Stop the executor",
-        "Read on: https://desk/runbook#no_upsizes",
+        "Runbook: https://desk/runbook#no_upsizes",
         "Run: run-1",
     ):
         assert part in body
     desk.at(T0 + 3 * HOUR, desk.new(None, text="no order of 500 was placed larger than asked for"))
     over = desk.outbox.newest["compare_summary/no_upsizes"]
     assert title_of(over) == "pipeline v6: over: compare_summary/no_upsizes"
-    assert "had failed since: 2026-09-21 14:13:20 UTC, for 3 h 0 min" in body_of(over)
+    assert "Failed since: 2026-09-21 14:13:20 UTC, 3 h 0 min ago" in body_of(over)
+
+
+def order(number: int, ts: float = T0, excess_usd: float | None = 100.0) -> OffendingOrder:
+    return OffendingOrder(
+        ts=ts, symbol="BTCUSDT", side="BUY", decision_id=f"d{number}", ratio=2.0, excess_usd=excess_usd
+    )
+
+
+def test_the_message_names_the_largest_orders_with_their_time_and_the_command_that_explains_them() -> None:
+    desk = Desk()
+    orders = tuple(order(number, T0 - number, 100.0 * number) for number in range(8))
+    desk.at(T0 + 60, desk.new(orders=orders, excess_usd=2800.0))
+    message = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert [each.decision_id for each in message.orders] == ["d7", "d6", "d5", "d4", "d3"]
+    body = body_of(message)
+    assert "When: 2026-09-21 14:13:13 UTC to 2026-09-21 14:13:20 UTC" in body
+    assert "Excess: 2,800.00 USD in total" in body
+    line = "2026-09-21 14:13:13 UTC BTCUSDT BUY x2.00, 700.00 USD too much; pipeline-v6 explain d7"
+    assert line in body
+
+
+def test_an_incident_of_another_day_is_one_warning_that_says_so_until_something_is_new() -> None:
+    desk = Desk()
+    now = T0 + 30 * 24 * HOUR
+    assert desk.at(now, desk.new(orders=(order(1),))) == [(Kind.BEGINS, "no_upsizes")]
+    message = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert message.severity is Severity.WARN
+    assert "from 2026-09-21 14:13:20 UTC, more than a day ago" in message.text
+    assert desk.at(now + 5 * HOUR, desk.new(orders=(order(1),))) == []
+    fresh = desk.new(orders=(order(2, now), order(1)), failing_ids=("d2", "d1"))
+    assert desk.at(now + 5 * HOUR + 1, fresh) == [(Kind.WORSENS, "no_upsizes")]
+    assert desk.outbox.newest["compare_summary/no_upsizes"].severity is Severity.ERROR
+    assert desk.at(now + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+
+
+def test_what_doubles_is_announced_at_once() -> None:
+    desk = Desk()
+    assert desk.at(T0, desk.new(excess_usd=100.0))
+    assert desk.at(T0 + 1, desk.new(failing_ids=("d2", "d1"), excess_usd=199.0)) == []
+    assert desk.at(T0 + 2, desk.new(failing_ids=("d2", "d1"), excess_usd=200.0)) == [(Kind.WORSENS, "no_upsizes")]
+    assert desk.at(T0 + 3, desk.new(failing_ids=("d3", "d1"), excess_usd=399.0)) == []
+
+
+def test_a_thousand_upsizes_in_a_minute_are_a_few_messages() -> None:
+    desk = Desk()
+    messages = []
+    for number in range(1, 1001):
+        ids = tuple(f"d{each}" for each in range(number))
+        messages += desk.at(T0 + number * 0.06, desk.new(failing_ids=ids, excess_usd=100.0 * number))
+    assert len(messages) <= 11
+
+
+@pytest.mark.parametrize("ahead_s", [HOUR, 24 * HOUR, 10 * 365 * 24 * HOUR])
+def test_a_message_from_a_clock_that_was_ahead_silences_no_later_one(ahead_s: float) -> None:
+    desk = Desk()
+    assert desk.at(T0 + ahead_s, desk.new(failing_ids=("d1",)))
+    assert desk.at(T0, desk.new(failing_ids=("d2", "d1"))) == [(Kind.WORSENS, "no_upsizes")]
+    assert desk.at(T0 + 60, desk.new(failing_ids=("d2", "d1"))) == []
+    assert desk.at(T0 + 5 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+
+
+def test_a_repeat_after_a_clock_that_was_ahead_has_an_id_of_its_own() -> None:
+    desk = Desk()
+    desk.at(T0, desk.new())
+    for now in (T0 + 5 * HOUR, T0 + 10 * HOUR, T0 + 5 * HOUR + 1):
+        assert desk.at(now) == [(Kind.REPEATS, "no_upsizes")]
+    assert len(desk.outbox.ids) == 4
+
+
+def test_something_that_happens_once_is_announced_each_time_and_neither_repeats_nor_ends() -> None:
+    desk = Desk()
+    for number in range(2):
+        failed = desk.new(Severity.WARN, is_once=True)
+        assert desk.at(T0 + number, failed) == [(Kind.ONCE, "no_upsizes")]
+        assert desk.at(T0 + number, failed) == []
+    assert desk.at(T0 + 24 * HOUR, desk.new(None)) == []
 
 
 def test_an_outbox_is_the_same_read_from_its_lines() -> None:

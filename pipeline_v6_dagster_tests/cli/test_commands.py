@@ -156,6 +156,30 @@ def test_doctor_shows_what_was_understood(tmp_path: Path) -> None:
     )
 
 
+def test_doctor_shows_many_unread_keys_in_one_line_and_each_only_when_asked(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=0)
+    limits = json.loads(settings.risk_limits.read_text()) | {f"max_thing_{number}": 1 for number in range(27)}
+    settings.risk_limits.write_text(json.dumps(limits))
+    short, verbose = (pipeline_v6(tmp_path, "doctor", *options).stdout for options in ([], ["--verbose"]))
+    assert "no rule reads 27 keys: max_thing_0, max_thing_1, max_thing_2 and 24 more; --verbose lists each" in short
+    assert "no rule reads this key" not in short
+    assert verbose.count(": no rule reads this key") == 27
+    report = json.loads(pipeline_v6(tmp_path, "doctor", "--json").stdout)
+    assert len(report["unknown_keys"]) == len(report["warning_groups"]["keys"]) == 27
+
+
+def test_doctor_reads_as_columns_with_figures_for_people(tmp_path: Path) -> None:
+    simulated_home(tmp_path)
+    lines = pipeline_v6(tmp_path, "doctor", PIPELINE_V6_ALERT_REPEAT="100000").stdout.splitlines()
+    settings = lines[lines.index("Settings") + 1 : lines.index("Files")]
+    names = [line.split()[0] for line in settings]
+    starts = {line.index(line.split()[1], len(name) + 2) for line, name in zip(settings, names, strict=True)}
+    assert starts == {max(map(len, names)) + 4}
+    text = "\n".join(lines)
+    for shown in ("100,000", "max_order_notional_usd 75,000.00 USD", "max_symbol_nav_ratio 25.0 %", "2 min 30 s"):
+        assert shown in text
+
+
 def test_rebuild_writes_the_same_diffs(tmp_path: Path) -> None:
     settings, _ = simulated_home(tmp_path, upsize_share=0.05)
     all_stages(tmp_path)
@@ -198,8 +222,11 @@ def test_a_writer_that_waits_too_long_leaves_with_75(tmp_path: Path) -> None:
 
     settings, _ = simulated_home(tmp_path, seconds=60)
     with locked(settings.shadow_log, 1.0):
-        program = "from pipeline_v6_dagster.cli.main import run; raise SystemExit(run(['shadow']))"
-        environ = {**os.environ, "PIPELINE_V6_HOME": str(settings.home), "PIPELINE_V6_LOCK_TIMEOUT": "0.2"}
+        program = (
+            "from pipeline_v6_dagster.storage import lock; lock.LOCK_TIMEOUT_S = 0.2;"
+            " from pipeline_v6_dagster.cli.main import run; raise SystemExit(run(['shadow']))"
+        )
+        environ = {**os.environ, "PIPELINE_V6_HOME": str(settings.home)}
         outcome = subprocess.run(
             [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False
         )

@@ -24,6 +24,16 @@ def test_a_history_with_faults_tells_what_was_injected(tmp_path: Path) -> None:
     assert {"logs", "config"} == {path.name for path in tmp_path.iterdir()}
 
 
+def test_faults_of_the_table_are_mixed_in_as_well(tmp_path: Path) -> None:
+    arguments = ("--at-once", "--seconds", "2400", "--rate", "0.5", "--fault", "overfill:0.1", "--fault", "upsize:0.1")
+    outcome = pipeline_v6(tmp_path, "simulate", *arguments, "--json")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    lines = (tmp_path / "logs" / "simulated_truth.jsonl").read_bytes().splitlines()
+    truth = [json.loads(line)["fault"] for line in lines]
+    assert {name: truth.count(name) for name in ("overfill", "upsize")} == json.loads(outcome.stdout)["faults"]
+    assert min(truth.count("overfill"), truth.count("upsize")) > 30
+
+
 def test_until_ctrl_c_and_then_it_says_what_it_wrote(tmp_path: Path) -> None:
     simulation = subprocess.Popen(
         [*COMMAND, "--rate", "50"],

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.compare.evidence import outcome_of
+from pipeline_v6_dagster.compare.evidence import classify_outcome
 from pipeline_v6_dagster.compare.folding import adopt_order, fold_event, group_key, merge_orders, start_order
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveOutcome
@@ -119,7 +119,7 @@ def test_a_flat_row_is_an_order_by_itself() -> None:
 def test_a_flat_row_that_the_exchange_refused_was_not_executed() -> None:
     order = folded(flat(1, requested_qty=5.0, status=OrderStatus.REJECTED))
     assert order.legs[0].executed_qty is None
-    assert outcome_of(order) is LiveOutcome.ERROR
+    assert classify_outcome(order) is LiveOutcome.ERROR
 
 
 def test_an_adopted_fill_is_a_leg_of_the_order_that_its_ack_names() -> None:

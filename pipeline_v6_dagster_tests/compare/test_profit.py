@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline_v6_dagster.compare.profit import Execution, profits_of
+from pipeline_v6_dagster.compare.profit import Execution, compute_profits
 from pipeline_v6_dagster.domain.attempt import Side
 
 
@@ -19,7 +19,7 @@ def close(key: str, ts: float, qty: float, price: float, side: Side = Side.SELL)
 
 
 def test_a_close_takes_the_oldest_lots_first() -> None:
-    profits = profits_of(
+    profits = compute_profits(
         [execution("a", 1, 2, 100.0), execution("b", 2, 2, 110.0), close("c", 3, 3, 120.0), close("d", 4, 1, 90.0)]
     )
     assert profits["a"].price_usd == 40
@@ -30,34 +30,34 @@ def test_a_close_takes_the_oldest_lots_first() -> None:
 
 def test_a_short_earns_where_the_price_falls() -> None:
     short = execution("a", 1, 2, 100.0, side=Side.SELL)
-    profits = profits_of([short, close("b", 2, 2, 90.0, side=Side.BUY)])
+    profits = compute_profits([short, close("b", 2, 2, 90.0, side=Side.BUY)])
     assert profits["a"].price_usd == 20
 
 
 def test_what_is_open_is_marked_at_the_last_price() -> None:
-    profits = profits_of([execution("a", 1, 2, 100.0), execution("b", 2, 1, 105.0)])
+    profits = compute_profits([execution("a", 1, 2, 100.0), execution("b", 2, 1, 105.0)])
     assert (profits["a"].price_usd, profits["a"].open_usd) == (10, 10)
     assert (profits["b"].price_usd, profits["b"].open_usd) == (0, 0)
 
 
 def test_fees_are_its_own_and_its_share_of_the_closes() -> None:
-    profits = profits_of([execution("a", 1, 1, 100.0), execution("b", 2, 3, 100.0), close("c", 3, 4, 100.0)])
+    profits = compute_profits([execution("a", 1, 1, 100.0), execution("b", 2, 3, 100.0), close("c", 3, 4, 100.0)])
     assert profits["a"].fees_usd == pytest.approx(1.25)
     assert profits["b"].fees_usd == pytest.approx(1.75)
 
 
 def test_a_fee_that_nobody_logged_is_not_0() -> None:
-    profits = profits_of([execution("a", 1, 1, 100.0, fees_usd=None)])
+    profits = compute_profits([execution("a", 1, 1, 100.0, fees_usd=None)])
     assert profits["a"].fees_usd is None
 
 
 def test_closing_what_was_held_before_the_history_earns_nobody_anything() -> None:
-    profits = profits_of([close("c", 1, 5, 100.0), execution("a", 2, 1, 100.0), close("d", 3, 5, 110.0)])
+    profits = compute_profits([close("c", 1, 5, 100.0), execution("a", 2, 1, 100.0), close("d", 3, 5, 110.0)])
     assert profits["a"].price_usd == 10
 
 
 def test_symbols_and_sides_do_not_mix() -> None:
-    profits = profits_of(
+    profits = compute_profits(
         [
             execution("long", 1, 1, 100.0),
             execution("short", 2, 1, 100.0, side=Side.SELL),

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.compare.open_state import OpenState
-from pipeline_v6_dagster.compare.settlement import OutcomeMatcher, Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
 from pipeline_v6_dagster.domain.live import EventKind, OrderEvent, OrderStatus, Veto
@@ -98,10 +99,12 @@ class TestOutcomes:
         assert (result.outcome, result.reason) == (LiveOutcome.ERROR, "REJECTED")
 
     def test_an_error_that_a_second_try_mended_is_executed(self) -> None:
-        assert only(settle(decision(), error(1), ack(4), fill(5), until=6)).outcome is LiveOutcome.EXECUTED
+        assert only(settle(decision(), error(1), ack(4), fill(5), until=6.1)).outcome is LiveOutcome.EXECUTED
 
     def test_an_order_that_a_second_try_placed_after_a_refusal_is_executed(self) -> None:
-        result = only(settle(decision(), ack(1, status=REJECTED), ack(3, order_id="2"), fill(4, order_id="2"), until=5))
+        result = only(
+            settle(decision(), ack(1, status=REJECTED), ack(3, order_id="2"), fill(4, order_id="2"), until=6.1)
+        )
         assert result.outcome is LiveOutcome.EXECUTED
 
     def test_an_order_wins_over_a_veto(self) -> None:
@@ -123,7 +126,7 @@ class TestOutcomes:
     def test_rows_of_one_instant_are_seen_together(self) -> None:
         reduce = {"order_id": "7", "is_reduce_only": True, "attempt_id": "sig_1_reduce"}
         records = (decision(), ack(1), fill(1), ack(1, **reduce), fill(1, **reduce))
-        result = only(settle(*records, until=2))
+        result = only(settle(*records, until=6.1))
         assert result.order is not None
         assert len(result.order.legs) == 2
 
@@ -139,7 +142,7 @@ class TestLegs:
         assert only(settle(decision(), *self.reduce, until=TOLERANCE_S + 1)).outcome is LiveOutcome.EXECUTED
 
     def test_a_flip_is_final_with_both_legs(self) -> None:
-        result = only(settle(decision(), *self.reduce, ack(3, order_id="8"), fill(4, order_id="8"), until=5))
+        result = only(settle(decision(), *self.reduce, ack(3, order_id="8"), fill(4, order_id="8"), until=7.1))
         assert result.order is not None
         assert [leg.is_reduce_only for leg in result.order.legs] == [True, False]
 
@@ -147,7 +150,7 @@ class TestLegs:
         assert settle(decision(), self.reduce[0], ack(3, order_id="8"), fill(4, order_id="8"), until=100) == []
 
     def test_the_reduce_leg_is_all_of_an_intent_that_only_reduces(self) -> None:
-        assert only(settle(decision(is_reduce_only=True), *self.reduce, until=3)).outcome is LiveOutcome.EXECUTED
+        assert only(settle(decision(is_reduce_only=True), *self.reduce, until=7.1)).outcome is LiveOutcome.EXECUTED
 
     def test_a_taker_within_the_grace_of_its_cancelled_maker_is_of_the_same_order(self) -> None:
         maker = (ack(1, order_id="7"), fill(2, order_id="7", qty=2.0, status=CANCELED))
@@ -163,6 +166,82 @@ class TestLegs:
         assert isinstance(second, Settled)
         assert (first.decision.decision_id, first.order and first.order.legs[0].executed_qty) == ("d1", 5.0)
         assert (second.decision.decision_id, second.order and second.order.legs[0].executed_qty) == ("d2", 9.0)
+
+
+class TestDownsize:
+    def test_where_live_asked_for_less_the_deadline_is_waited_for(self) -> None:
+        records = (decision(), ack(1, qty=2.0), fill(2, qty=2.0))
+        assert settle(*records, until=TOLERANCE_S) == []
+        more = (ack(100, order_id="2", qty=3.0), fill(101, order_id="2", qty=3.0))
+        result = only(settle(*records, *more, until=102))
+        assert result.order is not None
+        assert len(result.order.legs) == 2
+
+    def test_it_is_decided_at_the_deadline(self) -> None:
+        assert only(settle(decision(), ack(1, qty=2.0), fill(2, qty=2.0), until=TOLERANCE_S + 1)).order is not None
+
+
+class TestErrorAfterAck:
+    def test_it_ends_the_order_as_rejected(self) -> None:
+        result = only(settle(decision(), ack(1), error(2, order_id="1"), until=8))
+        assert (result.outcome, result.reason) == (LiveOutcome.ERROR, "BinanceAPIException")
+
+
+class TestUsedAgain:
+    def test_a_new_ack_of_an_order_that_had_ended_is_another_order(self) -> None:
+        records = (decision(), ack(1), fill(2, qty=2.0, status=CANCELED), ack(2.5), fill(3))
+        result = only(settle(*records, until=8))
+        assert result.order is not None
+        assert [leg.executed_qty for leg in result.order.legs] == [2.0, 5.0]
+
+    def test_a_repeated_line_is_none(self) -> None:
+        result = only(settle(decision(), ack(1), fill(2), ack(1), fill(2), until=3))
+        assert result.order is not None
+        assert len(result.order.legs) == 1
+
+
+class TestAmendments:
+    amended = decision(10, "2", amends="ord_1", sized_qty=8.0, sized_gross_usd=800.0, quote_notional=800.0)
+
+    def results(self, *records: Record) -> dict[str, Settled]:
+        found = settle(decision(0, "1"), *records, until=5000)
+        return {result.decision.decision_id: result for result in found if isinstance(result, Settled)}
+
+    @pytest.mark.parametrize("name", ["1", "2"])
+    def test_each_ack_is_held_against_the_newest_amendment_before_it(self, name: str) -> None:
+        found = self.results(ack(1, "1"), self.amended, ack(11, name, qty=8.0), fill(12, name, qty=8.0))
+        first, second = found["d1"].order, found["d2"].order
+        assert first is not None
+        assert second is not None
+        assert ([leg.requested_qty for leg in first.legs], [leg.requested_qty for leg in second.legs]) == ([5.0], [8.0])
+        assert second.legs[0].executed_qty == 8.0
+        assert not found["d2"].shares_intent
+
+    def test_an_amendment_that_shares_its_intent_is_no_duplicate(self) -> None:
+        made = decision(10, "2", intent_id="ord_1", amends="sig_1", sized_qty=8.0)
+        found = self.results(ack(1, "1"), made, ack(11, "2", qty=8.0, intent_id="ord_1"))
+        assert {key: one.order and one.order.legs[0].requested_qty for key, one in found.items()} == {
+            "d1": 5.0,
+            "d2": 8.0,
+        }
+        assert not any(one.shares_intent for one in found.values())
+
+    def test_what_was_amended_twice_goes_to_the_newest(self) -> None:
+        last = decision(20, "3", amends="ord_1", sized_qty=9.0)
+        found = self.results(
+            ack(1, "1"), self.amended, ack(11, "1", qty=8.0), last, ack(21, "1", qty=9.0), fill(22, "1", qty=9.0)
+        )
+        requested = {key: one.order and one.order.legs[0].requested_qty for key, one in found.items()}
+        assert requested == {"d1": 5.0, "d2": 8.0, "d3": 9.0}
+
+    def test_an_amendment_that_live_did_not_carry_out_leaves_the_order_where_it_was(self) -> None:
+        found = self.results(ack(1, "1"), self.amended, fill(12, "1"))
+        assert (found["d1"].outcome, found["d2"].outcome) == (LiveOutcome.EXECUTED, LiveOutcome.UNRESOLVED)
+
+    def test_an_order_that_was_settled_before_it_was_amended_goes_to_the_amendment(self) -> None:
+        late = decision(2000, "2", amends="ord_1", sized_qty=8.0)
+        found = self.results(ack(1, "1"), late, ack(2001, "1", qty=8.0), fill(2002, "1", qty=8.0))
+        assert (found["d1"].order is not None, found["d2"].outcome) == (True, LiveOutcome.EXECUTED)
 
 
 class TestIds:
@@ -242,7 +321,7 @@ class TestBareFills:
 
     def test_they_belong_to_the_second_order_of_an_intent_as_well(self) -> None:
         maker = (ack(1, order_id="7"), ack(2, order_id="7", status=CANCELED))
-        result = only(settle(decision(), *maker, ack(3, order_id="8"), fill(4, None, order_id="8"), until=5))
+        result = only(settle(decision(), *maker, ack(3, order_id="8"), fill(4, None, order_id="8"), until=7.1))
         assert result.order is not None
         assert [leg.executed_qty for leg in result.order.legs] == [None, 5.0]
 
@@ -566,7 +645,9 @@ def test_runs_that_carry_their_state_over_settle_what_one_run_settles(records: l
         matcher = OutcomeMatcher(SMALL, through_the_log(matcher.state))
     assert found == expected
     assert counted == dropped
-    assert matcher.state == OpenState()
+    assert matcher.state == through_the_log(whole.state)
+    remembered = {"positions": matcher.state.positions, "prices": matcher.state.prices}
+    assert matcher.state == OpenState(**remembered)
 
 
 @given(histories())

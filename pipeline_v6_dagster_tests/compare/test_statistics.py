@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.compare.drift import LEAST, drift_in
+from pipeline_v6_dagster.compare.drift import LEAST, measure_drift
 from pipeline_v6_dagster.compare.statistics import mean, quantile, variance
 from pipeline_v6_dagster.compare.summary import summarise
 from pipeline_v6_dagster_tests.live_builders import diff
@@ -59,4 +59,4 @@ def test_no_figure_whatever_it_is_stops_a_summary(values: list[float]) -> None:
     ]
     summary = summarise(window, len(window), 1)
     assert summary.sample_size == len(values)
-    assert all(drift.score is None or abs(drift.score) < float("inf") for drift in drift_in(window).values())
+    assert all(drift.score is None or abs(drift.score) < float("inf") for drift in measure_drift(window).values())

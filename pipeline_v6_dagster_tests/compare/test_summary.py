@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.compare.summary import MAX_UPSIZES, newest_states, summarise
+from pipeline_v6_dagster.compare.summary import MAX_UPSIZES, mismatch_pct, newest_states, summarise
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.summary import Quantiles, SizingStats, Window
 from pipeline_v6_dagster_tests.live_builders import T0, decision, diff, live
@@ -36,8 +36,8 @@ class TestWindow:
         log = [diff(0), diff(1, live_outcome=LiveOutcome.UNRESOLVED), diff(2), diff(1, revision_of="d1")]
         window = newest_states(reversed(log), 10)
         assert [(found.decision_id, found.live_outcome) for found in window] == [
-            ("d1", LiveOutcome.EXECUTED),
             ("d2", LiveOutcome.EXECUTED),
+            ("d1", LiveOutcome.EXECUTED),
             ("d0", LiveOutcome.EXECUTED),
         ]
 
@@ -45,23 +45,34 @@ class TestWindow:
         log = [diff(0), diff(1), *[diff(1, revision_of="d1") for _ in range(5)]]
         assert {found.decision_id for found in newest_states(reversed(log), 2)} == {"d0", "d1"}
 
+    def test_a_revision_of_an_old_decision_pushes_no_newer_one_out(self) -> None:
+        log = [*[diff(number) for number in range(5)], diff(0, revision_of="d0"), diff(1, revision_of="d1")]
+        assert [found.decision_id for found in newest_states(reversed(log), 3)] == ["d4", "d3", "d2"]
+
+    def test_a_decision_that_waited_for_its_deadline_pushes_no_newer_one_out(self) -> None:
+        log = [diff(1), diff(2), diff(3), diff(0)]
+        assert [found.decision_id for found in newest_states(reversed(log), 3)] == ["d3", "d2", "d1"]
+
     def test_orders_without_a_decision_take_no_place(self) -> None:
         log = [diff(0), live_only(1), diff(2), live_only(3)]
         assert len(newest_states(reversed(log), 2)) == 4
 
     def test_what_is_older_than_the_window_is_not_read(self) -> None:
         def newest_first() -> object:
-            yield from (diff(2), diff(1), diff(0))
+            yield from (diff(number) for number in range(200, 0, -1))
             raise AssertionError("read on")
 
         window = newest_states(newest_first(), 2)  # type: ignore[arg-type]
-        assert [found.decision_id for found in window] == ["d2", "d1"]
+        assert [found.decision_id for found in window] == ["d200", "d199"]
 
     @given(st.lists(st.integers(0, 6), max_size=25), st.integers(1, 8))
     def test_it_holds_the_last_line_of_each_of_the_newest_decisions(self, numbers: list[int], limit: int) -> None:
-        log = [diff(number, match_dt_s=float(place)) for place, number in enumerate(numbers)]
+        log = [
+            diff(number, match_dt_s=float(place), revision_of=f"d{number}" if number in numbers[:place] else None)
+            for place, number in enumerate(numbers)
+        ]
         last = {f"d{number}": float(place) for place, number in enumerate(numbers)}
-        newest = sorted(last.items(), key=lambda item: -item[1])[:limit]
+        newest = sorted(last.items(), reverse=True)[:limit]
         assert [(found.decision_id, found.match_dt_s) for found in newest_states(reversed(log), limit)] == newest
 
 
@@ -100,11 +111,17 @@ class TestStatistics:
         diffs = [diff(0), diff(1), diff(2), diff(3, mismatch_kind=ABSENT, veto_mismatch=True), live_only(4)]
         summary = summarise(diffs, 500, 1)
         assert summary.veto_mismatch_pct == 25.0
+        unknown = diff(5, mismatch_kind=MismatchKind.LIVE_UNKNOWN, veto_mismatch=None)
+        assert mismatch_pct([*diffs[:4], unknown]) == 25.0
+        assert mismatch_pct([unknown]) is None
         assert summary.mismatch_kinds == {
             "match": 3,
             "match_veto": 0,
             "shadow_allowed_live_absent": 1,
             "shadow_vetoed_live_executed": 0,
+            "opposite_side": 0,
+            "wrong_symbol": 0,
+            "live_unknown": 0,
             "live_only": 1,
         }
 

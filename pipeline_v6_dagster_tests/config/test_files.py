@@ -80,7 +80,7 @@ def test_a_file_that_does_not_open_is_refused_as_a_fault_of_the_path(tmp_path: P
         load_file(tmp_path, RiskLimitsFile)
 
 
-BAD_NUMBERS: list[object] = ["3", True, [], {}, 10**400]
+BAD_NUMBERS: list[object] = ["three", True, [], {}, 10**400]
 
 BAD_RISK: list[tuple[str, dict[str, Any], list[object]]] = [
     *(
@@ -169,11 +169,11 @@ def test_null_is_a_limit_that_is_not_configured(tmp_path: Path) -> None:
 
 def test_all_problems_of_both_files_stand_in_one_error(tmp_path: Path) -> None:
     risk = {
-        "max_leverage": "3",
+        "max_leverage": "3x",
         "global": {"max_trade_nav_pct": -1},
         "per_symbol": {"A": {"max_nav_pct": True, "block_sides": ["BUY", "up", "x"]}, "B": {"enabled": "no"}},
     }
-    universe = {"universe": [{"symbol": "A"}, {"symbol": "B", "max_leverage": 0, "caps": {"max_nav_pct": "9"}}]}
+    universe = {"universe": [{"symbol": "A"}, {"symbol": "B", "max_leverage": 0, "caps": {"max_nav_pct": "9 %"}}]}
     error = refusal(tmp_path, risk, universe)
     assert sorted(keys(error, tmp_path)) == [
         (UNIVERSE, "universe.1.caps.max_nav_pct"),
@@ -184,7 +184,7 @@ def test_all_problems_of_both_files_stand_in_one_error(tmp_path: Path) -> None:
         (RISK, "per_symbol.A.max_nav_pct"),
         (RISK, "per_symbol.B.enabled"),
     ]
-    assert f"{tmp_path / RISK}: max_leverage = '3': must be a valid number" in str(error)
+    assert f"{tmp_path / RISK}: max_leverage = '3x': must be a valid number" in str(error)
     assert "may hold BUY, SELL, LONG and SHORT, not 'up', 'x'" in str(error)
 
 

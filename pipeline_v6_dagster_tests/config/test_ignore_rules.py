@@ -98,3 +98,10 @@ def test_after_its_date_a_rule_ignores_nothing_and_the_doctor_says_so(tmp_path: 
     assert any("'doubled on purpose'" in warning for warning in examine(environ, tmp_path, T0 + DAY_S).warnings)
     path.write_text("{")
     assert any(str(path) in problem for problem in examine(environ, tmp_path, T0).problems)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    path = write(Home(tmp_path), RULE)
+    rules = load_ignore_rules(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_ignore_rules(path) == rules

@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.config.files import PairsUniverseFile, RiskLimitsFile
-from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration, resolve
+from pipeline_v6_dagster.config.identity import hash_limits, scope_hash
+from pipeline_v6_dagster.config.keys import UnknownKey
+from pipeline_v6_dagster.config.limits import Configuration, load_configuration, resolve
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.errors import ConfigError
-from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
+from pipeline_v6_dagster.domain.limits import KnownRows, Limits, SymbolLimits
 from pipeline_v6_dagster_tests.builders import unhurried
 
 NOTHING: dict[str, Any] = {}
@@ -252,20 +255,123 @@ def test_unknown_keys_of_both_files_are_listed_with_the_nearest_known_one(tmp_pa
         "universe": [{"symbol": "BTCUSDT", "bucket": "CORE", "caps": {"max_order_notionl": 5}}],
         "overrides": {"ETHUSDT": {"targetleverage": 3}},
     }
-    assert loaded(tmp_path, risk, universe).unknown_keys == (
+    found = loaded(tmp_path, risk, universe)
+    assert found.unknown_keys == (
         UnknownKey("risk_limits.json", "max_levrage", "max_leverage"),
         UnknownKey("risk_limits.json", "tiers.CORE.per_symbol_nav", "per_symbol_nav_pct"),
-        UnknownKey("risk_limits.json", "global.drawdown_alert_pct", "symbol_drawdown_cap_pct"),
         UnknownKey("risk_limits.json", "global.max_trade_nav", "max_trade_nav_pct"),
         UnknownKey("risk_limits.json", "per_symbol.BTCUSDT.max_notional", "max_notional_usd"),
-        UnknownKey("risk_limits.json", "per_symbol.BTCUSTD", "BTCUSDT"),
-        UnknownKey("risk_limits.json", "per_symbol.XAUUSDT", None),
-        UnknownKey("pairs_universe.json", "version", None),
         UnknownKey("pairs_universe.json", "overrides.ETHUSDT.targetleverage", "target_leverage"),
-        UnknownKey("pairs_universe.json", "universe.BTCUSDT.bucket", None),
         UnknownKey("pairs_universe.json", "universe.BTCUSDT.caps.max_order_notionl", "max_order_notional"),
+        UnknownKey("risk_limits.json", "per_symbol.BTCUSTD", "BTCUSDT"),
+    )
+    assert found.unread_keys[0] == "risk_limits.json: max_levrage"
+    assert found.unlisted == (
+        UnknownKey("risk_limits.json", "per_symbol.XAUUSDT", None),
         UnknownKey("pairs_universe.json", "overrides.ETHUSDT", None),
     )
+
+
+@pytest.mark.parametrize("place", ["top", "global", "universe"])
+@pytest.mark.parametrize("name", ["max_levrage", "per_symbol.BTCUSDT.max_levrage"])
+def test_a_key_that_a_file_exempts_is_not_unread(tmp_path: Path, place: str, name: str) -> None:
+    risk: dict[str, Any] = {"per_symbol": {"BTCUSDT": {"max_levrage": 3}}, "max_trade_nav": 1}
+    universe: dict[str, Any] = {"symbols": ["BTCUSDT"]}
+    exempt = {"unread_keys_ok": [name]}
+    if place == "universe":
+        universe |= exempt
+    else:
+        risk |= exempt if place == "top" else {"global": exempt}
+    assert loaded(tmp_path, risk, universe).unread_keys == ("risk_limits.json: max_trade_nav",)
+
+
+# Every key that the desk's own files hold, with a value that differs from what they say elsewhere.
+DESK_RISK: dict[str, Any] = {
+    "global": {
+        "daily_loss_limit_pct": 5.0,
+        "cooldown_minutes_after_stop": 30,
+        "max_trades_per_symbol_per_hour": 10,
+        "drawdown_alert_pct": 3.0,
+        "max_gross_exposure_pct": 150,
+        "max_symbol_exposure_pct": 40,
+        "max_nav_drawdown_pct": 10,
+        "max_concurrent_positions": 4,
+        "max_leverage": 4,
+        "min_notional_usdt": 100,
+        "max_trade_nav_pct": 0.2,
+        "trade_equity_nav_pct": 0.15,
+        "symbol_notional_share_cap_pct": 25.0,
+        "symbol_drawdown_cap_pct": 3.0,
+        "tiers": {"CORE": {"per_symbol_nav_pct": 30.0}},
+    },
+    "nav_freshness_seconds": 150,
+    "fail_closed_on_nav_stale": True,
+    "reset_timezone": "UTC",
+    "min_notional_usd": 5,
+    "quote_symbols": ["USDT", "USDC"],
+    "restricted_symbols": [],
+    "per_symbol": {
+        "A": {"min_notional": 100, "max_order_notional": 80000, "max_leverage": 4, "max_nav_pct": 0.25},
+        "XAUUSDT": {"max_notional_usd": 15000},
+    },
+    "non_prod": {"require_dry_run": True},
+}
+DESK_UNIVERSE: dict[str, Any] = {
+    "version": "v6.0",
+    "symbols": ["A", "B"],
+    "universe": [
+        {
+            "symbol": "A",
+            "tier": "CORE",
+            "bucket": "CORE",
+            "enabled": True,
+            "status": "enabled",
+            "target_leverage": 20.0,
+            "max_leverage": 4,
+            "min_notional": 100,
+            "min_gross_usd": 150.0,
+            "caps": {"max_nav_pct": 0.25, "max_order_notional": 80000, "max_concurrent_positions": 0},
+        }
+    ],
+}
+
+
+def test_every_key_of_a_desks_own_files_is_read(tmp_path: Path) -> None:
+    found = loaded(tmp_path, DESK_RISK, DESK_UNIVERSE)
+    assert found.unread_keys == ()
+    assert [each.key for each in found.unlisted] == ["per_symbol.XAUUSDT"]
+    limits = found.limits
+    assert (limits.quote_symbols, limits.drawdown_alert_ratio) == ({"USDT", "USDC"}, 0.03)
+    of_a, of_b = limits.of("A"), limits.of("B")
+    assert (of_a.min_notional_usd, of_b.min_notional_usd) == (150.0, 100.0)
+    assert (of_a.max_concurrent_positions, of_b.max_concurrent_positions) == (0, None)
+    assert (of_a.max_share_ratio, of_a.max_drawdown_ratio) == (0.25, 0.03)
+
+
+def test_quote_symbols_of_both_levels_must_agree() -> None:
+    assert resolved({"quote_symbols": ["USDT", "USDC"], "global": {"quote_symbols": ["USDT"]}}).quote_symbols == {
+        "USDT"
+    }
+
+
+def test_rows_that_may_be_dropped_are_those_of_both_levels_and_change_no_hash() -> None:
+    rows = {"event_types": ["order_executed"], "strategies": ["manual"]}
+    limits = resolved({"known_rows_ok": rows, "global": {"known_rows_ok": {"strategies": ["hedger"]}}})
+    assert limits.known_rows == KnownRows(frozenset({"order_executed"}), frozenset({"manual", "hedger"}))
+    assert limits.config_hash == resolved({}).config_hash
+    assert resolved({"drawdown_alert_pct": 3}).config_hash == resolved({}).config_hash
+
+
+def test_a_misspelt_list_of_rows_that_may_be_dropped_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"known_rows_ok\.event_type"):
+        loaded(tmp_path, {"known_rows_ok": {"event_type": ["order_executed"]}})
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    paths = tmp_path / "risk_limits.json", tmp_path / "pairs_universe.json"
+    for path, content in zip(paths, ({"max_leverage": 3}, {"symbols": ["A"]}), strict=True):
+        path.write_text(json.dumps(content), encoding="utf-8-sig")
+    assert load_configuration(*paths).limits.of("A").max_leverage == 3
 
 
 def test_an_unknown_key_changes_no_limit(tmp_path: Path) -> None:
@@ -371,3 +477,79 @@ def test_any_changed_limit_changes_the_hash(risk: dict[str, Any], universe: dict
     assert len(after.config_hash) == 16
     assert int(after.config_hash, 16) >= 0
     assert after.config_hash != before.config_hash
+
+
+@dataclass(frozen=True)
+class _LimitsWithOneMore(Limits):
+    """The code of another day, in which a limit was added that no desk has configured."""
+
+    max_something: float | None = None
+
+
+@dataclass(frozen=True)
+class _SymbolLimitsWithOneMore(SymbolLimits):
+    max_something: float | None = None
+
+
+def with_one_more(limits: Limits, **changes: Any) -> Limits:
+    def wider(rules: SymbolLimits) -> SymbolLimits:
+        return _SymbolLimitsWithOneMore(**{field.name: getattr(rules, field.name) for field in fields(rules)})
+
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    values["symbols"] = {symbol: wider(rules) for symbol, rules in limits.symbols.items()}
+    values["fallback"] = wider(limits.fallback)
+    return _LimitsWithOneMore(**values, **changes)
+
+
+@pytest.mark.parametrize(("risk", "universe"), [({}, {"symbols": ["A"]}), (RISK, UNIVERSE), (DESK_RISK, DESK_UNIVERSE)])
+def test_a_limit_that_the_code_gains_changes_no_hash_until_it_is_configured(
+    risk: dict[str, Any], universe: dict[str, Any]
+) -> None:
+    limits = resolved(risk, universe)
+    assert hash_limits(with_one_more(limits)) == limits.config_hash
+    assert hash_limits(with_one_more(limits, max_something=1.0)) != limits.config_hash
+
+
+def test_a_default_that_is_written_down_is_the_same_configuration() -> None:
+    assert resolved({"trade_equity_nav_pct": 15, "maker_fee_bps": 2.0}).config_hash == resolved({}).config_hash
+
+
+def test_without_symbols_in_scope_the_scope_is_everything() -> None:
+    limits = resolved(RISK, UNIVERSE)
+    assert scope_hash(limits, ()) == limits.config_hash
+
+
+@pytest.mark.parametrize(
+    ("risk", "universe", "is_in_scope"),
+    [
+        ({"per_symbol": {"B": {"max_leverage": 1}}}, {}, False),
+        ({"restricted_symbols": ["B"]}, {}, False),
+        ({"whitelist": ["A"]}, {}, False),
+        ({}, {"symbols": ["A", "B", "C"]}, False),
+        ({"per_symbol": {"A": {"max_leverage": 1}}}, {}, True),
+        ({"restricted_symbols": ["A"]}, {}, True),
+        ({"whitelist": ["B"]}, {}, True),
+        ({"max_leverage": 2}, {}, True),
+        ({"max_gross_exposure_pct": 100}, {}, True),
+    ],
+)
+def test_the_hash_of_a_scope_changes_with_what_holds_for_its_symbols_alone(
+    risk: dict[str, Any], universe: dict[str, Any], is_in_scope: bool
+) -> None:
+    shared = {"whitelist": ["A", "B"]}
+    before = resolved(shared, {"symbols": ["A", "B"]})
+    after = resolved(shared | risk, {"symbols": ["A", "B"]} | universe)
+    assert after.config_hash != before.config_hash
+    assert (scope_hash(after, ["A"]) != scope_hash(before, ["A"])) is is_in_scope
+    assert scope_hash(after, ["A"]) != scope_hash(after, ["A", "B"])
+
+
+def test_a_symbol_in_scope_that_the_universe_does_not_list_has_the_global_limits() -> None:
+    before, after = resolved({"max_leverage": 2}), resolved({"max_leverage": 3})
+    assert scope_hash(before, ["Z"]) != scope_hash(after, ["Z"])
+
+
+def test_the_universe_may_allow_a_symbol_no_position_and_the_stricter_minimum_holds() -> None:
+    entry = {"symbol": "A", "min_notional": 20, "min_gross_usd": 15, "caps": {"max_concurrent_positions": 0}}
+    limits = resolved({}, {"universe": [entry]}).of("A")
+    assert (limits.min_notional_usd, limits.max_concurrent_positions) == (20, 0)

@@ -17,7 +17,6 @@ DEFAULTS = {
     "config_dir": CWD / "config",
     "heartbeat_interval_s": 600.0,
     "compare_interval_s": 900.0,
-    "min_run_spacing_s": 60.0,
     "run_timeout_s": 600.0,
     "retention_days": 14.0,
     "compare_limit": 500,
@@ -25,36 +24,30 @@ DEFAULTS = {
     "min_sample": 200,
     "match_tolerance_s": 900.0,
     "upsize_tolerance_ratio": 0.001,
-    "order_lead_s": 2.0,
-    "settle_grace_s": 5.0,
-    "arrival_grace_s": 0.5,
-    "revision_horizon_s": 86_400.0,
-    "max_malformed_ratio": 0.01,
-    "max_unresolved_ratio": 0.05,
-    "max_time_pair_ratio": 0.5,
-    "max_live_only_ratio": 0.05,
-    "max_unsized_ratio": 0.05,
-    "max_live_age_s": 86_400.0,
-    "acceptable_mismatch_ratio": 0.005,
-    "unacceptable_mismatch_ratio": 0.02,
-    "false_fail_ratio": 0.05,
-    "false_pass_ratio": 0.05,
+    "max_mismatch_ratio": 0.05,
+    "verdict_error_rate": 0.05,
+    "min_days": 14.0,
+    "min_orders": 200,
+    "min_orders_per_symbol": 20,
+    "verdict_symbols": (),
+    "max_slippage_bps": (3.0, 10.0),
+    "max_order_delay_s": 60.0,
+    "max_route_mismatch_ratio": None,
     "alert_urls": (),
     "alert_repeat_s": 14_400.0,
-    "alert_group_s": 300.0,
+    "ui_url": None,
     "runbook_url": None,
     "executor_silence_s": 3600.0,
     "shadow_source": ShadowSource.INTERNAL,
     "risk_engine": None,
     "sizer": None,
     "router": None,
-    "lock_timeout_s": 30.0,
+    "chain_key_file": None,
 }
 
 GIVEN = [
     ("PIPELINE_SHADOW_HEARTBEAT_INTERVAL", "60", "heartbeat_interval_s", 60.0),
     ("PIPELINE_COMPARE_INTERVAL", " 7.5 ", "compare_interval_s", 7.5),
-    ("PIPELINE_V6_MIN_RUN_SPACING", "30", "min_run_spacing_s", 30.0),
     ("PIPELINE_V6_RUN_TIMEOUT", "45", "run_timeout_s", 45.0),
     ("PIPELINE_V6_RETENTION_DAYS", "0.5", "retention_days", 0.5),
     ("PIPELINE_COMPARE_SHADOW_LIMIT", "1", "compare_limit", 1),
@@ -62,20 +55,15 @@ GIVEN = [
     ("PIPELINE_COMPARE_MIN_SAMPLE", "25", "min_sample", 25),
     ("PIPELINE_COMPARE_MATCH_TOLERANCE", "0.5", "match_tolerance_s", 0.5),
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "0", "upsize_tolerance_ratio", 0.0),
-    ("PIPELINE_COMPARE_ORDER_LEAD", "0", "order_lead_s", 0.0),
-    ("PIPELINE_COMPARE_SETTLE_GRACE", "30", "settle_grace_s", 30.0),
-    ("PIPELINE_COMPARE_ARRIVAL_GRACE", "0", "arrival_grace_s", 0.0),
-    ("PIPELINE_COMPARE_REVISION_HORIZON", "3600", "revision_horizon_s", 3600.0),
-    ("PIPELINE_COMPARE_MAX_MALFORMED", "0", "max_malformed_ratio", 0.0),
-    ("PIPELINE_COMPARE_MAX_UNRESOLVED", "1", "max_unresolved_ratio", 1.0),
-    ("PIPELINE_COMPARE_MAX_TIME_PAIRS", "0.25", "max_time_pair_ratio", 0.25),
-    ("PIPELINE_COMPARE_MAX_LIVE_ONLY", "0.1", "max_live_only_ratio", 0.1),
-    ("PIPELINE_COMPARE_MAX_UNSIZED", "0.1", "max_unsized_ratio", 0.1),
-    ("PIPELINE_COMPARE_MAX_LIVE_AGE", "600", "max_live_age_s", 600.0),
-    ("PIPELINE_COMPARE_ACCEPTABLE_MISMATCH", "0.001", "acceptable_mismatch_ratio", 0.001),
-    ("PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH", "0.05", "unacceptable_mismatch_ratio", 0.05),
-    ("PIPELINE_COMPARE_FALSE_FAIL", "0.1", "false_fail_ratio", 0.1),
-    ("PIPELINE_COMPARE_FALSE_PASS", "0.01", "false_pass_ratio", 0.01),
+    ("PIPELINE_VERDICT_MAX_MISMATCH", "0.02", "max_mismatch_ratio", 0.02),
+    ("PIPELINE_VERDICT_ERROR_RATE", "0.01", "verdict_error_rate", 0.01),
+    ("PIPELINE_VERDICT_MIN_DAYS", "0.5", "min_days", 0.5),
+    ("PIPELINE_VERDICT_MIN_ORDERS", "0", "min_orders", 0),
+    ("PIPELINE_VERDICT_MIN_ORDERS_PER_SYMBOL", "5", "min_orders_per_symbol", 5),
+    ("PIPELINE_VERDICT_SYMBOLS", " BTCUSDT, ETHUSDT BTCUSDT,", "verdict_symbols", ("BTCUSDT", "ETHUSDT")),
+    ("PIPELINE_VERDICT_MAX_SLIPPAGE_BPS", " 2.5 , 8", "max_slippage_bps", (2.5, 8.0)),
+    ("PIPELINE_VERDICT_MAX_ORDER_DELAY", "1.5", "max_order_delay_s", 1.5),
+    ("PIPELINE_VERDICT_MAX_ROUTE_MISMATCH", "0", "max_route_mismatch_ratio", 0.0),
     (
         "PIPELINE_V6_ALERT_URLS",
         "slack://a, json://b\n mailto://c",
@@ -83,14 +71,14 @@ GIVEN = [
         ("slack://a", "json://b", "mailto://c"),
     ),
     ("PIPELINE_V6_ALERT_REPEAT", "60", "alert_repeat_s", 60.0),
-    ("PIPELINE_V6_ALERT_GROUP", "0", "alert_group_s", 0.0),
+    ("PIPELINE_V6_UI_URL", " https://ops.example.com/dagster/ ", "ui_url", "https://ops.example.com/dagster"),
     ("PIPELINE_V6_RUNBOOK_URL", "https://desk/runbook", "runbook_url", "https://desk/runbook"),
     ("PIPELINE_V6_EXECUTOR_SILENCE", "900", "executor_silence_s", 900.0),
     ("PIPELINE_V6_SHADOW_SOURCE", "external", "shadow_source", ShadowSource.EXTERNAL),
     ("PIPELINE_V6_RISK_ENGINE", "desk.risk:Engine", "risk_engine", "desk.risk:Engine"),
     ("PIPELINE_V6_SIZER", "desk:make.sizer", "sizer", "desk:make.sizer"),
     ("PIPELINE_V6_ROUTER", "_desk:router_2", "router", "_desk:router_2"),
-    ("PIPELINE_V6_LOCK_TIMEOUT", "0", "lock_timeout_s", 0.0),
+    ("PIPELINE_V6_CHAIN_KEY_FILE", "/etc/pipeline/key", "chain_key_file", Path("/etc/pipeline/key")),
     ("PIPELINE_V6_HOME", "/data/bot", "home", Path("/data/bot")),
     ("PIPELINE_V6_LOGS_DIR", "/data/logs", "logs_dir", Path("/data/logs")),
     ("PIPELINE_V6_CONFIG_DIR", "/data/config", "config_dir", Path("/data/config")),
@@ -103,12 +91,11 @@ BAD = [
             "PIPELINE_SHADOW_HEARTBEAT_INTERVAL",
             "PIPELINE_COMPARE_INTERVAL",
             "PIPELINE_COMPARE_MATCH_TOLERANCE",
-            "PIPELINE_V6_MIN_RUN_SPACING",
             "PIPELINE_V6_RUN_TIMEOUT",
             "PIPELINE_V6_RETENTION_DAYS",
             "PIPELINE_V6_ALERT_REPEAT",
             "PIPELINE_V6_EXECUTOR_SILENCE",
-            "PIPELINE_COMPARE_MAX_LIVE_AGE",
+            "PIPELINE_VERDICT_MAX_ORDER_DELAY",
         )
         for value in ("0", "-1", "-0.0", "nan", "inf", "1e999", "soon", "5 s", "True")
     ),
@@ -120,30 +107,22 @@ BAD = [
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "-0.001"),
     ("PIPELINE_COMPARE_UPSIZE_TOLERANCE", "nan"),
     *(
-        (seconds, value)
-        for seconds in (
-            "PIPELINE_COMPARE_ORDER_LEAD",
-            "PIPELINE_COMPARE_SETTLE_GRACE",
-            "PIPELINE_COMPARE_REVISION_HORIZON",
-            "PIPELINE_COMPARE_ARRIVAL_GRACE",
-        )
-        for value in ("-1", "nan", "inf", "soon")
+        (f"PIPELINE_VERDICT_{name}", value)
+        for name in ("MAX_MISMATCH", "ERROR_RATE")
+        for value in ("0", "1", "nan", "2", "5 %")
+    ),
+    *(("PIPELINE_VERDICT_MAX_ROUTE_MISMATCH", value) for value in ("-0.1", "1.1", "nan", "5 %")),
+    *(("PIPELINE_VERDICT_MIN_DAYS", value) for value in ("-1", "nan", "inf", "soon")),
+    *(
+        (f"PIPELINE_VERDICT_{name}", value)
+        for name in ("MIN_ORDERS", "MIN_ORDERS_PER_SYMBOL")
+        for value in ("-1", "1.5", "nan", "many")
     ),
     *(
-        (f"PIPELINE_COMPARE_MAX_{name}", value)
-        for name in ("MALFORMED", "UNRESOLVED", "TIME_PAIRS", "LIVE_ONLY")
-        for value in ("-0.1", "1.1", "nan", "5 %")
+        ("PIPELINE_VERDICT_MAX_SLIPPAGE_BPS", value)
+        for value in ("3", "3,", "3,10,20", "10,3", "0,3", "-1,3", "nan,10", "3,inf", "3;10", "few, many")
     ),
-    *(
-        (f"PIPELINE_COMPARE_{name}", value)
-        for name in ("ACCEPTABLE_MISMATCH", "UNACCEPTABLE_MISMATCH", "FALSE_FAIL", "FALSE_PASS")
-        for value in ("0", "1", "nan", "2")
-    ),
-    ("PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH", "0.005"),
-    ("PIPELINE_V6_LOCK_TIMEOUT", "-1"),
-    ("PIPELINE_V6_ALERT_GROUP", "-1"),
-    ("PIPELINE_V6_ALERT_GROUP", "inf"),
-    ("PIPELINE_V6_LOCK_TIMEOUT", "inf"),
+    *(("PIPELINE_V6_UI_URL", value) for value in ("ops.example.com", "ftp://ops", "http://", "https:// ops")),
     ("PIPELINE_V6_SHADOW_SOURCE", "both"),
     ("PIPELINE_V6_HOME", "~nobody-has-this-name/x"),
     ("PIPELINE_V6_LOGS_DIR", "~nobody-has-this-name"),
@@ -194,6 +173,15 @@ def test_an_interval_below_the_floor_is_the_floor(name: str, text: str, seconds:
     }
     assert chosen.pop(name) == seconds
     assert all(other >= 600 for other in chosen.values())
+
+
+def test_the_slippage_limits_are_one_variable_of_two_numbers() -> None:
+    settings = load(PIPELINE_VERDICT_MAX_SLIPPAGE_BPS="4,4")
+    assert (settings.max_slippage_p50_bps, settings.max_slippage_p95_bps) == (4.0, 4.0)
+
+
+def test_there_are_about_thirty_settings() -> None:
+    assert len(Settings.model_fields) <= 32
 
 
 def test_the_match_tolerance_has_no_floor() -> None:

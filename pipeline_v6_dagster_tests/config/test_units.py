@@ -28,11 +28,15 @@ def test_a_percent_and_its_fraction_are_the_same_number(percent: int) -> None:
 @pytest.mark.parametrize(
     ("unit", "fine", "refused"),
     [
-        (Positive, [1, 0.5, 1e9], [0, -1, nan, inf, -inf, "1", True, None, [1], 10**400]),
-        (NotNegative, [0, 0.0, 5], [-0.01, nan, inf, "0", False, None, 10**400]),
-        (Finite, [0, -2.5, 3], [nan, inf, -inf, "0", True, None, 10**400]),
-        (Ratio, [0.1, 1, 99], [0, -0.1, nan, inf, "25%", "0.25", True, None, 10**400]),
-        (Count, [0, 4], [-1, 1.5, 4.0, nan, "4", True, None]),
+        (
+            Positive,
+            [1, 0.5, 1e9, "1", "0.00100000"],
+            [0, -1, nan, inf, -inf, "0", "1e3", "1,0", " 1", "", True, None, [1], 10**400],
+        ),
+        (NotNegative, [0, 0.0, 5, "0"], [-0.01, nan, inf, "-1", "nan", "Infinity", False, None, 10**400]),
+        (Finite, [0, -2.5, 3, "-2.5"], [nan, inf, -inf, "none", True, None, 10**400]),
+        (Ratio, [0.1, 1, 99, "0.25"], [0, -0.1, nan, inf, "25%", True, None, 10**400]),
+        (Count, [0, 4, "4"], [-1, 1.5, 4.0, nan, "4.0", "1" * 400, True, None]),
         (Switch, [True, False], [0, 1, "true", "on", None]),
     ],
 )
@@ -45,3 +49,9 @@ def test_a_unit_takes_its_numbers_and_guesses_at_nothing(
     for value in refused:
         with pytest.raises(ValidationError):
             adapter.validate_python(value)
+
+
+def test_a_decimal_number_as_text_is_that_number() -> None:
+    assert TypeAdapter(Positive).validate_python("0.00100000") == 0.001
+    assert TypeAdapter(Ratio).validate_python("25") == 0.25
+    assert TypeAdapter(Count).validate_python("4") == 4

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from socket import gethostname
 
 import dagster as dg
 import pytest
@@ -15,6 +16,8 @@ from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import SECRET, receiving
 
 SENSOR = "parity_alert_sensor"
+UI_URL = "https://ui.example/"
+BY_SENSOR = {"dagster/sensor_name": "a_sensor"}
 
 
 @pytest.fixture
@@ -33,8 +36,15 @@ class Alerts:
         self.cursor: str | None = None
 
     def run(self, job_name: str) -> bool:
+        return self._execute(job_name, BY_SENSOR)
+
+    def launch(self, job_name: str) -> bool:
+        """As a person does, in the UI."""
+        return self._execute(job_name, {})
+
+    def _execute(self, job_name: str, tags: dict[str, str]) -> bool:
         job = self.defs.resolve_job_def(job_name)
-        return job.execute_in_process(instance=self.instance, raise_on_error=False).success
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, tags=tags).success
 
     def tick(self) -> str:
         """What the tick said."""
@@ -46,7 +56,7 @@ class Alerts:
         assert result.skip_reason is not None
         return str(result.skip_reason.skip_message)
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def recorded(self) -> list[tuple[str, str, str]]:
         """(kind, subject, text) of each message in the outbox."""
         if not self.settings.alert_outbox.exists():
             return []
@@ -54,7 +64,7 @@ class Alerts:
         return [(row["kind"], row["subject"], row["text"]) for row in rows if row["type"] == "message"]
 
     def subjects(self) -> list[tuple[str, str]]:
-        return [(kind, subject) for kind, subject, _ in self.told()]
+        return [(kind, subject) for kind, subject, _ in self.recorded()]
 
 
 def alerts_of(tmp_path: Path, instance: dg.DagsterInstance, upsize_share: float = 0.0, **environ: str) -> Alerts:
@@ -67,15 +77,26 @@ def alerts_of(tmp_path: Path, instance: dg.DagsterInstance, upsize_share: float 
 
 def test_an_upsize_is_one_message_that_names_the_order(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     with receiving() as receiver:
-        alerts = alerts_of(tmp_path, instance, 0.02, PIPELINE_V6_ALERT_URLS=receiver.url)
+        alerts = alerts_of(tmp_path, instance, 0.02, PIPELINE_V6_ALERT_URLS=receiver.url, PIPELINE_V6_UI_URL=UI_URL)
         for _ in range(2):
             assert alerts.run("shadow_job") and alerts.run("compare_job")
             said = alerts.tick()
             assert SECRET not in said
-    assert receiver.titles() == ["pipeline v6: ERROR: compare_summary/no_upsizes"]
-    ((kind, subject, text),) = alerts.told()
+    assert receiver.titles() == [f"pipeline v6: ERROR: compare_summary/no_upsizes on {gethostname()}"]
+    ((kind, subject, text),) = alerts.recorded()
     assert (kind, subject) == ("begins", "compare_summary/no_upsizes")
-    assert "x2.00" in text and "USD too much" in text and "ord_" in text
+    assert "USD too much in total; newest: " in text and "ord_" in text
+    ((_, _, payload),) = receiver.received
+    body = str(payload["message"])
+    for part in ("When: 20", "Excess: ", " x2.00, ", "; pipeline-v6 explain ", f"host {gethostname()}", "Run: http"):
+        assert part in body, part
+    assert "Check: https://ui.example/assets/compare_summary?view=checks&checkDetail=no_upsizes" in body
+
+
+def test_the_run_that_evaluates_a_check_records_its_alert(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    alerts = alerts_of(tmp_path, instance, 0.02)
+    assert alerts.run("shadow_job") and alerts.run("compare_job")
+    assert alerts.subjects() == [("begins", "compare_summary/no_upsizes")]
 
 
 def test_a_clean_executor_is_no_message(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -83,9 +104,9 @@ def test_a_clean_executor_is_no_message(tmp_path: Path, instance: dg.DagsterInst
     assert alerts.run("shadow_job") and alerts.run("compare_job")
     assert alerts.tick() == (
         "2 runs have ended since the last tick; 0 messages recorded, 0 sent;"
-        " PIPELINE_V6_ALERT_URLS is empty, so they are in the outbox alone"
+        " PIPELINE_V6_ALERT_URLS is empty, so alerts stay in the outbox"
     )
-    assert alerts.told() == []
+    assert alerts.recorded() == []
 
 
 def test_a_failed_run_is_told_with_its_error_and_its_end(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -95,7 +116,7 @@ def test_a_failed_run_is_told_with_its_error_and_its_end(tmp_path: Path, instanc
     assert not alerts.run("shadow_job")
     alerts.tick()
     alerts.tick()
-    ((kind, subject, text),) = alerts.told()
+    ((kind, subject, text),) = alerts.recorded()
     assert (kind, subject) == ("begins", "run/shadow_job")
     assert "shadow: " in text and "max_leverage = 'three'" in text
     alerts.settings.risk_limits.write_text(limits)
@@ -111,10 +132,10 @@ def test_a_check_that_crashes_is_told_by_its_name_with_its_error(tmp_path: Path,
     alerts.settings.order_metrics.mkdir()
     assert not alerts.run("shadow_job")
     alerts.tick()
-    ((kind, subject, text),) = alerts.told()
+    ((kind, subject, text),) = alerts.recorded()
     assert (kind, subject) == ("begins", "run/shadow_job")
     assert "shadow: " in text and "order_metrics.jsonl: cannot be read" in text
-    assert "Nothing is known of what these check: executor_alive, log_integrity" in text
+    assert "These checks were not evaluated: executor_alive, log_integrity" in text
     alerts.settings.order_metrics.rmdir()
     assert alerts.run("shadow_job")
     alerts.tick()
@@ -123,20 +144,20 @@ def test_a_check_that_crashes_is_told_by_its_name_with_its_error(tmp_path: Path,
 
 def test_a_run_whose_process_died_is_told(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     alerts = alerts_of(tmp_path, instance)
-    make_run(instance, "compare_job", time.time() - 700, status=dg.DagsterRunStatus.STARTED)
+    make_run(instance, "compare_job", time.time() - 700, BY_SENSOR, dg.DagsterRunStatus.STARTED)
     alerts.tick()
-    assert alerts.told() == []
+    assert alerts.recorded() == []
     repository = alerts.defs.get_repository_def()
     repository.get_sensor_def("compare_sensor")(dg.build_sensor_context(instance=instance))
     alerts.tick()
-    ((kind, subject, text),) = alerts.told()
+    ((kind, subject, text),) = alerts.recorded()
     assert (kind, subject) == ("begins", "run/compare_job")
     assert "PIPELINE_V6_RUN_TIMEOUT" in text
 
 
 def test_a_run_in_flight_is_read_once_it_has_ended(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     alerts = alerts_of(tmp_path, instance)
-    run_id = make_run(instance, "compare_job", time.time(), status=dg.DagsterRunStatus.STARTED)
+    run_id = make_run(instance, "compare_job", time.time(), BY_SENSOR, dg.DagsterRunStatus.STARTED)
     for _ in range(2):
         assert alerts.tick().startswith("0 runs have ended")
     for _ in range(60):  # More runs than a page holds lie between.
@@ -153,8 +174,21 @@ def test_a_canceled_run_and_one_that_is_tried_again_are_not_told(tmp_path: Path,
     alerts = alerts_of(tmp_path, instance)
     make_run(instance, "compare_job", time.time(), status=dg.DagsterRunStatus.CANCELED)
     make_run(instance, "compare_job", time.time(), {"dagster/will_retry": "true"}, dg.DagsterRunStatus.FAILURE)
-    assert alerts.tick().startswith("2 runs have ended")
-    assert alerts.told() == []
+    assert alerts.tick().startswith("0 runs have ended")
+    assert alerts.recorded() == []
+
+
+def test_a_failed_run_that_a_person_launched_is_one_warning_without_repeats(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    alerts = alerts_of(tmp_path, instance, PIPELINE_V6_ALERT_REPEAT="0.001")
+    alerts.settings.risk_limits.write_text('{"max_leverage": "three"}')
+    assert not alerts.launch("shadow_job")
+    for _ in range(3):
+        alerts.tick()
+    (row,) = map(json.loads, alerts.settings.alert_outbox.read_text().splitlines())
+    assert (row["kind"], row["severity"], row["subject"]) == ("once", "WARN", "run/shadow_job")
+    assert "by itself" not in row["todo"]
 
 
 def test_after_the_instance_is_lost_a_state_that_lasts_is_not_told_again(tmp_path: Path) -> None:
@@ -168,18 +202,3 @@ def test_after_the_instance_is_lost_a_state_that_lasts_is_not_told_again(tmp_pat
         assert again.run("shadow_job") and again.run("compare_job")
         again.tick()
     assert again.subjects() == [("begins", "compare_summary/no_upsizes")]
-
-
-def test_the_call_below_the_public_surface_is_as_it_is_relied_on(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    """Newest first, an id that grows, a page before an id, a row for what was planned."""
-    alerts = alerts_of(tmp_path, instance)
-    for _ in range(3):
-        assert alerts.run("compare_job")
-    key = dg.AssetCheckKey(dg.AssetKey("compare_summary"), "warmup")
-    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
-    ids = [record.id for record in history]
-    assert len(ids) == 3
-    assert ids == sorted(ids, reverse=True)
-    page = instance.event_log_storage.get_asset_check_execution_history(key, limit=10, cursor=ids[0])
-    assert [record.id for record in page] == ids[1:]
-    assert all(record.event is not None and record.evaluation is not None for record in history)

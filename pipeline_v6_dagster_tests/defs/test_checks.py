@@ -11,7 +11,7 @@ import pytest
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.definitions import build_defs
-from pipeline_v6_dagster.defs.runbook import RUNBOOK
+from pipeline_v6_dagster.stages.outputs.links import runbook_entry
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -52,14 +52,17 @@ def test_on_a_clean_executor_every_check_passes(tmp_path: Path, instance: dg.Dag
     assert {name: check.passed for name, check in found.items()} == dict.fromkeys(found, True)
     assert set(found) <= set(GUIDANCE)
     for name, check in found.items():
-        assert check.metadata["runbook"] == dg.MetadataValue.url(f"{RUNBOOK.as_uri()}#{name}")
         assert isinstance(check.metadata["count"], dg.IntMetadataValue), name
         plotted = (dg.IntMetadataValue, dg.FloatMetadataValue)
         assert any(isinstance(value, plotted) for value in check.metadata.values()), name
 
 
 def test_the_runbook_is_where_the_setting_says(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    settings, _ = simulated_home(tmp_path, seconds=60, PIPELINE_V6_RUNBOOK_URL="https://desk.example/runbook")
+    without, _ = simulated_home(tmp_path, seconds=60)
+    assert evaluations(without, instance)["warmup"].metadata["runbook"] == dg.MetadataValue.md(
+        str(runbook_entry("warmup"))
+    )
+    settings = settings_of(tmp_path, PIPELINE_V6_RUNBOOK_URL="https://desk.example/runbook")
     warmup = evaluations(settings, instance)["warmup"]
     assert figure(warmup, "runbook") == "https://desk.example/runbook#warmup"
 
@@ -72,7 +75,7 @@ def test_upsizes_fail_with_the_exact_count_and_a_capped_sample(tmp_path: Path, i
     assert upsized.severity is ERROR
     assert figure(upsized, "count") == len(executor.upsized_intent_ids) > 20
     assert len(sample(upsized)) == 20
-    assert len(figure(upsized, "offenders")) == 20
+    assert len(figure(upsized, "failing_ids")) == 20
     assert figure(upsized, "excess_usd") > 0
     assert figure(upsized, "what_to_do") == GUIDANCE["no_upsizes"].todo
     assert not found["sizing_p95"].passed
@@ -128,9 +131,9 @@ def test_lines_that_cannot_be_read_fail_input_quality(tmp_path: Path, instance: 
     settings.orders_executed.write_bytes(b"\n".join(lines) + b"\n")
     quality = evaluations(settings, instance)["input_quality"]
     assert (quality.passed, quality.severity) == (False, WARN)
-    assert "orders_executed: 5." in str(quality.description)
-    assert figure(quality, "orders_executed_malformed_ratio") == pytest.approx(0.05, abs=0.01)
-    assert figure(quality, "order_attempts_malformed_ratio") == 0.0
+    assert "of the newest lines of a log are malformed, 1% at most; " in str(quality.description)
+    assert figure(quality, "recent_malformed_ratio") == pytest.approx(0.05, abs=0.01)
+    assert {row["input"]: row["malformed_ratio"] for row in sample(quality)}["order_attempts"] == 0.0
 
 
 def test_orders_that_nobody_logged_fail_coverage(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -184,7 +187,7 @@ def test_a_paused_executor_leaves_the_head_fresh_and_the_check_says_so(
     assert evaluations(settings, instance, last + 1800)["executor_alive"].passed
     silent = evaluations(settings, instance, last + 4000)["executor_alive"]
     assert (silent.passed, silent.severity) == (False, WARN)
-    assert "3600 s at most" in str(silent.description)
+    assert "3,600 s at most" in str(silent.description)
     assert figure(silent, "newest_attempt_age_s") == pytest.approx(4000, abs=120)
     assert json.loads(settings.shadow_head.read_text())["generated_ts"] == last + 4000
     early = evaluations(settings, instance, last - 4000)["executor_alive"]

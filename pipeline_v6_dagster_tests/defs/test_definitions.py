@@ -86,7 +86,6 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
     assert set(sensors) == {
         "shadow_heartbeat_sensor",
         "compare_sensor",
-        "executor_logs_sensor",
         "parity_alert_sensor",
     }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
@@ -108,7 +107,8 @@ def test_every_check_tells_what_holds_and_what_to_do(defs: dg.Definitions) -> No
     graph = defs.resolve_asset_graph()
     for key in graph.asset_check_keys:
         description = graph.get_check_spec(key).description
-        assert description is not None and " If not: " in description, key
+        assert description is not None and description.startswith("Passes when "), key
+        assert " If not: " in description, key
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,6 @@ def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its
     assert polls == {
         "shadow_heartbeat_sensor": 5,
         "compare_sensor": 15,
-        "executor_logs_sensor": 5,
         "parity_alert_sensor": 15,
     }
     (compare,) = (sensor for sensor in repository.sensor_defs if sensor.name == "compare_sensor")

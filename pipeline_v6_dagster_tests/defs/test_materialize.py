@@ -58,10 +58,13 @@ def test_an_upsize_fails_its_check_with_the_offender_and_leaves_the_run_green(
     check = checks_of(result)["no_upsizes"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.ERROR
-    assert check.metadata["upsize_count"].value == len(executor.upsized_intent_ids)
+    assert check.metadata["count"].value == len(executor.upsized_intent_ids)
     assert executor.upsized_intent_ids[-1] in str(check.description)
     metadata = metadata_of(result, "compare_summary")
     assert metadata["status"] == "red"
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert (run.tags["pipeline_v6/status"], run.tags["pipeline_v6/verdict"]) == ("red", "FAIL")
     assert metadata["upsize_count"] == len(executor.upsized_intent_ids)
 
 

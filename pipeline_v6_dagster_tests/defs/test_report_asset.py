@@ -6,11 +6,10 @@ from base64 import b64decode
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import simulated_home
 
 
 def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -50,7 +49,12 @@ def test_a_replay_takes_its_configuration_from_the_run(tmp_path: Path, instance:
     assert answer["flips"]["by_symbol"][0]["symbol"] == "SOLUSDT"
 
 
-def test_a_replay_does_not_start_without_a_configuration(tmp_path: Path) -> None:
-    job = build_defs(settings_of(tmp_path)).resolve_job_def("replay_report_job")
-    with pytest.raises(dg.DagsterInvalidConfigError, match="config_dir"):
-        dg.validate_run_config(job, {})
+def test_everything_can_be_materialized_without_configuration(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, _ = simulated_home(tmp_path)
+    defs = build_defs(settings)
+    every = dg.Definitions.merge(
+        defs, dg.Definitions(jobs=[dg.define_asset_job("everything", selection=dg.AssetSelection.all())])
+    )
+    result = every.resolve_job_def("everything").execute_in_process(instance=instance)
+    (replayed,) = result.asset_materializations_for_node("replay_report")
+    assert (replayed.metadata["stopped"].value, replayed.metadata["let_through"].value) == (0, 0)

@@ -21,9 +21,8 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
 from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT, RunInterval, request_or_skip
 from pipeline_v6_dagster.defs.schedules import cron_of, schedules
-from pipeline_v6_dagster.stages.doctor.inputs import observed_names
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
-from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import settings_of
 
 # A multiple of every interval used here.
 DAY = 86_400.0 * 20_000
@@ -74,8 +73,6 @@ def test_a_cursor_that_is_not_understood_stops_nothing(daemon: Daemon, cursor: s
     for name in ("compare_sensor", "shadow_heartbeat_sensor"):
         daemon.cursors[name] = cursor
         assert is_run(daemon.sensor(name, DAY))
-    daemon.cursors["executor_logs_sensor"] = cursor
-    assert daemon.result("executor_logs_sensor", DAY).asset_events
 
 
 # A run that is queued needs a code location to be made; that it counts as in flight is asserted below.
@@ -220,31 +217,6 @@ def test_no_run_starts_early_while_one_is_in_flight(daemon: Daemon) -> None:
     append(daemon.settings.orders_executed)
     make_run(daemon.instance, "compare_job", DAY + 10, status=dg.DagsterRunStatus.STARTED)
     assert "still in flight" in said(daemon.sensor("compare_sensor", DAY + 100))
-
-
-def test_the_inputs_are_observed_once_per_interval_without_a_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    settings, _ = simulated_home(tmp_path, seconds=600)
-    daemon = Daemon(settings, instance)
-    start = START_TS + 1200 - START_TS % 600
-    first = daemon.result("executor_logs_sensor", start)
-    assert first.run_requests == []
-    observed = {event.asset_key.to_user_string(): event for event in first.asset_events}
-    assert set(observed) == set(observed_names(settings))
-    attempts = observed["order_attempts"]
-    assert attempts.metadata["size_bytes"].value == settings.order_attempts.stat().st_size
-    age = attempts.metadata["age_s"].value
-    assert isinstance(age, float) and 0 <= age <= 1200
-    skipped = daemon.result("executor_logs_sensor", start + 60)
-    assert skipped.asset_events == []
-    assert skipped.skip_reason is not None
-    assert skipped.skip_reason.skip_message == "the inputs were observed in this interval; next due in 540 s"
-    append(settings.order_attempts)
-    again = {
-        event.asset_key.to_user_string(): event
-        for event in daemon.result("executor_logs_sensor", start + 600).asset_events
-    }
-    versions = {name: (observed[name].data_version, again[name].data_version) for name in observed}
-    assert {name for name, (before, after) in versions.items() if before != after} == {"order_attempts"}
 
 
 def switch_on(instance: dg.DagsterInstance, settings: Settings, name: str) -> None:

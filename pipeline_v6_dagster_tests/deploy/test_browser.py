@@ -137,7 +137,7 @@ def test_the_summary_shows_its_status_its_reasons_and_its_file(page: Page) -> No
 
 def test_sensors_and_schedules_show_their_last_tick(page: Page) -> None:
     page.goto("/automation")
-    for name in ("shadow_heartbeat_sensor", "compare_sensor", "executor_logs_sensor", "parity_alert_sensor"):
+    for name in ("shadow_heartbeat_sensor", "compare_sensor", "parity_alert_sensor"):
         row = page.get_by_role("row").filter(has_text=name).or_(page.locator("div").filter(has_text=name))
         expect(row.first).to_be_visible()
     for name in ("maintenance_schedule", "compare_schedule"):

@@ -17,12 +17,12 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.orders import LogLine
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, wait_for
+from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, wait_for, with_constants
 from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import SECRET, Receiver, receiving
 
@@ -220,8 +220,8 @@ def test_every_interval_once_alerts_once_and_it_heals(storage: str, tmp_path: Pa
             "PIPELINE_SHADOW_HEARTBEAT_INTERVAL": str(INTERVAL_S),
             "PIPELINE_COMPARE_INTERVAL": str(compare_s),
             "PIPELINE_V6_RUN_TIMEOUT": "30",
-            "PIPELINE_V6_ALERT_GROUP": "0",
             "PIPELINE_V6_ALERT_URLS": receiver.url,
+            **with_constants(tmp_path / "constants", **{"alerts.states.ALERT_GROUP_S": 0}),
         }
         with (
             deployed(settings.home, tmp_path / "dagster", storage, **environ) as deployment,

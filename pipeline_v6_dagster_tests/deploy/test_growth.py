@@ -55,19 +55,13 @@ def test_a_day_of_ticks_asks_for_one_run_per_interval_and_grows_as_documented(tm
         before = size_of(folder)
         daemon = Daemon(settings, instance)
         asked: Counter[str] = Counter()
-        observed = 0
         for now in range(int(start), int(start) + DAY_S, TICK_S):
             for name in ("shadow_heartbeat_sensor", "compare_sensor"):
                 asked[name] += is_run(daemon.sensor(name, now))
-            events = daemon.result("executor_logs_sensor", now).asset_events
-            observed += len(events)
-            for event in events:
-                instance.report_runless_asset_event(event)  # type: ignore[arg-type]
         runs = sum(asked.values())
         grown = size_of(folder) - before + runs * bytes_per_run
-        said = f"{asked}, {observed} observations, {bytes_per_run / 1e3:.0f} KB a run, {grown / 1e6:.1f} MB a day"
+        said = f"{asked}, {bytes_per_run / 1e3:.0f} KB a run, {grown / 1e6:.1f} MB a day"
         assert asked == {"shadow_heartbeat_sensor": DAY_S // 600, "compare_sensor": DAY_S // 900}
-        assert observed == 7 * DAY_S // 600
         assert bytes_per_run < MAX_KB_PER_RUN * 1e3, said
         assert grown < MAX_MB_PER_DAY * 1e6, said
 

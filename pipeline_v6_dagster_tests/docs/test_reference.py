@@ -21,6 +21,7 @@ from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
 from pipeline_v6_dagster.simulator import faults
+from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
 from pipeline_v6_dagster.stages.outputs.metrics import samples_of
 from pipeline_v6_dagster.stages.outputs.report import report_path
@@ -70,7 +71,10 @@ def page() -> str:
         "## Fields\n\nNull means that it was not measured.\n\n" + "".join(_record(*record) for record in _RECORDS),
         "## Words in fields\n\n" + _table(("kind", "words"), map(_enum, _ENUMS)),
         "## Faults\n\nWhat `pipeline-v6 simulate --fault NAME:SHARE` can do.\n\n"
-        + _table(("fault", "share"), _faults()),
+        + _table(("fault", "share"), _faults())
+        + "\nThese as well, all of which `pipeline-v6 drill` injects into a copy of a desk's own logs; `simulate` takes"
+        " those that are marked.\n\n"
+        + _table(("fault", "group", "what happens", "must break", "`simulate`"), _drill_faults()),
         "## Metrics\n\nWhat `pipeline-v6 metrics` prints once everything was measured; see `deploy/prometheus/`.\n\n"
         + _table(("metric", "labels"), _metrics()),
     ]
@@ -131,7 +135,7 @@ def _files() -> Iterable[tuple[str, str]]:
         (settings.shadow_head, "written by `heartbeat`: the newest decisions in numbers"),
         (settings.compare_diffs, "written by `compare`: diffs, and a summary per run"),
         (settings.compare_summary, "written by `compare`: the newest summary"),
-        (settings.alert_outbox, "written by Dagster: messages and who took them"),
+        (settings.alert_outbox, "written by `compare` and Dagster: alerts, and which channel accepted them"),
         (report_path(settings), "written by `report`: the verdict and its evidence on one page"),
         (replay_path(settings), "written by the asset `replay_report`: what another configuration would change"),
         (truth_path(settings), "written by `simulate`: every fault that was injected"),
@@ -140,7 +144,10 @@ def _files() -> Iterable[tuple[str, str]]:
 
 
 def _checks() -> Iterable[tuple[str, str]]:
-    return ((f"[`{name}`](runbook.md#{name})", guidance.holds) for name, guidance in GUIDANCE.items())
+    return (
+        (f"[`{name}`](runbook.md#{name})", f"Passes when {guidance.passes_when}.")
+        for name, guidance in GUIDANCE.items()
+    )
 
 
 def _record(title: str, record: type) -> str:
@@ -165,6 +172,19 @@ def _faults() -> list[tuple[str, str]]:
     source = Path(faults.__file__).read_text(encoding="utf-8")
     told = dict(re.findall(r'= "([a-z-]+)"  # (.+)', source))
     return [(f"`{fault.value}`", told[fault.value]) for fault in Fault]
+
+
+def _drill_faults() -> list[tuple[str, str, str, str, str]]:
+    return [
+        (
+            f"`{fault.name}`",
+            fault.group.value,
+            fault.description,
+            f"`{fault.criterion}`",
+            "yes" if fault.name in ROW_FAULTS else "",
+        )
+        for fault in FAULT_TABLE.values()
+    ]
 
 
 def _metrics() -> list[tuple[str, str]]:

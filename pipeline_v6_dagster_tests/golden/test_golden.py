@@ -64,9 +64,9 @@ def test_the_inputs_are_left_alone(made: Settings) -> None:
         ("polled", "match", "executed", "intent_id", None),
         ("late", "match", "executed", "intent_id", "late"),
         ("stranger", "live_only", "executed", None, "no_decision"),
-        ("refused", "shadow_allowed_live_absent", "error", "intent_id", "live_error"),
+        ("refused", "match", "error", "intent_id", "live_error"),
         ("stale_nav", "shadow_vetoed_live_executed", "executed", "intent_id", "nav_stale"),
-        ("silence", "shadow_allowed_live_absent", "unresolved", None, "unresolved"),
+        ("silence", "live_unknown", "unresolved", None, "unresolved"),
         ("flat", "match", "executed", "intent_id", None),
     ],
 )

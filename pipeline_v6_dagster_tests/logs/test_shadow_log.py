@@ -120,6 +120,9 @@ def test_an_allowed_row_is_read_back_as_what_compare_needs() -> None:
             expected_slippage_bps=0.0,
             route="taker",
             config_hash="hash",
+            engine_version="v6.0",
+            nav_usd=10_000.0,
+            asked_qty=0.055,
         ),
         {"torn": 2},
     )

@@ -7,6 +7,7 @@ of each decision, once everything is logged. Time pairs come from one alignment 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from math import ceil, inf
 from typing import Any
 
 Row = dict[str, Any]
@@ -143,7 +144,8 @@ def _orders(events: list[Row]) -> list[Row]:
         group["ts"] = min(group.get("ts", event["ts"]), event["ts"])
         leg = group["legs"].setdefault(event["order_id"], {"asked": None, "filled": None, "price": None, "fees": None,
                                                            "gross": None, "status": None, "is_reduce": False,
-                                                           "lot": None})  # fmt: skip
+                                                           "lot": None, "first_ts": event["ts"]})  # fmt: skip
+        leg["last_ts"] = max(leg.get("last_ts", event["ts"]), event["ts"])
         leg["is_reduce"] |= event["is_reduce"]
         leg["lot"] = leg["lot"] or event["lot"]
         if event["kind"] == "order_fill":
@@ -152,7 +154,7 @@ def _orders(events: list[Row]) -> list[Row]:
                 leg["price"] = event["price"] or leg["price"]
                 leg["fees"] = event["fees"] if event["fees"] is not None else leg["fees"]
         else:
-            leg["asked"] = event["asked"] if event["asked"] is not None else leg["asked"]
+            leg["asked"] = max((qty for qty in (event["asked"], leg["asked"]) if qty is not None), default=None)
         if event["kind"] == "flat":
             leg["gross"] = event["gross"]
             leg |= {"filled": event["asked"], "price": event["price"]} if event["status"] == "FILLED" else {}
@@ -250,11 +252,8 @@ def _difference(one: Row, lot_steps: dict[str, float], filters: dict[str, float]
     is_refused = bool(legs) and all(leg["status"] == "REJECTED" and not leg["filled"] for leg in legs)
     is_executed = bool(legs) and not is_refused
     own = [leg for leg in legs if intent.get("reduce_only") is True or not leg["is_reduce"]]
-    placed = [leg for leg in own if not (leg["status"] == "REJECTED" and not leg["filled"])] or own
-    asked = None
-    if placed:
-        last = placed[-1]["asked"] if placed[-1]["asked"] is not None else placed[-1]["filled"]
-        asked = None if last is None else sum(leg["filled"] or 0 for leg in placed[:-1]) + last
+    put_on = [_put_on_market(leg) for leg in own]
+    asked = None if not own or None in put_on else sum(put_on)
     filled = None
     if any(leg["filled"] is not None for leg in own):
         filled = sum(leg["filled"] or 0 for leg in own)
@@ -262,11 +261,12 @@ def _difference(one: Row, lot_steps: dict[str, float], filters: dict[str, float]
         filled = 0.0
     paid = [(leg["filled"], leg["price"]) for leg in own if leg["filled"] and leg["price"]]
     average = sum(qty * px for qty, px in paid) / sum(qty for qty, _ in paid) if paid else None
-    gross = asked * price if asked is not None and price else next((leg["gross"] for leg in own if leg["gross"]), None)
+    worth = [qty * price if qty is not None and price else leg["gross"] for qty, leg in zip(put_on, own, strict=True)]
+    gross = None if not own or None in worth else sum(worth)
     shadow = (
         size.get("gross_usd") or (decision.get("sizing") or {}).get("sized_gross_usd") or intent.get("quote_notional")
     )
-    sizing = (gross - shadow) / shadow if gross is not None and shadow else None
+    sizing = (gross - shadow) / shadow if gross is not None and shadow and is_executed else None
     expected = (decision.get("router_decision") or {}).get("expected_slippage_bps")
     sign = {"BUY": 1, "SELL": -1}.get(SIDES.get((intent.get("side") or "").upper(), ""))
     slippage = None
@@ -276,7 +276,7 @@ def _difference(one: Row, lot_steps: dict[str, float], filters: dict[str, float]
     lot = lot or filters.get(decision["symbol"])
     upsize = None
     if sizing is not None:
-        upsize = sizing > tolerance and (not lot or not price or (gross - shadow) / price > lot * (1 + 1e-9))
+        upsize = sizing > tolerance and (not lot or not price or _is_above_lot(decision, gross / price, lot))
     if is_executed:
         outcome = "executed"
     elif is_refused:
@@ -285,22 +285,77 @@ def _difference(one: Row, lot_steps: dict[str, float], filters: dict[str, float]
         outcome = "unresolved" if row is None else "vetoed" if row["kind"] == "veto" else "error"
     kinds = {(True, True): "match", (True, False): "shadow_allowed_live_absent",
              (False, True): "shadow_vetoed_live_executed", (False, False): "match_veto"}  # fmt: skip
+    side = SIDES.get((intent.get("side") or "").upper())
+    kind = "live_unknown" if outcome == "unresolved" else kinds[allowed, outcome != "vetoed"]
+    live = order or (row if outcome == "error" else None)
+    if live and side and live["side"] not in (None, side):
+        kind = "opposite_side"
+    if live and live["symbol"] not in (None, decision["symbol"]):
+        kind = "wrong_symbol"
+    is_match = kind in ("match", "match_veto")
     return {
         "live_outcome": outcome,
         "match_method": one.get("method"),
-        "mismatch_kind": kinds[allowed, is_executed],
+        "mismatch_kind": kind,
+        "veto_mismatch": None if kind == "live_unknown" else not is_match,
+        "is_overfill": _is_overfilled(legs, tolerance),
+        "is_downsize": _is_downsized(size.get("qty"), own, price, lot) if allowed and is_executed else None,
         "order_ids": sorted(order["legs"]) if order else [],
         "requested_qty": asked,
         "executed_qty": filled,
         "avg_price": average,
-        "size_pct_diff": 100 * (filled - size["qty"]) / size["qty"] if filled is not None and size.get("qty") else None,
+        "size_pct_diff": 100 * (filled - size["qty"]) / size["qty"]
+        if filled is not None and size.get("qty") and is_executed
+        else None,
         "sizing_diff_pct": sizing,
         "slippage_diff_bps": slippage,
         "is_upsize": upsize,
         "impact_usd": None
-        if (is_executed and gross is None) or (allowed and shadow is None)
+        if (is_executed and gross is None) or (allowed and shadow is None) or outcome == "unresolved"
         else (gross if is_executed else 0.0) - (shadow if allowed else 0.0),
     }
+
+
+def _put_on_market(leg: Row) -> float | None:
+    if leg["status"] in ENDED - {"FILLED"}:
+        return leg["filled"] or 0.0
+    return max((qty for qty in (leg["asked"], leg["filled"]) if qty is not None), default=None)
+
+
+def _is_above_lot(decision: Row, qty: float, lot: float) -> bool:
+    """Whether a quantity is above what v6 would order before rounding, rounded up to whole lots."""
+    intent, size = decision["intent"], decision.get("size_decision") or {}
+    asked = min(intent.get("qty") or inf, (intent.get("quote_notional") or inf) / intent["price"])
+    most = ceil(asked / lot - 1e-6) * lot if asked < inf else inf
+    if size.get("qty"):
+        most = min(most, size["qty"] + lot)
+    return qty > max(most, 0) * (1 + 1e-9)
+
+
+def _is_overfilled(legs: list[Row], tolerance: float) -> bool | None:
+    filled = [leg for leg in legs if leg["filled"] is not None]
+    return any(leg["asked"] and leg["filled"] > leg["asked"] * (1 + tolerance) for leg in filled) if filled else None
+
+
+def _is_downsized(v6: float | None, own: list[Row], price: float | None, lot: float | None) -> bool | None:
+    """v6 above the most that live had on the market when any of its orders began."""
+    if v6 is None or not own:
+        return None
+    most = 0.0
+    for newest in own:
+        total = 0.0
+        for leg in own:
+            has_ended = leg["status"] in ENDED - {"FILLED"} and leg["last_ts"] <= newest["first_ts"]
+            qty = max((one for one in (leg["asked"], leg["filled"]) if one is not None), default=None)
+            if leg is not newest and has_ended:
+                qty = leg["filled"] or 0.0
+            if qty is None and leg["gross"] and price:
+                qty = leg["gross"] / price
+            if qty is None:
+                return None
+            total += qty if leg["first_ts"] <= newest["first_ts"] else 0.0
+        most = max(most, total)
+    return v6 - most > max(0.05 * most, lot or 0.0) * (1 + 1e-9)
 
 
 def _time(value: Any) -> float | None:

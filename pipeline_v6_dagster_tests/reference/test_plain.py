@@ -18,7 +18,7 @@ from pipeline_v6_dagster_tests.homes import START_TS, fixed
 from pipeline_v6_dagster_tests.reference.plain import align, plain_compare
 
 SECONDS = 20_000.0
-EXACT = ("live_outcome", "match_method", "mismatch_kind", "is_upsize")
+EXACT = ("live_outcome", "match_method", "mismatch_kind", "veto_mismatch", "is_upsize", "is_overfill", "is_downsize")
 FIGURES = ("size_pct_diff", "sizing_diff_pct", "slippage_diff_bps", "impact_usd")
 ALL = ("order_attempts", "orders_executed", "risk_vetoes")
 LIVE_FIGURES = ("requested_qty", "executed_qty", "avg_price")
@@ -90,6 +90,8 @@ def test_every_pair_outcome_and_difference_agrees(
     for decision_id, plain in expected.items():
         found = diffs[decision_id]
         live = found["live"] or {}
+        if found["reduce_label"] == "exceeded":  # The second implementation knows no positions.
+            continue
         assert {name: found[name] for name in EXACT} == {name: plain[name] for name in EXACT}, decision_id
         assert sorted(leg["order_id"] for leg in live.get("legs", ())) == plain["order_ids"]
         figures = {name: found[name] for name in FIGURES} | {name: live.get(name) for name in LIVE_FIGURES}

@@ -267,6 +267,15 @@ def test_open_positions_at_the_limit_deny_unless_the_symbol_is_one_of_them(
     assert check(limits(), order, account).allowed
 
 
+@pytest.mark.parametrize("has_position", [True, False, None])
+def test_a_symbol_that_the_universe_allows_no_position_is_not_opened(has_position: bool | None) -> None:
+    none, one = (limits(caps={"max_concurrent_positions": most}) for most in (0, 1))
+    account = state(has_position=has_position)
+    assert check(none, intent(), account).reasons == (R.MAX_CONCURRENT,)
+    assert check(none, intent(reduce_only=True), account).allowed
+    assert check(one, intent(), account).allowed
+
+
 # Caps: each admits an order of 500 USD and no more.
 
 LIMIT_USD = 500.0

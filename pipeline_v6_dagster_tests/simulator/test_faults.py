@@ -42,7 +42,7 @@ class Found:
         prepare_home(self.settings)
         plan = Plan(11, 0.5, SECONDS, {fault: share}, idless_share)
         self.run = simulate_history(self.settings, plan, START_TS, lambda share: None)
-        self.truth = [one for one in read_truth(self.settings) if one.fault is fault]
+        self.truth = [one for one in read_truth(self.settings) if one.fault == fault]
         decide_and_compare(self.settings, START_TS + 3600)
         self.diffs = diffs_of(self.settings)
         self.summary: dict[str, Any] = json.loads(self.settings.compare_summary.read_bytes())

@@ -91,6 +91,22 @@ def test_rows_that_are_a_little_late_move_none_of_those_before_them() -> None:
     assert [row[0] for row in in_time_order([log])] == [10, 12, 12, 13, 13, 14]
 
 
+@pytest.mark.parametrize("step_s", [3600.0, 86_400.0, 315_576_000.0])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("count", [1, 10, 60])
+@pytest.mark.parametrize("start", [5, 500, 700])
+def test_rows_of_a_clock_that_stepped_and_came_back_freeze_nothing_that_follows(
+    step_s: float, sign: int, count: int, start: int
+) -> None:
+    times = [1e9 + number for number in range(1500)]
+    logged = [ts + sign * step_s * (start <= number < start + count) for number, ts in enumerate(times)]
+    put_right = [row[0] for row in in_time_order([OrderedRows([ts] for ts in logged)])]
+    assert put_right == sorted(put_right)
+    if start >= count or sign > 0:
+        assert put_right[start + count :] == times[start + count :]
+        assert put_right[:start] == times[:start]
+
+
 def test_of_equal_times_the_first_log_comes_first() -> None:
     logs = [rows_of(name, [0] * 700) for name in "ab"]
     merged = list(in_time_order([OrderedRows(iter(rows)) for rows in logs]))

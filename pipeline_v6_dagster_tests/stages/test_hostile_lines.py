@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pipeline_v6_dagster.logs.compare_log import kind_of
 from pipeline_v6_dagster.logs.shadow_log import read_source
 from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.vetoes import parse_veto
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster_tests.live_builders import (
     ATTEMPTS,
     ORDERS,

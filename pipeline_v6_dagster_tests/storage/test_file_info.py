@@ -10,9 +10,9 @@ from pipeline_v6_dagster.storage.file_info import last_lines, stat_file
 
 
 def version(path: Path) -> str:
-    look = stat_file(path)
-    assert look is not None
-    return look.version
+    info = stat_file(path)
+    assert info is not None
+    return info.version
 
 
 def test_a_file_that_is_not_there_is_none_and_has_no_lines(tmp_path: Path) -> None:
@@ -67,5 +67,5 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"log\.jsonl: cannot be read"):
         last_lines(tmp_path / "log.jsonl", 100)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot be looked at"):
+    with pytest.raises(StorageError, match="cannot be read"):
         stat_file(tmp_path / "file" / "log.jsonl")

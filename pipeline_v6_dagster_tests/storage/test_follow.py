@@ -20,7 +20,7 @@ from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.quality import Rejection
 from pipeline_v6_dagster.storage import follow
 from pipeline_v6_dagster.storage.follow import CHUNK_BYTES, MAX_LINE_BYTES, Follower, Line, LogOffset
-from pipeline_v6_dagster.storage.log_files import archive_path, rotated_path, rotations
+from pipeline_v6_dagster.storage.log_names import archive_path, rotated_path, rotations
 
 # An executor that appends numbers, each in two halves, and rotates by rename, many times a second.
 EXECUTOR = """
@@ -735,3 +735,14 @@ def test_a_log_that_is_written_and_rotated_all_the_while_is_read_exactly(log: Pa
     assert executor.returncode == 0
     assert seen == [b"%d" % number for number in range(lines)]
     assert runs_that_saw_something > 5
+
+
+def test_a_byte_order_mark_is_a_part_of_the_first_line_and_moves_no_offset(log: Path) -> None:
+    content = b'\xef\xbb\xbf{"number": 1}\n{"number": 2}\n'
+    log.write_bytes(content)
+    with Follower(log, None) as follower:
+        first, second = follower.lines()
+    assert [content[line.start : line.end] for line in (first, second)] == content.splitlines(keepends=True)
+    with Follower(log, first.offset()) as follower:
+        assert [line.raw for line in follower.lines()] == [second.raw]
+    assert not follower.is_offset_lost

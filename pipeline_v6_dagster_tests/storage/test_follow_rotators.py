@@ -1,6 +1,8 @@
 """Following a log that some other program rotates, compresses, truncates or makes anew: nothing lost, nothing twice."""
 
+import bz2
 import gzip
+import lzma
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
+from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rotations
 
 Name = Callable[[Path, int], Path]
 
@@ -293,3 +296,108 @@ def test_whatever_a_rotator_does_each_line_is_read_once(steps: list[str], name: 
         reader.run()
         assert reader.seen == lines(*range(written + 1))
         assert reader.lost_bytes == 0
+
+
+# -- names with a date ---------------------------------------------------------------------------------------------
+
+
+DATED = {
+    "logrotate": "log.jsonl-202611{day:02d}",
+    "logrotate with extension": "log-202611{day:02d}.jsonl",
+    "logrotate hourly": "log.jsonl-20261124{day:02d}",
+    "logrotate with seconds": "log.jsonl-20261124-17640000{day:02d}",
+    "TimedRotatingFileHandler": "log.jsonl.2026-11-{day:02d}",
+    "TimedRotatingFileHandler hourly": "log.jsonl.2026-11-24_{day:02d}",
+    "TimedRotatingFileHandler by the second": "log.jsonl.2026-11-24_10-30-{day:02d}",
+    "inner": "log.2026-11-{day:02d}.jsonl",
+}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".bz2": bz2.compress,
+}
+
+
+@pytest.mark.parametrize("pattern", DATED.values(), ids=DATED.keys())
+@pytest.mark.parametrize("ending", PACKERS)
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_a_log_whose_rotations_are_dated_is_read_once(log: Path, pattern: str, ending: str, is_copied: bool) -> None:
+    reader = Reader(log)
+    for day in range(9, 14):  # So that the order of the names is not that of numbers without leading zeros.
+        write(log, 2 * day)
+        if day % 2:
+            reader.run()
+        write(log, 2 * day + 1)
+        rotated = log.with_name(pattern.format(day=day))
+        if is_copied:
+            shutil.copyfile(log, rotated)
+            os.truncate(log, 0)
+        else:
+            log.rename(rotated)
+        if ending:
+            packed_path = rotated.with_name(rotated.name + ending)
+            packed_path.write_bytes(PACKERS[ending](rotated.read_bytes()))
+            rotated.unlink()
+    write(log, 28)
+    reader.run()
+    assert reader.seen == lines(*range(18, 29))
+    assert reader.lost_bytes == 0
+    assert unreadable_rotations(log) == []
+
+
+@pytest.mark.parametrize("to_dates", [False, True])
+def test_a_rotator_that_is_told_to_name_otherwise_repeats_nothing(log: Path, to_dates: bool) -> None:
+    rotated = [log.with_name("log.jsonl.2"), log.with_name("log.jsonl.1")]
+    dated = [log.with_name("log.jsonl-20261123"), log.with_name("log.jsonl-20261124")]
+    oldest_first = rotated + dated if to_dates else dated + rotated
+    reader = Reader(log)
+    for number, path in enumerate(oldest_first):
+        write(log, number)
+        reader.run()
+        log.rename(path)
+        os.utime(path, (1_790_000_000 + number, 1_790_000_000 + number))
+    write(log, 4)
+    reader.run()
+    assert reader.seen == lines(*range(5))
+    assert all_rotations(log) == oldest_first[::-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["log.1.jsonl.zst", "log.jsonl.1.zst", "log.jsonl-20261124.zst", "log-20261124.jsonl.lz4", "log.jsonl.old"],
+)
+def test_a_rotation_that_cannot_be_read_is_named(log: Path, name: str) -> None:
+    write(log, 1)
+    write(log.with_name("log.1.jsonl"), 0)
+    log.with_name(name).write_bytes(b"\x28\xb5\x2f\xfd")
+    assert unreadable_rotations(log) == [log.with_name(name)]
+    with Follower(log, None) as follower:
+        assert [line.raw for line in follower.lines()] == lines(0, 1)
+
+
+def test_a_rotation_that_is_damaged_or_a_folder_is_named(log: Path) -> None:
+    log.with_name("log.jsonl.1.gz").write_bytes(b"no gzip")
+    log.with_name("log.jsonl.2.xz").write_bytes(b"no xz")
+    log.with_name("log-20261124.jsonl").mkdir()
+    assert [path.name for path in unreadable_rotations(log)] == [
+        "log-20261124.jsonl",
+        "log.jsonl.1.gz",
+        "log.jsonl.2.xz",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "log-20261324.jsonl", "log-20261132.jsonl", "log.jsonl-1.zst", "other.jsonl.1.zst", "log_x-20261124.jsonl.zst",
+        "log.jsonl.1.zst.tmp", "log.jsonl.lock", "log.jsonl.bak", "log.000001.jsonl.gz", "log.jsonl-20261124.json",
+    ],
+)  # fmt: skip
+def test_what_only_looks_alike_is_no_rotation(log: Path, name: str) -> None:
+    log.with_name(name).write_bytes(b"x\n")
+    assert (all_rotations(log), unreadable_rotations(log)) == ([], [])
+
+
+def test_a_log_in_a_folder_that_is_not_there_has_no_rotations(tmp_path: Path) -> None:
+    assert unreadable_rotations(tmp_path / "none" / "log.jsonl") == []

@@ -23,7 +23,7 @@ from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.follow import Follower
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS, JsonlLog, LineKind
-from pipeline_v6_dagster.storage.log_files import (
+from pipeline_v6_dagster.storage.log_names import (
     archive_path,
     archives,
     rotated_path,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import pipeline_v6_dagster.storage
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare import run as compare
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster.stages.shadow import run as shadow
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.storage import disk
@@ -57,7 +57,7 @@ def copy_of(template: Path, folder: Path) -> Path:
     return folder
 
 
-def test_nothing_in_the_room_changes_the_disk_but_through_the_module_that_can_be_stopped() -> None:
+def test_nothing_in_the_package_changes_the_disk_but_through_the_module_that_can_be_stopped() -> None:
     # `feed` appends as an executor does, which promises nothing; a lock file has no content.
     for path in STORAGE.glob("*.py"):
         if path.name in ("disk.py", "feed.py"):

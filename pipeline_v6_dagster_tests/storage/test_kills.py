@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster.config.limits import load_configuration
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare.run import run_compare
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
 from pipeline_v6_dagster.storage.chain import unchained
 from pipeline_v6_dagster.storage.follow import Follower
 from pipeline_v6_dagster_tests.homes import settings_of

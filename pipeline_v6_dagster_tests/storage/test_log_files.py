@@ -11,13 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster.domain.errors import StorageError
-from pipeline_v6_dagster.storage.log_files import (
-    HEAD_BYTES,
-    LogFile,
+from pipeline_v6_dagster.storage.log_files import HEAD_BYTES, LogFile, line_digest, open_log_files
+from pipeline_v6_dagster.storage.log_names import (
     archive_path,
     archives,
-    line_digest,
-    open_log_files,
     rotated_path,
     rotations,
     waiting_archive_path,

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
-from pipeline_v6_dagster.stages.doctor.verify import verify_logs
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.lock import locked
@@ -286,10 +286,15 @@ def test_a_clock_that_jumps_back(tmp_path: Path) -> None:
 def test_a_second_writer_leaves_with_75_and_one_line(home: Home, command: str) -> None:
     log = home.settings.shadow_log if command == "shadow" else home.settings.compare_diffs
     environ = {**os.environ, "PYTHONPATH": str(REPO), "PIPELINE_V6_HOME": str(home.settings.home)}
-    arguments = [sys.executable, "-m", "pipeline_v6_dagster.cli.main", command]
+    program = (
+        "from pipeline_v6_dagster.storage import lock\n"
+        "lock.LOCK_TIMEOUT_S = 0.2\n"
+        "from pipeline_v6_dagster.cli.main import run\n"
+        f"raise SystemExit(run([{command!r}]))\n"
+    )
     with locked(log, 5):
         refused = subprocess.run(
-            arguments, env={**environ, "PIPELINE_V6_LOCK_TIMEOUT": "0.2"}, capture_output=True, text=True, check=False
+            [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False
         )
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (75, "", 1)
     assert str(log) in refused.stderr

@@ -12,7 +12,7 @@ from pipeline_v6_dagster.storage import verification as module
 from pipeline_v6_dagster.storage.chain import Link, link_of
 from pipeline_v6_dagster.storage.chain_check import Damage
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
-from pipeline_v6_dagster.storage.log_files import archive_path, rotated_path, waiting_archive_path
+from pipeline_v6_dagster.storage.log_names import archive_path, rotated_path, waiting_archive_path
 from pipeline_v6_dagster.storage.verification import Verification, verify_log
 
 BLOCKS, ROWS = 9, 3

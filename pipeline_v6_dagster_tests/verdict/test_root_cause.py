@@ -60,8 +60,6 @@ def test_agreement_has_no_cause(kind: MismatchKind) -> None:
     [
         (LiveOutcome.VETOED, "bucket_cap", RootCause.LIVE_VETO, "bucket_cap"),
         (LiveOutcome.VETOED, "nav_stale", RootCause.NAV_STALE, "nav_stale"),
-        (LiveOutcome.ERROR, "HTTPError", RootCause.LIVE_ERROR, "HTTPError"),
-        (LiveOutcome.UNRESOLVED, None, RootCause.UNRESOLVED, None),
     ],
 )
 def test_an_absent_order_has_the_cause_of_its_outcome(
@@ -72,7 +70,19 @@ def test_an_absent_order_has_the_cause_of_its_outcome(
 
 
 def test_of_two_attempts_of_one_intent_the_one_that_nobody_answered_is_a_duplicate() -> None:
-    assert cause(absent(LiveOutcome.UNRESOLVED), shares_intent=True) is RootCause.DUPLICATE
+    unknown = diff(mismatch_kind=MismatchKind.LIVE_UNKNOWN, veto_mismatch=None, live_outcome=LiveOutcome.UNRESOLVED)
+    assert cause(unknown) is RootCause.UNRESOLVED
+    assert cause(unknown, shares_intent=True) is RootCause.DUPLICATE
+
+
+def test_what_the_exchange_refused_is_a_match_with_a_live_error() -> None:
+    found = explained(diff(live_outcome=LiveOutcome.ERROR, live=live(reason="HTTPError")))
+    assert (found.root_cause, found.cause_detail) == (RootCause.LIVE_ERROR, "HTTPError")
+
+
+@pytest.mark.parametrize("kind", [MismatchKind.OPPOSITE_SIDE, MismatchKind.WRONG_SYMBOL])
+def test_another_side_or_symbol_is_unexplained(kind: MismatchKind) -> None:
+    assert cause(diff(mismatch_kind=kind, veto_mismatch=True)) is RootCause.UNEXPLAINED
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,44 @@
-"""The compare diffs and their summary."""
+"""The compare diffs and their summary, with their checks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import Any
 
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.checks import compare_checks
-from pipeline_v6_dagster.defs.checks.finding import Look
+from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
+from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
 from pipeline_v6_dagster.defs.freshness import with_freshness_policy
-from pipeline_v6_dagster.defs.keys import OWNERS
-from pipeline_v6_dagster.defs.step import Part, step_of
-from pipeline_v6_dagster.defs.tables import (
-    DIFF_COLUMNS,
-    MAX_ROWS,
-    SLICE_COLUMNS,
-    UPSIZE_COLUMNS,
-    diff_row,
-    slice_rows,
-    table,
-    upsize_rows,
-)
-from pipeline_v6_dagster.domain.comparison import Diff, MismatchKind
+from pipeline_v6_dagster.defs.keys import OWNERS, STATUS_TAG, VERDICT_TAG
+from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.tables import table
+from pipeline_v6_dagster.domain.comparison import MismatchKind
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import open_compare_log
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.compare.summary import write_summary
+from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_checks
+from pipeline_v6_dagster.stages.outputs.evaluation import MAX_ROWS, CheckContext, Evaluation
+from pipeline_v6_dagster.stages.outputs.rows import (
+    CRITERIA_COLUMNS,
+    DIFF_COLUMNS,
+    SLICE_COLUMNS,
+    UPSIZE_COLUMNS,
+    criteria_rows,
+    diff_row,
+    offending_order,
+    slice_rows,
+    upsize_rows,
+)
 
-GROUP = "compare"
-
+_GROUP = "compare"
 
 _DIFFS = dg.AssetSpec(
     "compare_diffs",
     deps=["shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"],
-    group_name=GROUP,
+    group_name=_GROUP,
     owners=OWNERS,
     kinds={"python", "jsonl"},
     tags={"written_by": "pipeline_v6"},
@@ -42,7 +47,7 @@ _DIFFS = dg.AssetSpec(
 _SUMMARY = dg.AssetSpec(
     "compare_summary",
     deps=["compare_diffs"],
-    group_name=GROUP,
+    group_name=_GROUP,
     owners=OWNERS,
     kinds={"python", "json"},
     tags={"written_by": "pipeline_v6"},
@@ -51,88 +56,121 @@ _SUMMARY = dg.AssetSpec(
         " than asked for, or sizes far from v6's: do not flip v6 on, look at the upsizes below."
     ),
 )
+_AGREED = (MismatchKind.MATCH, MismatchKind.MATCH_VETO)
 
 
-def compare_assets(settings: Settings) -> dg.AssetsDefinition:
-    """The assets of this group with their checks."""
-    summary = with_freshness_policy(_SUMMARY, settings.compare_interval_s)
-    parts = [Part(_DIFFS, _write_diffs), Part(summary, _write_summary)]
-    return step_of(GROUP, parts, compare_checks(settings))
+def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
+    """The assets of this group. Their one step (ADR 15) can be asked for each of them and for each check alone."""
+    checks = comparison_checks()
+    check_specs = [check_spec(name, check.asset, check.description) for name, check in checks.items()]
+
+    @dg.multi_asset(
+        name=_GROUP,
+        specs=[_DIFFS, with_freshness_policy(_SUMMARY, settings.compare_interval_s)],
+        check_specs=check_specs,
+        can_subset=True,
+    )
+    def compare(
+        context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        # What was written is reported before the next part begins: a part or a check that fails takes nothing back.
+        if _DIFFS.key in context.selected_asset_keys:
+            yield _write_diffs(pipeline)
+        verifier = ChainVerifier(pipeline, context.instance)
+        evidence = CheckContext(pipeline.settings, pipeline.clock(), verifier.find_problems)
+        if _SUMMARY.key in context.selected_asset_keys:
+            yield _write_summary(context, pipeline, evidence)
+        evaluations: dict[dg.AssetCheckKey, Callable[[], Evaluation]] = {
+            dg.AssetCheckKey(dg.AssetKey(check.asset), name): partial(check.evaluate, evidence)
+            for name, check in checks.items()
+        }
+        chains = dg.AssetCheckKey(_SUMMARY.key, "logs_intact")
+        evaluations[chains] = lambda: replace(checks["logs_intact"].evaluate(evidence), remembered=verifier.remembered)
+        yield from report_checks(context, pipeline, evaluations)
+
+    return dg.Definitions(assets=[compare])
 
 
-def _write_diffs(look: Look) -> dg.MaterializeResult[None]:
+def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Settle, pair and append what is new."""
-    settings = look.settings
-    run = run_compare(settings, look.pipeline.limits(), look.pipeline.clock)
-    totals = run.summary["totals"]
+    settings = pipeline.settings
+    run = run_compare(settings, pipeline.limits(), pipeline.clock)
+    totals = run.summary.totals
+    kinds = [{"mismatch_kind": str(kind), "diffs": count} for kind, count in run.mismatch_kinds.most_common()]
     return dg.MaterializeResult(
         asset_key=_DIFFS.key,
-        data_version=dg.DataVersion(f"{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"),
+        data_version=dg.DataVersion(f"{totals.decisions}+{totals.live_only}+{totals.revisions}"),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_diffs),
-            "dagster/row_count": run.diff_count,
+            "dagster/row_count": totals.decisions + totals.live_only + totals.revisions,
             "new_diffs": run.diff_count,
             "open_decisions": run.open_decisions,
             "waits_for_shadow": run.waits_for_shadow,
             "cut_bytes": run.cut_bytes,
-            "mismatch_kinds": dg.MetadataValue.json({str(kind): count for kind, count in run.mismatch_kinds.items()}),
+            **({"mismatch_kinds": table({"mismatch_kind": "string", "diffs": "int"}, kinds)} if kinds else {}),
             "missing_inputs": dg.MetadataValue.json([str(path) for path in run.missing]),
         },
     )
 
 
-def _write_summary(look: Look) -> dg.MaterializeResult[None]:
-    """Write the newest summary to its file."""
-    settings = look.settings
+def _write_summary(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, evidence: CheckContext
+) -> dg.MaterializeResult[None]:
+    """Write the newest summary to its file, and tag the run with what it says."""
+    settings = pipeline.settings
     summary = write_summary(settings, open_compare_log(settings))
+    # Else the runs list is all green while the desk is red.
+    context.instance.add_run_tags(
+        context.run.run_id, {STATUS_TAG: summary.status.value, VERDICT_TAG: summary.verdict.value}
+    )
     return dg.MaterializeResult(
         asset_key=_SUMMARY.key,
         data_version=dg.DataVersion(_version(summary)),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_summary),
-            "status": summary["status"],
-            "verdict": summary["verdict"],
-            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary["verdict_reasons"])),
-            **_tables(look.window, summary),
-            "dagster/row_count": summary["sample_size"],
+            "status": summary.status.value,
+            "verdict": summary.verdict.value,
+            "criteria": table(CRITERIA_COLUMNS, criteria_rows(summary.criteria)),
+            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary.verdict_reasons)),
+            **_tables(evidence, summary),
             **_figures(summary),
         },
     )
 
 
-def _tables(window: Sequence[Diff], summary: dict[str, Any]) -> dict[str, dg.TableMetadataValue]:
-    """What there is to see; an empty table would be kept for weeks for nothing."""
+def _tables(evidence: CheckContext, summary: Summary) -> dict[str, dg.TableMetadataValue]:
+    """What there is to see; an empty table would be kept for weeks for nothing.
+
+    The offenders stand here as well, because a run that is planned hides what its checks said last.
+    """
+    window = evidence.window
+    upsizes = islice((diff for diff in window if diff.is_upsize), MAX_ROWS)
+    mismatches = islice((diff for diff in window if diff.mismatch_kind not in _AGREED), MAX_ROWS)
     tables = {
-        "upsizes": (UPSIZE_COLUMNS, upsize_rows(summary)),
-        "mismatches": (DIFF_COLUMNS, _mismatches(window)),
-        "slices": (SLICE_COLUMNS, slice_rows(summary)),
+        "upsizes": (UPSIZE_COLUMNS, upsize_rows(map(offending_order, upsizes))),
+        "mismatches": (DIFF_COLUMNS, [diff_row(diff) for diff in mismatches]),
+        "by_symbol": (SLICE_COLUMNS, slice_rows(summary)),
     }
     return {name: table(columns, rows) for name, (columns, rows) in tables.items() if rows}
 
 
-def _mismatches(window: Sequence[Diff]) -> list[dict[str, Any]]:
-    agreed = (MismatchKind.MATCH, MismatchKind.MATCH_VETO)
-    found = (diff for diff in window if diff.mismatch_kind not in agreed)
-    return [diff_row(diff) for diff in islice(found, MAX_ROWS)]
-
-
-def _figures(summary: dict[str, Any]) -> dict[str, float | int]:
+def _figures(summary: Summary) -> dict[str, float | int]:
     """Numbers that the UI plots over time. What was not measured is left out: a plot cannot show null."""
     figures = {
-        "sample_size": summary["sample_size"],
-        "veto_mismatch_pct": summary["veto_mismatch_pct"],
-        "upsize_count": summary["sizing_diff_stats"]["upsize_count"],
-        "sizing_p95_ratio": summary["sizing_diff_stats"]["p95"],
-        "size_diff_p95_pct": summary["size_diff_stats"]["p95"],
-        "slippage_p95_bps": summary["slippage_diff_bps"]["p95"],
-        "matched": summary["coverage"]["matched"],
-        "live_only": summary["coverage"]["live_only"],
-        "unresolved": summary["coverage"]["unresolved"],
-        "open_decisions": summary["open_decisions"],
+        "sample_size": summary.sample_size,
+        "veto_mismatch_pct": summary.veto_mismatch_pct,
+        "upsize_count": summary.sizing_diff_stats.upsize_count,
+        "sizing_p95_ratio": summary.sizing_diff_stats.p95,
+        "size_diff_p95_pct": summary.size_diff_stats.p95,
+        "slippage_p95_bps": summary.slippage_diff_bps.p95,
+        "matched": summary.coverage.matched,
+        "live_only": summary.coverage.live_only,
+        "unresolved": summary.coverage.unresolved,
+        "open_decisions": summary.open_decisions,
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def _version(summary: dict[str, Any]) -> str:
-    totals = summary["totals"]
-    return f"{summary['config_hash']}:{totals['decisions']}+{totals['live_only']}+{totals['revisions']}"
+def _version(summary: Summary) -> str:
+    totals = summary.totals
+    return f"{summary.config_hash}:{totals.decisions}+{totals.live_only}+{totals.revisions}"

@@ -11,7 +11,7 @@ from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.stages.outputs.report import write_report
 from pipeline_v6_dagster.stages.replay.file import write_replay
 
-GROUP = "report"
+_GROUP = "report"
 
 _FLIP_COLUMNS = {
     "stopped": "int",
@@ -25,7 +25,7 @@ _FLIP_COLUMNS = {
 
 @dg.asset(
     deps=["compare_diffs", "compare_summary"],
-    group_name=GROUP,
+    group_name=_GROUP,
     owners=OWNERS,
     kinds={"python", "html"},
     tags={"written_by": "pipeline_v6"},
@@ -50,16 +50,20 @@ def parity_report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[
 
 
 class ReplayConfig(dg.Config):
-    """What a replay is run with. `from_time` and `to_time` are ISO-8601 with a zone; empty is no bound."""
+    """What a replay is run with.
 
-    config_dir: str
+    `config_dir` is a folder with risk_limits.json and pairs_universe.json; empty is the configuration in use, under
+    which nothing changes. `from_time` and `to_time` are ISO-8601 with a zone; empty is no bound.
+    """
+
+    config_dir: str = ""
     from_time: str = ""
     to_time: str = ""
 
 
 @dg.asset(
     deps=["order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"],
-    group_name=GROUP,
+    group_name=_GROUP,
     owners=OWNERS,
     kinds={"python", "json"},
     tags={"written_by": "pipeline_v6"},
@@ -70,7 +74,8 @@ class ReplayConfig(dg.Config):
 )
 def replay_report(config: ReplayConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
     """Replay, and write the answer beside the parity report."""
-    written = write_replay(pipeline.settings, Path(config.config_dir), pipeline.clock, config.from_time, config.to_time)
+    config_dir = Path(config.config_dir) if config.config_dir else pipeline.settings.config_dir
+    written = write_replay(pipeline.settings, config_dir, pipeline.clock, config.from_time, config.to_time)
     data = written.data
     flips, not_placed, change = data["flips"], data["not_placed"], data["dollars"]["change"]
     return dg.MaterializeResult(

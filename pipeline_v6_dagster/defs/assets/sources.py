@@ -1,6 +1,6 @@
 """The executor's logs and the configuration: written by others, so external assets, never materialized here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +8,7 @@ import dagster as dg
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.keys import OWNERS
 
-GROUP = "sources"
+_GROUP = "sources"
 
 _DESCRIPTIONS = {
     "order_attempts": "What the strategy asked for, before any risk check: one line an order attempt.",
@@ -21,7 +21,12 @@ _DESCRIPTIONS = {
 }
 
 
-def source_assets(settings: Settings) -> Iterator[dg.AssetSpec]:
+def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
+    """The assets of this group."""
+    return dg.Definitions(assets=list(_source_assets(settings)))
+
+
+def _source_assets(settings: Settings) -> Iterator[dg.AssetSpec]:
     """One external asset per input."""
     for key, description in _DESCRIPTIONS.items():
         path: Path = getattr(settings, key)
@@ -29,7 +34,7 @@ def source_assets(settings: Settings) -> Iterator[dg.AssetSpec]:
         yield dg.AssetSpec(
             key,
             description=description,
-            group_name=GROUP,
+            group_name=_GROUP,
             owners=OWNERS,
             kinds={"json" if is_config else "jsonl"},
             tags={"written_by": "ops" if is_config else "executor"},

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from hashlib import blake2b
 from itertools import islice
 from math import inf
 from operator import attrgetter
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.limits import KnownRows
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Rejection, Unusable
-from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_offsets_backward
+from pipeline_v6_dagster.logs.compare_log import DROPPED_ORDER_ROW, Cursor, InputCounts, read_offsets_backward
 from pipeline_v6_dagster.logs.shadow_log import follow_attempts, open_shadow_log
 from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
 from pipeline_v6_dagster.sources.attempts import parse_attempt
@@ -24,6 +27,7 @@ from pipeline_v6_dagster.sources.metrics import parse_arrival
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.vetoes import parse_veto
+from pipeline_v6_dagster.stages.compare.evidence import EvidenceKeeper
 from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
@@ -44,7 +48,7 @@ class Decisions(NamedTuple):
     read_to: LogOffset | None
 
 
-Record = ShadowSide | OrderEvent | Veto | Arrival
+Record = ShadowSide | OrderEvent | Veto | Arrival | PositionsSnapshot
 
 
 class _Input:
@@ -60,7 +64,6 @@ class _Input:
     def start(self, counts: InputCounts) -> None:
         """Its first row is dealt with."""
         self.counts = counts
-        counts.is_offset_lost = counts.is_offset_lost or self.follower.is_offset_lost
 
     def count(self, counts: InputCounts, line: Line | None, lines: int, unusable: Counter[str] | None) -> None:
         """A row, and the unusable lines before it, are dealt with."""
@@ -70,8 +73,6 @@ class _Input:
             self.flush()
             counts.add(lines, unusable)
         if line is not None:
-            if self.last_line is None:  # Once, for from here on there is another position.
-                counts.lost_bytes += self.follower.lost_bytes
             self.last_line = line
 
     def flush(self) -> None:
@@ -90,8 +91,19 @@ class CompareInputs:
     """
 
     def __init__(
-        self, settings: Settings, log: JsonlLog, cursor: Cursor, now: float, decisions: Decisions | None = None
+        self,
+        settings: Settings,
+        log: JsonlLog,
+        cursor: Cursor,
+        now: float,
+        keeper: EvidenceKeeper,
+        known_rows: KnownRows,
+        decisions: Decisions | None = None,
     ) -> None:
+        self._known_rows = known_rows
+        self._keeper = keeper
+        self._read_before = dict(cursor.read)
+        self.row_count = 0  # since the cursor was advanced
         self._cursor = cursor
         self._decisions = decisions
         self._now = now
@@ -139,23 +151,34 @@ class CompareInputs:
             self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
             self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
             self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
-            # Positions are the shadow's; here their lines are counted, as those of all that is read.
             self._read(POSITIONS, lambda line: parse_positions(line.raw), attrgetter("ts")),
         ]
-        positions = self._inputs[POSITIONS]
         stop = inf if stop_before is None else stop_before
         for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
             if record is not None and ts >= stop:
                 return
-            source.count(source.counts or self._start(source), line, lines, unusable)
+            self.row_count += 1
+            counts = source.counts or self._start(source)
+            source.count(counts, line, lines, unusable)
+            if record is not None:
+                counts.newest_ts = record.decision.as_of if type(record) is ShadowRow else record.ts
             if type(record) is ShadowRow:
                 self._count_attempts(record)
+                self._keeper.observe(record.decision)
                 yield ts, record.decision
-            elif record is not None and source is not positions:
+            elif record is not None:
                 yield ts, record
+
+    def losses(self) -> Iterator[tuple[str, str, int]]:
+        """(input, digest of the last line read before, bytes) of each input whose offset was lost."""
+        for name, source in self._inputs.items():
+            after = self._read_before.get(name)
+            if source.follower.is_offset_lost and after is not None:
+                yield name, after.digest, source.follower.lost_bytes
 
     def advance_cursor(self) -> None:
         """Write what was read into the cursor."""
+        self.row_count = 0
         for name, source in self._inputs.items():
             source.flush()
             if source.last_line is not None:
@@ -183,6 +206,8 @@ class CompareInputs:
             if type(parsed) is Unusable:
                 unusable = Counter() if unusable is None else unusable
                 unusable[parsed.kind] += 1
+                if parsed.is_order_evidence and not self._known_rows.includes(parsed.event_type, parsed.strategy):
+                    unusable[DROPPED_ORDER_ROW] += 1
                 continue
             ts = ts_of(parsed)
             yield [ts if ts < now else now, source, parsed, line, lines, unusable]
@@ -212,6 +237,7 @@ class CompareInputs:
         """The attempt of a decision, and what was unusable or gone before it."""
         attempts = self._cursor.counts.setdefault(ATTEMPTS, InputCounts())
         attempts.add(1 + sum(row.skipped.values()), row.skipped)
+        attempts.newest_ts = row.decision.as_of
         if row.lost_bytes is not None:
             attempts.is_offset_lost = True
             attempts.lost_bytes += row.lost_bytes
@@ -220,7 +246,8 @@ class CompareInputs:
 def _parse_decision(line: Line) -> ShadowRow | Unusable:
     row = parse_shadow_row(line.raw)
     if type(row) is Unusable and row.kind is Rejection.BAD_FIELD:
-        return parse_shadow_row(line.raw, fallback_id=line.offset().digest)
+        # By its content alone, so that a row that its producer appends again is the same decision.
+        return parse_shadow_row(line.raw, fallback_id=blake2b(line.raw, digest_size=8).hexdigest())
     return row
 
 

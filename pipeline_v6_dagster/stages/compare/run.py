@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-from pipeline_v6_dagster.compare.difference import diff_of, revise, revise_by_row
+from pipeline_v6_dagster.compare.difference import compare_sides
 from pipeline_v6_dagster.compare.folding import own_attempt_id
-from pipeline_v6_dagster.compare.settlement import OutcomeMatcher, Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.revision import revise, revise_by_row
+from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, UnmatchedRow
+from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
-from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.config.settings import Settings, ShadowSource
+from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff, ShadowSide
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import IgnoredRow
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import (
     BlockEnd,
     Cursor,
@@ -27,6 +30,8 @@ from pipeline_v6_dagster.logs.compare_log import (
     read_cursor,
     read_diffs_backward,
 )
+from pipeline_v6_dagster.stages.compare.evidence import EvidenceKeeper
+from pipeline_v6_dagster.stages.compare.identity import verdict_policy
 from pipeline_v6_dagster.stages.compare.inputs import (
     METRICS,
     ORDERS,
@@ -34,18 +39,21 @@ from pipeline_v6_dagster.stages.compare.inputs import (
     VETOES,
     CompareInputs,
     Decisions,
+    Record,
     first_undecided_ts,
 )
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
-from pipeline_v6_dagster.stages.compare.summary import make_summary, verdict_policy, write_summary
+from pipeline_v6_dagster.stages.compare.summary import SummaryContent, make_summary, write_summary
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.verdict.root_cause import CauseContext, explain
-from pipeline_v6_dagster.verdict.sequential import SequentialTest
 
 # Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
 BLOCK_DIFFS = 4000
+# Input rows after which a block ends even if nothing came of them, so that a run that is stopped has advanced.
+BLOCK_ROWS = 50_000
 
 _DROPPED_FROM = {
     IgnoredRow.UNMATCHED_ERROR: ORDERS,
@@ -60,13 +68,13 @@ _DROPPED_FROM = {
 class CompareRun:
     """What one run did. `waits_for_shadow` tells that attempts without a decision held it up."""
 
+    summary: Summary
     diff_count: int = 0
     mismatch_kinds: Counter[str] = field(default_factory=Counter)
     open_decisions: int = 0
     missing: list[Path] = field(default_factory=list)
     waits_for_shadow: bool = False
     cut_bytes: int = 0
-    summary: dict[str, Any] = field(default_factory=dict)
 
 
 def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
@@ -75,10 +83,6 @@ def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
         tolerance_s=settings.match_tolerance_s,
         upsize_tolerance_ratio=settings.upsize_tolerance_ratio,
         lot_steps={symbol: rules.lot_step for symbol, rules in limits.symbols.items() if rules.lot_step is not None},
-        order_lead_s=settings.order_lead_s,
-        settle_grace_s=settings.settle_grace_s,
-        revision_horizon_s=settings.revision_horizon_s,
-        arrival_grace_s=settings.arrival_grace_s,
     )
 
 
@@ -102,13 +106,14 @@ def run_compare(
         DataError: the compare log holds what is not ours or is not understood, or the shadow log is another one
             than was compared so far.
     """
-    with locked(settings.compare_diffs, settings.lock_timeout_s):
-        log = open_compare_log(settings, max_bytes)
+    with locked(settings.compare_diffs):
+        key = read_chain_key(settings.chain_key_file)
+        log = open_compare_log(settings, max_bytes, key=key)
         if not rebuild:
             return _run(settings, limits, clock, log, decisions)
         log.recover()  # Refuses to go on where the file is not ours to replace.
         fresh_path = settings.compare_diffs.with_name(f".{settings.compare_diffs.name}.rebuild")
-        fresh = JsonlLog(fresh_path, kind_of, max_bytes)
+        fresh = JsonlLog(fresh_path, kind_of, max_bytes, key=key)
         fresh.remove()
         run = _run(settings, limits, clock, fresh, decisions)
         log.replace_with(fresh)
@@ -119,87 +124,123 @@ def _run(
     settings: Settings, limits: Limits, clock: Callable[[], float], log: JsonlLog, decisions: Decisions | None
 ) -> CompareRun:
     now = clock()
-    run = CompareRun(cut_bytes=log.recover())
+    cut_bytes = log.recover()
     cursor = read_cursor(log) or Cursor()
     policy = compare_policy(settings, limits)
     stop_ts = first_undecided_ts(settings, decisions)
-    run.waits_for_shadow = stop_ts is not None
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
+    repeated = known if settings.shadow_source is ShadowSource.EXTERNAL and decisions is None else None
     matcher = OutcomeMatcher(policy, cursor.open, known.has)
     rules = load_ignore_rules(settings.ignore_rules)
-    test = SequentialTest(verdict_policy(settings).plan, cursor.test)
-    recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
-    block: list[bytes] = []
-
-    def end_block() -> None:
-        inputs.advance_cursor()
-        _count_dropped(matcher, cursor)
-        # What is recent may be in the log already.
-        older = islice(read_diffs_backward(log), max(0, len(recent) - len(block)), None)
-        newest_first = chain(reversed(recent), older)
-        run.summary = make_summary(settings, limits.config_hash, policy, newest_first, cursor, test, now)
-        run.summary["undecided_since_ts"] = stop_ts
-        end = BlockEnd(ts=now, diff_count=len(block), heartbeat=not block, summary=run.summary, cursor=cursor)
-        log.append([*block, encode_end(end)])
-        block.clear()
-        known.end_block()
-        while len(recent) > 2 * settings.compare_limit:
-            recent.popleft()
-
-    with CompareInputs(settings, log, cursor, now, decisions) as inputs:
-        run.missing = inputs.missing
-        for settled in _settle_all(matcher, inputs, cursor, now, stop_ts, clock):
+    keeper = EvidenceKeeper(settings, rules, verdict_policy(settings), cursor, log)
+    keeper.start(now, keeps_records=decisions is None)
+    content = SummaryContent(
+        settings=settings,
+        config_hash=limits.config_hash,
+        policy=policy,
+        rules=rules,
+        cursor=cursor,
+        now=now,
+        undecided_since_ts=stop_ts,
+    )
+    with known, CompareInputs(settings, log, cursor, now, keeper, limits.known_rows, decisions) as inputs:
+        block = _Block(log, known, inputs, matcher, content)
+        for settled in _settle_all(matcher, inputs, keeper, cursor, now, stop_ts, clock, repeated):
             if settled is None:
-                if len(block) >= BLOCK_DIFFS:
-                    end_block()
+                block.end_if_full()
                 continue
             diff, before = _diff_of(settled, known, policy, matcher)
             if diff is None:
                 continue
-            test.start(diff)
-            explain(diff, _circumstances(settled, before, test.changed_ts, policy))
+            explain(diff, _circumstances(settled, before, keeper.changed_ts, policy))
             diff.ignored_by = next((rule.name for rule in rules if rule.holds_for(diff)), None)
-            if before is None:
-                cursor.totals.add(diff)
-                test.add(diff)
-            else:
-                cursor.totals.revise(before, diff)
-                test.revise(before, diff)
-            known.add(diff)
-            recent.append(diff)
-            block.append(encode_diff(diff))
-            run.diff_count += 1
-            run.mismatch_kinds[diff.mismatch_kind] += 1
-        run.open_decisions = len(cursor.open.decisions)
-        end_block()
+            keeper.count(diff, before)
+            block.add(diff)
+        if decisions is None:
+            keeper.record_losses(inputs.losses(), now)
+        summary = block.end()
     write_summary(settings, log)
-    return run
+    return CompareRun(
+        summary=summary,
+        diff_count=block.mismatch_kinds.total(),
+        mismatch_kinds=block.mismatch_kinds,
+        open_decisions=len(cursor.open.decisions),
+        missing=inputs.missing,
+        waits_for_shadow=stop_ts is not None,
+        cut_bytes=cut_bytes,
+    )
+
+
+class _Block:
+    """The block that is being made: its diffs, and the newest ones of the blocks before it."""
+
+    def __init__(
+        self, log: JsonlLog, known: KnownDiffs, inputs: CompareInputs, matcher: OutcomeMatcher, content: SummaryContent
+    ) -> None:
+        self._log = log
+        self._known = known
+        self._inputs = inputs
+        self._matcher = matcher
+        self._content = content
+        self._recent: deque[Diff] = deque()  # at least those of the block, which the log does not hold yet
+        self._lines: list[bytes] = []
+        self.mismatch_kinds: Counter[str] = Counter()
+
+    def add(self, diff: Diff) -> None:
+        """A diff that was settled."""
+        self.mismatch_kinds[diff.mismatch_kind] += 1
+        self._known.add(diff)
+        self._recent.append(diff)
+        self._lines.append(encode_diff(diff))
+
+    def end_if_full(self) -> None:
+        """Append the block if it has grown large."""
+        if len(self._lines) >= BLOCK_DIFFS or self._inputs.row_count >= BLOCK_ROWS:
+            self.end()
+
+    def end(self) -> Summary:
+        """Append the block, also if it holds no diff."""
+        lines, recent, content = self._lines, self._recent, self._content
+        self._inputs.advance_cursor()
+        _count_dropped(self._matcher, content.cursor)
+        # What is recent may be in the log already.
+        older = islice(read_diffs_backward(self._log), max(0, len(recent) - len(lines)), None)
+        summary = make_summary(content, chain(reversed(recent), older))
+        end = BlockEnd(
+            ts=content.now, diff_count=len(lines), heartbeat=not lines, summary=summary, cursor=content.cursor
+        )
+        self._log.append([*lines, encode_end(end)])
+        lines.clear()
+        self._known.end_block()
+        while len(recent) > 2 * content.settings.compare_limit:
+            recent.popleft()
+        return summary
 
 
 def _settle_all(
     matcher: OutcomeMatcher,
     inputs: CompareInputs,
+    keeper: EvidenceKeeper,
     cursor: Cursor,
     now: float,
     stop_ts: float | None,
     clock: Callable[[], float],
+    known: KnownDiffs | None,
 ) -> Iterator[Settled | UnmatchedOrder | UnmatchedRow | None]:
-    """What is settled, in order. None stands after a record that was dealt with whole, where a block may end."""
+    """What is settled, in order. None follows a record that was processed whole, where a block may end.
+
+    With `known`, decisions that have been compared already are dropped.
+    """
     for ts, record in inputs.records(stop_before=stop_ts):
-        is_due = matcher.is_due(ts)
+        is_due = matcher.is_due(ts) or inputs.row_count >= BLOCK_ROWS
         if is_due:
             yield from matcher.settle(until=ts)
         if type(record) is OrderEvent:
-            cursor.newest_live_ts = record.ts
-            matcher.add_event(record)
-        elif type(record) is ShadowSide:
-            cursor.newest_decision_ts = record.as_of
-            matcher.add_decision(record)
-        elif type(record) is Veto:
-            cursor.newest_live_ts = record.ts
-            matcher.add_veto(record)
-        elif type(record) is Arrival:
-            matcher.add_arrival(record)
+            keeper.watch(record)
+        if type(record) is ShadowSide and known is not None and _is_repeated(record, known, cursor, now):
+            matcher.dropped[IgnoredRow.REPEATED_DECISION] += 1
+        else:
+            _add_record(matcher, cursor, record)
         if is_due:
             yield None
     # Where both sides' logs are ahead of our clock, it is the clock that is behind.
@@ -210,6 +251,32 @@ def _settle_all(
         # What was logged while this run was reading is not ahead of its clock.
         yield from matcher.settle_ahead(clock())
     matcher.forget(until)
+
+
+def _is_repeated(decision: ShadowSide, known: KnownDiffs, cursor: Cursor, now: float) -> bool:
+    """Whether a decision is in the compare log already. One that is newer than all before it is not looked up."""
+    newest_ts = cursor.newest_decision_ts if cursor.max_decision_ts is None else cursor.max_decision_ts
+    if newest_ts is None or decision.as_of > newest_ts:
+        cursor.max_decision_ts = decision.as_of
+        return False
+    return known.has_decision(decision.decision_id, min(newest_ts, now))
+
+
+def _add_record(matcher: OutcomeMatcher, cursor: Cursor, record: Record) -> None:
+    """Hand a record to the matcher."""
+    if type(record) is OrderEvent:
+        cursor.newest_live_ts = record.ts
+        matcher.add_event(record)
+    elif type(record) is ShadowSide:
+        cursor.newest_decision_ts = record.as_of
+        matcher.add_decision(record)
+    elif type(record) is Veto:
+        cursor.newest_live_ts = record.ts
+        matcher.add_veto(record)
+    elif type(record) is Arrival:
+        matcher.add_arrival(record)
+    elif type(record) is PositionsSnapshot:
+        matcher.add_positions(record.ts, record.positions)
 
 
 def _diff_of(
@@ -228,7 +295,15 @@ def _diff_of(
         before = known.find(order.intent_id, order.attempt_id, order.first_ts)
         if before is not None:
             return revise(before, order, policy), before
-    return diff_of(settled, policy), None
+    if isinstance(settled, UnmatchedOrder) and settled.retries is not None:
+        retried = settled.retries
+        before = known.find(retried.intent_id, retried.attempt_id, settled.order.first_ts)
+        if before is not None and before.decision_id == retried.decision_id:
+            diff = revise(before, settled.order, policy, is_retry=True)
+            if diff is not None:
+                diff.retries = retried.decision_id
+            return diff, before
+    return compare_sides(settled, policy), None
 
 
 def _circumstances(

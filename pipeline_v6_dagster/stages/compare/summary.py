@@ -1,93 +1,147 @@
-"""The summary: what the newest diffs add up to, the verdict on them, and the file where dashboards look for both."""
+"""The summary: what the newest diffs add up to, the verdict on the epoch, and the file where dashboards find both."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
-import msgspec
-
-from pipeline_v6_dagster.compare.control import control_of
+from pipeline_v6_dagster.compare.control import measure_control
 from pipeline_v6_dagster.compare.summary import newest_states, summarise
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.domain.verdict import EvidenceLimits, SequentialPlan, VerdictPolicy
-from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, newest_summary
-from pipeline_v6_dagster.stages.compare.inputs import ATTEMPTS, SHADOW_LOG
+from pipeline_v6_dagster.domain.ignoring import IgnoreRule
+from pipeline_v6_dagster.domain.summary import EpochSummary, InputQuality, Summary
+from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, encode_summary_file, newest_summary
+from pipeline_v6_dagster.stages.compare.identity import verdict_policy
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
-from pipeline_v6_dagster.verdict.evidence import gaps_in, quality_of
-from pipeline_v6_dagster.verdict.sequential import SequentialTest
-from pipeline_v6_dagster.verdict.status import judge, status_of
+from pipeline_v6_dagster.storage.log_names import unreadable_rotations
+from pipeline_v6_dagster.verdict.criteria import evaluate_all
+from pipeline_v6_dagster.verdict.decide import decide
+from pipeline_v6_dagster.verdict.epochs import epoch_facts
+from pipeline_v6_dagster.verdict.facts import Facts, IgnoreRuleFacts, InputFacts, LogFacts
+from pipeline_v6_dagster.verdict.policy import GATE_WINDOW, VerdictPolicy
+from pipeline_v6_dagster.verdict.status import choose_status
+from pipeline_v6_dagster.verdict.sufficiency import covered_symbols
+from pipeline_v6_dagster.verdict.window import WindowEvidence, window_evidence
 
 
-def verdict_policy(settings: Settings) -> VerdictPolicy:
-    """What the settings say of a verdict."""
-    return VerdictPolicy(
-        limits=EvidenceLimits(
-            max_malformed_ratio=settings.max_malformed_ratio,
-            max_unresolved_ratio=settings.max_unresolved_ratio,
-            max_time_pair_ratio=settings.max_time_pair_ratio,
-            max_live_only_ratio=settings.max_live_only_ratio,
-            max_unsized_ratio=settings.max_unsized_ratio,
-            max_live_age_s=settings.max_live_age_s,
-        ),
-        plan=SequentialPlan(
-            acceptable_ratio=settings.acceptable_mismatch_ratio,
-            unacceptable_ratio=settings.unacceptable_mismatch_ratio,
-            false_fail_ratio=settings.false_fail_ratio,
-            false_pass_ratio=settings.false_pass_ratio,
-        ),
+@dataclass(slots=True, kw_only=True)
+class SummaryContent:
+    """What a summary is made from besides diffs: the same throughout a run but for the cursor, which moves on."""
+
+    settings: Settings
+    config_hash: str
+    policy: ComparePolicy
+    rules: Sequence[IgnoreRule]
+    cursor: Cursor
+    now: float
+    undecided_since_ts: float | None = None
+
+
+def make_summary(content: SummaryContent, newest_first: Iterable[Diff]) -> Summary:
+    """The summary as the compare log and its file hold it. `newest_first` is read as far as the windows reach."""
+    settings, cursor = content.settings, content.cursor
+    newest = newest_states(newest_first, max(settings.compare_limit, GATE_WINDOW))
+    window = newest_states(newest, settings.compare_limit)
+    stats = summarise(window, settings.compare_limit, settings.min_sample)
+    policy = verdict_policy(settings)
+    facts = gather_facts(
+        settings, cursor, content.rules, window_evidence(newest, cursor.evidence, policy.compare_limit)
+    )
+    criteria = evaluate_all(cursor.evidence, facts, policy)
+    covered, missing = covered_symbols(cursor.evidence, policy)
+    decision = decide(criteria, stats.sample_size, stats.is_warmup, covered, missing)
+    return Summary(
+        **{each.name: getattr(stats, each.name) for each in fields(stats)},
+        generated_ts=content.now,
+        status=choose_status(stats),
+        verdict=decision.verdict,
+        verdict_reasons=decision.reasons,
+        criteria=criteria,
+        failed_criteria=decision.failed_criteria,
+        passed_symbols=decision.passed_symbols,
+        not_covered=decision.not_covered,
+        epoch=_describe_epoch(facts, policy),
+        aa_control=measure_control(window, content.policy),
+        input_quality={name: _quality(counts) for name, counts in _inputs(settings, cursor).items()},
+        newest_live_ts=cursor.newest_live_ts,
+        newest_decision_ts=cursor.newest_decision_ts,
+        undecided_since_ts=content.undecided_since_ts,
+        open_decisions=len(cursor.open.decisions),
+        config_hash=content.config_hash,
+        totals=cursor.totals,
     )
 
 
-def make_summary(
-    settings: Settings,
-    config_hash: str,
-    policy: ComparePolicy,
-    newest_first: Iterable[Diff],
-    cursor: Cursor,
-    test: SequentialTest,
-    now: float,
-) -> dict[str, Any]:
-    """The summary as the compare log and its file hold it. `newest_first` is read as far as the window reaches."""
-    # What we write ourselves is no input; what the executor decides from is none of ours to count.
-    not_an_input = ATTEMPTS if settings.shadow_source is ShadowSource.EXTERNAL else SHADOW_LOG
-    inputs = {name: counts for name, counts in sorted(cursor.counts.items()) if name != not_an_input}
-    window = newest_states(newest_first, settings.compare_limit)
-    summary = summarise(window, settings.compare_limit, settings.min_sample)
-    malformed = [ratio for counts in inputs.values() if (ratio := counts.recent_malformed_ratio) is not None]
-    quality = quality_of(summary.coverage, summary.sample_size, max(malformed, default=None), cursor.newest_live_ts)
-    gaps = gaps_in(quality, verdict_policy(settings).limits, now)
-    status = status_of(summary)
-    report = test.report()
-    judgement = judge(summary, status, [words for _, words in gaps], report)
-    content: dict[str, Any] = {"generated_ts": now}
-    content.update(msgspec.to_builtins(summary))
-    content["status"] = status.value
-    content["verdict"] = judgement.verdict.value
-    content["verdict_reasons"] = list(judgement.reasons)
-    content["evidence"] = msgspec.to_builtins(quality) | {"gaps": [gap.value for gap, _ in gaps]}
-    content["aa_control"] = msgspec.to_builtins(control_of(window, policy))
-    content["sequential_test"] = msgspec.to_builtins(report)
-    content["input_quality"] = {name: _shown(counts) for name, counts in inputs.items()}
-    content["newest_live_ts"] = cursor.newest_live_ts
-    content["open_decisions"] = len(cursor.open.decisions)
-    content["config_hash"] = config_hash
-    content["totals"] = msgspec.to_builtins(cursor.totals)
-    return content
-
-
-def _shown(counts: InputCounts) -> dict[str, Any]:
-    return {
-        "lines": counts.lines,
-        "malformed_ratio": counts.malformed_ratio,
-        "unusable": dict(sorted(counts.unusable.items())),
-        "is_offset_lost": counts.is_offset_lost,
-        "lost_bytes": counts.lost_bytes,
+def gather_facts(
+    settings: Settings, cursor: Cursor, rules: Sequence[IgnoreRule], window: WindowEvidence | None = None
+) -> Facts:
+    """What the criteria need besides the diffs, as far as the logs tell it."""
+    processes = cursor.processes
+    paths = {
+        "order_attempts": settings.order_attempts,
+        "orders_executed": settings.orders_executed,
+        "risk_vetoes": settings.risk_vetoes,
+        "order_metrics": settings.order_metrics,
+        "position_state": settings.position_state,
+        "shadow_log": settings.shadow_log,
     }
+    inputs = tuple(
+        InputFacts(
+            name=name,
+            lines=counts.lines,
+            recent_malformed_ratio=counts.recent_malformed_ratio,
+            dropped_order_rows=counts.dropped_order_rows,
+            lost_bytes=counts.lost_bytes,
+            is_replaced=counts.is_offset_lost,
+            unreadable_rotations=tuple(path.name for path in unreadable_rotations(paths[name])),
+        )
+        for name, counts in _inputs(settings, cursor).items()
+    )
+    return Facts(
+        log=LogFacts(
+            epoch=epoch_facts(cursor.epoch, settings.verdict_error_rate),
+            inputs=inputs,
+            twice_acked_ids=tuple(processes.conflicts) if processes.processes else None,
+            returns_per_hour=processes.most_returns if processes.processes else None,
+            ignore_rules=tuple(IgnoreRuleFacts(name=rule.name, expires_ts=rule.expires_ts) for rule in rules),
+        ),
+        window=WindowEvidence() if window is None else window,
+    )
 
 
-def write_summary(settings: Settings, log: JsonlLog) -> dict[str, Any]:
+def _inputs(settings: Settings, cursor: Cursor) -> dict[str, InputCounts]:
+    """The counts of each input by name. What we write is no input; what an external shadow decides from is not ours."""
+    not_an_input = "order_attempts" if settings.shadow_source is ShadowSource.EXTERNAL else "shadow_log"
+    return {name: counts for name, counts in sorted(cursor.counts.items()) if name != not_an_input}
+
+
+def _describe_epoch(facts: Facts, policy: VerdictPolicy) -> EpochSummary:
+    epoch = facts.log.epoch
+    return EpochSummary(
+        identity=epoch.identity,
+        since_ts=epoch.since_ts,
+        newest_ts=epoch.newest_ts,
+        number=epoch.k,
+        uncounted_restarts=epoch.uncounted_restarts,
+        error_rate=epoch.level,
+        max_mismatch_ratio=policy.max_mismatch_ratio,
+    )
+
+
+def _quality(counts: InputCounts) -> InputQuality:
+    return InputQuality(
+        lines=counts.lines,
+        malformed_ratio=counts.malformed_ratio,
+        recent_malformed_ratio=counts.recent_malformed_ratio,
+        unusable=dict(sorted(counts.unusable.items())),
+        is_offset_lost=counts.is_offset_lost,
+        lost_bytes=counts.lost_bytes,
+        newest_ts=counts.newest_ts,
+    )
+
+
+def write_summary(settings: Settings, log: JsonlLog) -> Summary:
     """Project the newest summary of the compare log into its file; the log is the authority.
 
     Raises:
@@ -97,5 +151,5 @@ def write_summary(settings: Settings, log: JsonlLog) -> dict[str, Any]:
     summary = newest_summary(log)
     if summary is None:
         raise DataError(f"{log.path}: holds no summary yet; run pipeline-v6 compare")
-    replace_file(settings.compare_summary, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    replace_file(settings.compare_summary, encode_summary_file(summary))
     return summary

@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.domain.formatting import format_duration
 from pipeline_v6_dagster.sources.decoding import epoch_s
 
 # Far more than clocks kept by NTP are apart, far less than the tolerance of a match.
@@ -41,14 +42,14 @@ def _warnings(path: Path, now: float) -> Iterator[str]:
             worst_s = max(worst_s, local - logged, key=abs)
     if newest > now + MOST_APART_S:
         yield (
-            f"{path}: its newest row is {newest - now:.0f} s ahead of this machine's clock;"
+            f"{path}: its newest row is {format_duration(newest - now)} ahead of this machine's clock;"
             " set both by NTP, or decisions wait for a time that has not come"
         )
     if apart:
         direction = "ahead of" if worst_s > 0 else "behind"
         yield (
-            f"{path}: {apart} of the newest {rows} rows have a local_ts more than {MOST_APART_S:g} s away from"
-            f" their ts, at most {abs(worst_s):.0f} s {direction} it; the clock of their writer jumps"
+            f"{path}: {apart:,} of the newest {rows:,} rows have a local_ts more than {format_duration(MOST_APART_S)}"
+            f" away from their ts, at most {format_duration(abs(worst_s))} {direction} it; their writer's clock jumps"
         )
 
 

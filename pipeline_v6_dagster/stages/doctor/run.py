@@ -1,27 +1,33 @@
-"""What is configured, found and understood; what is wrong and how to mend it. Changes nothing."""
+"""What is configured, found and understood; what is wrong and how to fix it. Changes nothing."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from pipeline_v6_dagster.config.ambiguity import ambiguous_ratios
 from pipeline_v6_dagster.config.ignore_rules import expired_rules
-from pipeline_v6_dagster.config.limits import Configuration, UnknownKey, load_configuration
+from pipeline_v6_dagster.config.keys import UnknownKey
+from pipeline_v6_dagster.config.limits import Configuration, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.shadow.rules import RULES
 from pipeline_v6_dagster.stages.doctor.clocks import clock_warnings
+from pipeline_v6_dagster.stages.doctor.live_limits import live_limit_warnings
+from pipeline_v6_dagster.stages.doctor.rows import RowShare, row_shares
 from pipeline_v6_dagster.stages.doctor.settings import (
     alert_url_problems,
     interval_misfits,
+    unlisted_scope,
     unlisted_symbols,
     unread_variables,
 )
 from pipeline_v6_dagster.stages.doctor.versions import version_problems, versions
-from pipeline_v6_dagster.storage.log_files import rotations
+from pipeline_v6_dagster.storage.log_names import all_rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +41,41 @@ class FoundFile:
     rotations: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+class Action(StrEnum):
+    """What an operator does about a warning."""
+
+    ENVIRONMENT = "Change the environment"
+    LIMITS = "Change the limits or the universe"
+    KEYS = "Correct the keys that no rule reads, or list them under unread_keys_ok"
+    LIVE_LIMITS = "Give live and v6 the same limits"
+    EXECUTOR = "Have the executor log what is missing"
+    CLOCKS = "Set the clocks"
+    IGNORE_RULES = "Renew or remove ignore rules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that `doctor` found. `problems` stop a run; `warnings` will bite some day; `notes` are to be known."""
+    """All that `doctor` found.
+
+    `problems` stop a run or have every order denied; `warnings` cost evidence or will be a problem some day;
+    `assumptions` are what a rule works on because no log says it; `notes` are to be known. `rows` is what the newest
+    rows carry. `settings` and `configuration` are None where they cannot be used.
+    """
 
     settings: Settings | None
     files: tuple[FoundFile, ...]
     configuration: Configuration | None
+    rows: tuple[RowShare, ...]
     problems: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warning_groups: Mapping[Action, tuple[str, ...]]
+    assumptions: tuple[str, ...]
     notes: tuple[str, ...]
     versions: Mapping[str, str]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Every warning, in the order of the groups."""
+        return tuple(warning for group in self.warning_groups.values() for warning in group)
 
 
 def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
@@ -53,29 +83,93 @@ def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
     try:
         settings = load_settings(environ, cwd)
     except ConfigError as error:
-        unread = tuple(unread_variables(environ))
-        return Findings(None, (), None, tuple(map(str, error.problems)), unread, (), versions())
-    problems: list[str] = [*alert_url_problems(settings), *version_problems()]
-    warnings: list[str] = [*unread_variables(environ), *interval_misfits(settings, environ)]
-    notes: list[str] = []
+        return Findings(
+            settings=None,
+            files=(),
+            configuration=None,
+            rows=(),
+            problems=tuple(map(str, error.problems)),
+            warning_groups=_grouped({Action.ENVIRONMENT: list(unread_variables(environ))}),
+            assumptions=(),
+            notes=(),
+            versions=versions(),
+        )
+    look = _Examination(settings)
+    look.problems += [*alert_url_problems(settings), *version_problems()]
+    look.warnings[Action.ENVIRONMENT] += [*unread_variables(environ), *interval_misfits(settings, environ)]
     files = (*_inputs(settings), *_outputs(settings))
-    for file in files:
-        if file.problem is not None:
-            problems.append(f"{file.path}: {file.problem}")
-        elif file.size_bytes is None:
-            notes.append(f"{file.path}: not there yet")
-    with _noting(problems):
-        warnings += clock_warnings(settings, now)
-    for path in (settings.risk_limits, settings.pairs_universe):
-        warnings += ambiguous_ratios(path)
-    with _noting(problems):
-        warnings += expired_rules(settings.ignore_rules, now)
-    configuration = None
-    with _noting(problems):
-        configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
-        warnings += map(_unknown, configuration.unknown_keys)
-        warnings += unlisted_symbols(settings, configuration.limits)
-    return Findings(settings, files, configuration, tuple(problems), tuple(warnings), tuple(notes), versions())
+    look.at_files(files)
+    look.at_logs(now)
+    configuration = look.at_configuration(now)
+    return Findings(
+        settings=settings,
+        files=files,
+        configuration=configuration,
+        rows=look.rows,
+        problems=tuple(look.problems),
+        warning_groups=_grouped(look.warnings),
+        assumptions=tuple(look.assumptions),
+        notes=tuple(look.notes),
+        versions=versions(),
+    )
+
+
+class _Examination:
+    """Gathers findings; what stops one look is a problem, and the next look goes on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.rows: tuple[RowShare, ...] = ()
+        self.problems: list[str] = []
+        self.warnings: dict[Action, list[str]] = defaultdict(list)
+        self.assumptions: list[str] = []
+        self.notes: list[str] = []
+
+    def at_files(self, files: tuple[FoundFile, ...]) -> None:
+        """Whether each file can be read or made."""
+        for file in files:
+            if file.problem is not None:
+                self.problems.append(f"{file.path}: {file.problem}")
+            elif file.size_bytes is None:
+                self.notes.append(f"{file.path}: not there yet")
+
+    def at_logs(self, now: float) -> None:
+        """What the newest rows carry, and whether their times fit ours."""
+        with _noting(self.problems):
+            self.warnings[Action.CLOCKS] += clock_warnings(self.settings, now)
+        with _noting(self.problems):
+            self.rows = row_shares(self.settings)
+        for share in self.rows:
+            if share.count == share.total:
+                continue
+            if share.is_assumption:
+                self.assumptions.append(str(share))
+            elif share.is_blocking and share.count == 0:
+                self.problems.append(str(share))
+            else:
+                self.warnings[Action.EXECUTOR].append(str(share))
+
+    def at_configuration(self, now: float) -> Configuration | None:
+        """What the limits, the universe and the ignore rules say; None where they cannot be used."""
+        settings = self.settings
+        for path in (settings.risk_limits, settings.pairs_universe):
+            self.warnings[Action.LIMITS] += ambiguous_ratios(path)
+        with _noting(self.problems):
+            self.warnings[Action.IGNORE_RULES] += expired_rules(settings.ignore_rules, now)
+        configuration = None
+        with _noting(self.problems):
+            configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
+            limits = configuration.limits
+            self.warnings[Action.KEYS] += map(_unknown, configuration.unknown_keys)
+            self.notes += map(_unlisted, configuration.unlisted)
+            self.warnings[Action.ENVIRONMENT] += unlisted_scope(settings, limits)
+            self.warnings[Action.LIMITS] += unlisted_symbols(settings, limits)
+            self.warnings[Action.LIVE_LIMITS] += live_limit_warnings(settings, limits)
+        return configuration
+
+
+def _grouped(warnings: Mapping[Action, list[str]]) -> dict[Action, tuple[str, ...]]:
+    return {action: tuple(warnings[action]) for action in Action if warnings.get(action)}
 
 
 @contextmanager
@@ -119,6 +213,10 @@ def _unknown(key: UnknownKey) -> str:
     return f"{key.file}: {key.key}: no rule reads this key{hint}"
 
 
+def _unlisted(key: UnknownKey) -> str:
+    return f"{key}: the universe does not list this symbol, so v6 denies it as unknown_symbol and reads no limit of it"
+
+
 def _inputs(settings: Settings) -> list[FoundFile]:
     paths = {
         "order_attempts": settings.order_attempts,
@@ -152,7 +250,7 @@ def _found(role: str, path: Path, access: int) -> FoundFile:
     if not os.access(path, access):
         needed = "read and written" if access & os.W_OK else "read"
         return FoundFile(role, path, size_bytes, f"cannot be {needed} by this user; check its owner and mode")
-    return FoundFile(role, path, size_bytes, None, len(rotations(path)))
+    return FoundFile(role, path, size_bytes, None, len(all_rotations(path)))
 
 
 def _folder_problem(path: Path) -> str | None:

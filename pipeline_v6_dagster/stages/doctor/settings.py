@@ -9,19 +9,22 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.sources.attempts import parse_attempt
 from pipeline_v6_dagster.storage.file_info import last_lines
+from pipeline_v6_dagster.storage.lock import LOCK_TIMEOUT_S
 
 _PREFIX = "PIPELINE_"
 _MINUTE_S, _DAY_S = 60, 86_400
 # Of the attempts log: about the newest thousand.
 _TAIL_BYTES = 1_000_000
 _MOST_SHOWN = 8
+# Read by the files of deploy/, not by this program.
+_OF_DEPLOYMENT = frozenset({"PIPELINE_V6_CODE_PORT", "PIPELINE_V6_WEB_PORT", "PIPELINE_V6_ADMIN_PORT"})
 
 
 def unread_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """Variables that look like settings and are none, with the nearest known one."""
     known = [field.alias for field in Settings.model_fields.values() if field.alias]
     for name in sorted(environ):
-        if name.startswith(_PREFIX) and name not in known:
+        if name.startswith(_PREFIX) and name not in known and name not in _OF_DEPLOYMENT:
             nearest = get_close_matches(name, known, n=1)
             hint = f"; the nearest known setting is {nearest[0]}" if nearest else ""
             yield f"environment: {name}: no setting has this name{hint}"
@@ -50,16 +53,23 @@ def interval_misfits(settings: Settings, environ: Mapping[str, str]) -> Iterator
             f"PIPELINE_COMPARE_SHADOW_LIMIT = {settings.compare_limit} is below PIPELINE_COMPARE_MIN_SAMPLE"
             f" = {settings.min_sample}: the summary never leaves its warmup"
         )
-    if settings.lock_timeout_s >= min(heartbeat_s, compare_s):
+    if settings.run_timeout_s <= LOCK_TIMEOUT_S:
         yield (
-            f"PIPELINE_V6_LOCK_TIMEOUT = {settings.lock_timeout_s:g} s is not below the intervals: a run that waits"
-            " for the log may still wait when the next one is due"
+            f"PIPELINE_V6_RUN_TIMEOUT = {settings.run_timeout_s:g} s is not above the {LOCK_TIMEOUT_S:g} s that a run"
+            " waits for the log: one that waits counts as dead and is run again"
         )
-    if settings.run_timeout_s <= settings.lock_timeout_s:
-        yield (
-            f"PIPELINE_V6_RUN_TIMEOUT = {settings.run_timeout_s:g} s is not above PIPELINE_V6_LOCK_TIMEOUT ="
-            f" {settings.lock_timeout_s:g} s: a run that waits for the log counts as dead and is run again"
-        )
+
+
+def unlisted_scope(settings: Settings, limits: Limits) -> Iterator[str]:
+    """Symbols that the verdict is asked for and that the universe does not list: they can never pass."""
+    for symbol in settings.verdict_symbols:
+        if not limits.of(symbol).is_known:
+            nearest = get_close_matches(symbol, limits.symbols, n=1)
+            hint = f"; the nearest listed one is {nearest[0]}" if nearest else ""
+            yield (
+                f"PIPELINE_VERDICT_SYMBOLS names {symbol!r}, which {settings.pairs_universe.name} does not list: v6"
+                f" denies every order of it, and the verdict cannot become a PASS{hint}"
+            )
 
 
 def unlisted_symbols(settings: Settings, limits: Limits) -> Iterator[str]:
@@ -84,8 +94,8 @@ def unlisted_symbols(settings: Settings, limits: Limits) -> Iterator[str]:
     ]
     more = len(unlisted) - len(names)
     yield (
-        f"{settings.pairs_universe.name}: does not list the symbols of {unlisted.total()} of the newest"
-        f" {symbols.total()} attempts: {', '.join(names)}{f' and {more} more' if more else ''};"
+        f"{settings.pairs_universe.name}: does not list the symbols of {unlisted.total():,} of the newest"
+        f" {symbols.total():,} attempts: {', '.join(names)}{f' and {more} more' if more else ''};"
         " v6 denies each as unknown_symbol until it does, spelt as the executor spells it"
     )
 

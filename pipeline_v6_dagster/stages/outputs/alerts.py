@@ -1,28 +1,40 @@
-"""The alert stage: record each message once in the outbox, send from there, record who took it.
+"""The alert stage: record each message once in the outbox, deliver from there, record who accepted it.
 
-The outbox is the authority: what waits and what lasts is read from it. A message is written before it is sent, so that
-none is lost; it is sent a second time only where a kill falls between the sending and the line that says so.
+Whoever evaluates a check records what it says (`record_alerts`): a Dagster run, or the command line. Whoever delivers
+(`AlertDesk.deliver`) reads what waits. The outbox is the authority: what waits and what lasts is read from it. A
+message is written before it is sent, so that none is lost; it is sent a second time only where a kill falls between the
+sending and the line that says so. An evaluation that was not recorded is made up for by the next one: what is recorded
+is the state, not the evaluation.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pipeline_v6_dagster.alerts.delivery import channels_of, send
+from pipeline_v6_dagster.alerts.delivery import channels_of, send_all
 from pipeline_v6_dagster.alerts.message import Delivery, Message
-from pipeline_v6_dagster.alerts.states import Evidence, Policy
+from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, open_outbox, read_line
+from pipeline_v6_dagster.domain.errors import BusyError
+from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, messages_backward, open_outbox
+from pipeline_v6_dagster.stages.outputs.evaluation import Evaluation
+from pipeline_v6_dagster.stages.outputs.links import alert_links, runbook_link
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.file_info import stat_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
 
-# A tick has a minute. A channel that is down takes up to eight seconds to say so.
-_SENDING_S = 30.0
+# A tick has a minute; all channels together are given half of it.
+SENDING_BUDGET_S = 30.0
+# What a channel gets in one call; what waits beyond it is sent by the next.
+_MAX_PER_CALL = 100
+# In place of the id of a Dagster run.
+COMMAND_LINE = "command line"
 
 
 @dataclass
 class AlertRun:
-    """What one run did. `waiting` counts the messages that a channel has not taken, by channel."""
+    """What one call did. `waiting` counts the messages that a channel has not accepted, by channel."""
 
     recorded: list[Message] = field(default_factory=list)
     delivered: int = 0
@@ -30,65 +42,162 @@ class AlertRun:
 
 
 class AlertDesk:
-    """Keeps what the outbox adds up to between runs, so that it is read again only when it has changed."""
+    """Keeps what the outbox adds up to between calls, so that it is read again only when it has changed.
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+    `host` is this machine and `executor` the one whose orders are compared, as messages name them; without `executor`
+    it is the home folder.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float], *, host: str | None = None, executor: str | None = None
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._channels = channels_of(settings.alert_urls)
+        self._policy = Policy(
+            repeat_s=settings.alert_repeat_s,
+            group_s=ALERT_GROUP_S,
+            channels=tuple(self._channels),
+            host=host,
+            executor=executor or str(settings.home),
+        )
         self._version: str | None = None
         self._outbox = Outbox()
 
-    def run(self, runs: Sequence[Sequence[Evidence]]) -> AlertRun:
-        """Record what the evidence of these runs (oldest first) makes due, then send what waits.
+    def run(self, runs: Sequence[Sequence[Evidence]], budget_s: float = SENDING_BUDGET_S) -> AlertRun:
+        """Record what the evidence of these runs (oldest first) makes due, then deliver what waits.
+
+        Raises:
+            BusyError, StorageError: the outbox cannot be written.
+            DataError: it holds what is not ours.
+        """
+        recorded = self.record(runs)
+        run = self.deliver(budget_s)
+        run.recorded = recorded
+        return run
+
+    def record(self, runs: Sequence[Sequence[Evidence]]) -> list[Message]:
+        """Record what the evidence of these runs (oldest first) makes due, and what is to be repeated.
 
         Raises:
             BusyError, StorageError: the outbox cannot be written.
             DataError: it holds what is not ours.
         """
         settings = self._settings
-        channels = channels_of(settings.alert_urls)
-        policy = Policy(settings.alert_repeat_s, settings.alert_group_s, tuple(channels))
+        is_anything_wrong = any(each.severity is not None for run in runs for each in run)
+        if not is_anything_wrong and stat_file(settings.alert_outbox) is None:
+            return []
+        with locked(settings.alert_outbox):
+            log, outbox = self._open()
+            messages = outbox.due(runs, self._policy, self._clock())
+            self._append(log, messages)
+        return messages
+
+    def deliver(self, budget_s: float = SENDING_BUDGET_S) -> AlertRun:
+        """Send what waits, within `budget_s` seconds in all. The lock of the outbox is not held while sending.
+
+        Where another process delivers already, nothing is sent.
+
+        Raises:
+            BusyError, StorageError: the outbox cannot be written.
+            DataError: it holds what is not ours.
+        """
+        settings = self._settings
         run = AlertRun()
-        with locked(settings.alert_outbox, settings.lock_timeout_s):
-            log = open_outbox(settings)
-            log.recover()
-            outbox = self._read(log)
-            # Until this run has come to its end, what is kept of the outbox may be behind what was written.
-            self._version = None
-            run.recorded = outbox.due(runs, policy, self._clock())
-            _append(log, run.recorded)
-            for message in run.recorded:
-                outbox.add(message)
-            self._send(log, outbox, channels, run)
-            self._version = _version(log)
+        if stat_file(settings.alert_outbox) is None:
+            return run
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(settings.alert_outbox.with_suffix(".delivery"), 0.0))
+            except BusyError:
+                is_alone = False
+            else:
+                is_alone = True
+            if is_alone:
+                run.delivered = self._send(budget_s)
+        with locked(settings.alert_outbox):
+            _, outbox = self._open()
+            run.waiting = {name: len(messages) for name, messages in outbox.waiting_by_channel().items()}
         return run
 
-    def _send(self, log: JsonlLog, outbox: Outbox, channels: dict[str, str], run: AlertRun) -> None:
-        deadline = self._clock() + _SENDING_S
-        waiting: list[tuple[Message, str]] = []
-        down: set[str] = set()
-        for message, channel in outbox.waiting:
-            url = channels.get(channel)
-            # Later messages wait as well: they arrive in the order in which things happened.
-            if url is None or channel in down or self._clock() > deadline or not send(url, message):
-                down.add(channel)
-                waiting.append((message, channel))
-                run.waiting[channel] = run.waiting.get(channel, 0) + 1
-                continue
-            _append(log, [Delivery(message.alert_id, self._clock(), channel)])
-            run.delivered += 1
-        outbox.waiting = waiting
+    def _send(self, budget_s: float) -> int:
+        """Send what waits; returns how many messages were accepted."""
+        settings = self._settings
+        delivered = 0
+        with locked(settings.alert_outbox):
+            _, outbox = self._open()
+            waiting = {name: all_[:_MAX_PER_CALL] for name, all_ in outbox.waiting_by_channel().items()}
+        for channel, alert_id in send_all(self._channels, waiting, budget_s):
+            with locked(settings.alert_outbox):
+                log, _ = self._open()
+                self._append(log, [Delivery(alert_id, self._clock(), channel)])
+            delivered += 1
+        return delivered
 
-    def _read(self, log: JsonlLog) -> Outbox:
-        if self._version is None or _version(log) != self._version:
-            self._outbox = Outbox.of(map(read_line, log.backward()))
-        return self._outbox
+    def _open(self) -> tuple[JsonlLog, Outbox]:
+        """The outbox, read again where it has changed. The caller holds its lock."""
+        log = open_outbox(self._settings, key=read_chain_key(self._settings.chain_key_file))
+        log.recover()
+        version = _version(log)
+        if self._version is None or version != self._version:
+            self._outbox = Outbox.of(messages_backward(log))
+            self._version = version
+        return log, self._outbox
+
+    def _append(self, log: JsonlLog, lines: Sequence[Line]) -> None:
+        # Until the lines are written, what is kept of the outbox may be behind them.
+        self._version = None
+        log.append([encode_line(line) for line in lines])
+        for line in lines:
+            self._outbox.add(line)
+        self._version = _version(log)
 
 
-def _append(log: JsonlLog, lines: Sequence[Line]) -> None:
-    log.append([encode_line(line) for line in lines])
+def record_alerts(
+    settings: Settings,
+    evaluations: Sequence[Evaluation],
+    now: float,
+    *,
+    host: str | None = None,
+    executor: str | None = None,
+    run_id: str | None = None,
+) -> list[Message]:
+    """Record the messages that these evaluations of one run make due at `now` (epoch s), in the outbox.
+
+    Without `run_id` the command line evaluated them. Returns what was recorded. Nothing is sent.
+
+    Raises:
+        BusyError, StorageError: the outbox cannot be written.
+        DataError: it holds what is not ours.
+    """
+    desk = AlertDesk(settings, lambda: now, host=host, executor=executor)
+    return desk.record([[evidence_of(settings, evaluation, now, run_id) for evaluation in evaluations]])
+
+
+def evidence_of(settings: Settings, evaluation: Evaluation, now: float, run_id: str | None) -> Evidence:
+    """What an evaluation says about its state at `now` (epoch s)."""
+    name = evaluation.name
+    return Evidence(
+        subject=f"{evaluation.asset}/{name}",
+        name=name,
+        id=f"{run_id or now!r}/{name}",
+        ts=now,
+        run_id=run_id or COMMAND_LINE,
+        severity=None if evaluation.passes else evaluation.severity,
+        text=evaluation.text,
+        todo=evaluation.to_do,
+        link=runbook_link(settings, name),
+        links=alert_links(settings, name, evaluation.asset, run_id),
+        count=evaluation.count,
+        failing_ids=tuple(evaluation.failing_ids),
+        orders=tuple(evaluation.orders),
+        excess_usd=evaluation.excess_usd,
+        is_measured=evaluation.is_measured,
+        is_quiet=evaluation.is_quiet,
+        explained_by=evaluation.explained_by,
+    )
 
 
 def _version(log: JsonlLog) -> str:
-    look = stat_file(log.path)
-    return look.version if look is not None else "-"
+    found = stat_file(log.path)
+    return found.version if found is not None else "-"

@@ -1,75 +1,91 @@
-"""What an operator is told besides the verdict: what changed since the run before, and what to do now.
+"""What an operator reads beside the verdict: what changed since the run before, and what to do next.
 
-Only the text: `verdict` and `stages.outputs.status` decide what is red or stale; docs/runbook.md explains each check.
+Only the text: the criteria decide what is broken, and each names its own remedy. docs/runbook.md explains it at length.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from pipeline_v6_dagster.domain.summary import Status, Verdict
+from pipeline_v6_dagster.domain.summary import Status, Summary, Verdict
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 
-# Figures by their place in the summary, and how they are written.
-_FIGURES = (
-    ("upsizes", ("sizing_diff_stats", "upsize_count"), "{:.0f}"),
-    ("decisions compared", ("sample_size",), "{:.0f}"),
-    ("veto mismatch", ("veto_mismatch_pct",), "{:.2f} %"),
-    ("sizing p95", ("sizing_diff_stats", "p95"), "{:.4f}"),
-    ("slippage p95", ("slippage_diff_bps", "p95"), "{:.2f} bps"),
-    ("live orders without a decision", ("coverage", "live_only"), "{:.0f}"),
-    ("decisions without a live outcome", ("coverage", "unresolved"), "{:.0f}"),
-)
+# One screen: the criteria after these wait until these are dealt with.
+MOST_STEPS = 5
 
 
-def changes_between(before: dict[str, Any] | None, after: dict[str, Any]) -> tuple[str, ...]:
-    """What the newest run says otherwise than the one before it; nothing where there is none."""
+def describe_changes(before: Summary | None, after: Summary) -> tuple[str, ...]:
+    """What the newest run says differently from the one before it; nothing if there is none."""
     if before is None:
         return ()
-    changes = [
-        f"{name} {before.get(name)} -> {after.get(name)}"
-        for name in ("status", "verdict", "config_hash")
-        if before.get(name) != after.get(name)
+    pairs = [
+        ("status", before.status.value, after.status.value),
+        ("verdict", before.verdict.value, after.verdict.value),
+        ("configuration", before.config_hash, after.config_hash),
     ]
-    for name, path, form in _FIGURES:
-        old, new = _written(_figure(before, path), form), _written(_figure(after, path), form)
-        if old != new:
-            changes.append(f"{name} {old} -> {new}")
+    pairs += [(name, _format_figure(old), _format_figure(new)) for name, old, new in _figures(before, after)]
+    changes = [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
+    states = {each.name: each.state for each in before.criteria}
+    for each in after.criteria:
+        old_state = states.get(each.name)
+        if old_state is not None and old_state is not each.state:
+            changes.append(f"{each.name} {old_state.value} -> {each.state.value}")
     return tuple(changes)
 
 
-def what_to_do(
-    status: Status, verdict: Verdict, stale: Sequence[str], summary: dict[str, Any] | None
+def choose_steps(
+    status: Status, verdict: Verdict, stale: Sequence[str], criteria: Sequence[Criterion]
 ) -> tuple[str, ...]:
     """The next steps, the most urgent first."""
     steps: list[str] = []
     if stale:
-        steps.append("the figures are old: see that the Dagster daemon runs, or run the named command by hand")
+        steps.append("the figures are old: check that the Dagster daemon runs, or run the named command by hand")
     if status is Status.NO_DATA:
-        steps.append("run pipeline-v6 doctor: it says which logs are missing and what stands in the way")
-    elif status is Status.WARMUP:
-        steps.append("wait for more decisions; until then flip no flag on this")
-    upsizes = summary["upsizes"] if summary is not None else ()
-    if upsizes:
-        steps.append("keep v6 off and stop the executor from opening: it orders more than it is asked to")
-        newest = upsizes[0]
-        explained = f", pipeline-v6 explain {newest['decision_id']}" if newest["decision_id"] else ""
-        steps.append(f"look at the newest upsize: intent {newest['intent_id'] or 'without id'}{explained}")
-    elif status in (Status.RED, Status.AMBER):
-        steps.append("keep v6 off: order sizes are far from v6's; run pipeline-v6 report for the worst cases")
-    if verdict is Verdict.FAIL and status is Status.GREEN:
-        steps.append("keep v6 off: sizes agree, decisions do not; run pipeline-v6 report for the causes")
-    elif verdict is Verdict.INCONCLUSIVE and status is Status.GREEN:
-        steps.append("keep v6 off until what is missing was measured; the reasons above name it")
+        steps.append("run pipeline-v6 doctor: it says which logs are missing and what blocks a run")
+        return tuple(steps)
+    broken = [each for each in criteria if each.state is CriterionState.BROKEN and each.counts_against]
+    steps += [f"{each.name}: {each.to_do}" for each in broken[:MOST_STEPS]]
+    if len(broken) > MOST_STEPS:
+        steps.append(f"then the other {len(broken) - MOST_STEPS} broken criteria: pipeline-v6 status --json lists them")
+    if not broken and status is Status.WARMUP:
+        steps.append("wait for more decisions; until then switch nothing on")
+    elif not broken and verdict is Verdict.INCONCLUSIVE:
+        steps.append("keep v6 off until every criterion holds; the table says what is missing")
+    elif not broken and status in (Status.RED, Status.AMBER):
+        steps.append(
+            "keep v6 off: newest order sizes differ too much from v6's; run pipeline-v6 report for the largest"
+        )
     elif verdict is Verdict.PASS and not stale:
-        steps.append("nothing: the evidence is for v6")
+        steps.append("nothing: every criterion holds")
     return tuple(steps)
 
 
-def _figure(summary: dict[str, Any], path: tuple[str, ...]) -> float | None:
-    value: Any = summary
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, int | float) else None
+def answer_question(status: Status, verdict: Verdict, stale: Sequence[str], steps: Sequence[str]) -> str:
+    """One line: may v6 go live, and if not, the one thing to do next."""
+    if verdict is Verdict.PASS and status is Status.GREEN and not stale:
+        return "v6 may go live: every criterion holds."
+    reason = {
+        Verdict.PASS: "the newest figures do not support the PASS",
+        Verdict.FAIL: "the evidence speaks against it",
+        Verdict.INCONCLUSIVE: "the evidence does not decide it yet",
+        Verdict.NO_DATA: "nothing was compared yet",
+    }[verdict]
+    following = f" Next: {steps[0]}" if steps else ""
+    return f"v6 may not go live: {reason}.{following}"
 
 
-def _written(value: float | None, form: str) -> str:
-    return "not measured" if value is None else form.format(value)
+def _figures(before: Summary, after: Summary) -> tuple[tuple[str, object, object], ...]:
+    old, new = before, after
+    return (
+        ("upsizes", old.sizing_diff_stats.upsize_count, new.sizing_diff_stats.upsize_count),
+        ("decisions compared", old.sample_size, new.sample_size),
+        ("veto mismatch %", old.veto_mismatch_pct, new.veto_mismatch_pct),
+        ("sizing p95", old.sizing_diff_stats.p95, new.sizing_diff_stats.p95),
+        ("slippage p95 bps", old.slippage_diff_bps.p95, new.slippage_diff_bps.p95),
+        ("live orders without a decision", old.coverage.live_only, new.coverage.live_only),
+        ("decisions without a live outcome", old.coverage.unresolved, new.coverage.unresolved),
+    )
+
+
+def _format_figure(value: object) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -19,6 +19,7 @@ from pipeline_v6_dagster.reports.series import (
     SizedOrder,
     bins_of,
     causes_of,
+    collect_bounds,
     quality_of,
     sized_orders_of,
     slippages_of,
@@ -80,12 +81,20 @@ def write_report(settings: Settings, now: float) -> WrittenReport:
     content = ReportContent(
         generated_ts=now,
         summary=status.summary,
+        verdict=status.verdict,
+        reasons=status.reasons,
+        acknowledged=tuple(
+            f"{each.criterion}: {each.by}, {tables.utc(each.ts)} UTC: {each.why}" for each in status.acknowledged
+        ),
         decisions=len(samples),
         span=(samples[0].ts, samples[-1].ts) if samples else None,
         stale=status.stale,
         plots=tuple(_plots(settings, diffs, samples, bins, orders)),
         tables=(
+            tables.list_criteria(status.criteria),
             tables.upsizes(diffs),
+            tables.compare_sides(samples),
+            tables.first_divergences(samples),
             tables.mismatches(diffs),
             tables.slippages(diffs),
             tables.symbols(status.summary),
@@ -111,16 +120,21 @@ def _plots(
 ) -> "Iterator[Plot]":
     from pipeline_v6_dagster.reports import plots
     from pipeline_v6_dagster.reports.page import Plot
+    from pipeline_v6_dagster.reports.verdict_plots import bound_plot
 
     runs = deque(islice(read_summaries_backward(open_compare_log(settings)), MOST_RUNS))
     slippages, causes, qualities = slippages_of(samples), causes_of(diffs), quality_of(runs)
     yield Plot(
         "Veto mismatch over time",
-        "Share of decisions on which v6 and live disagree whether to trade, in groups of equal size, with the exact"
-        " 95 % interval (Clopper and Pearson).",
-        plots.mismatch_plot(bins, 100 * settings.acceptable_mismatch_ratio, 100 * settings.unacceptable_mismatch_ratio)
-        if bins
-        else None,
+        "Share of decisions on which v6 and live disagree whether to trade, in groups of equal size, and the share that"
+        " the verdict allows.",
+        plots.mismatch_plot(bins, 100 * settings.max_mismatch_ratio) if bins else None,
+    )
+    bounds = collect_bounds(runs)
+    yield Plot(
+        "Bound of the mismatch rate over time",
+        "The upper bound that each run could vouch for, valid at every look. The verdict needs it below the limit.",
+        bound_plot(bounds, 100 * settings.max_mismatch_ratio) if len(bounds) > 1 else None,
     )
     yield Plot(
         "Size of each order",

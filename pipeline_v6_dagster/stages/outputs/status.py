@@ -1,17 +1,20 @@
-"""The verdict for a launch gate: what the newest summary says, whether it is still true, what is new in it."""
+"""The verdict for a launch gate: what the evidence says as of now, what is new in it, what to do next."""
 
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
-from pipeline_v6_dagster.domain.summary import Status, Verdict
-from pipeline_v6_dagster.logs.compare_log import newest_summary, open_compare_log, read_summaries_backward
-from pipeline_v6_dagster.stages.outputs.next_steps import changes_between, what_to_do
+from pipeline_v6_dagster.domain.summary import Status, Summary, Verdict
+from pipeline_v6_dagster.domain.verdict import Criterion
+from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
+from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
+from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
+from pipeline_v6_dagster.stages.outputs.gate import Gate, read_gate
+from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
+from pipeline_v6_dagster.verdict.reach import Reach
 
 # A head or summary that three intervals did not refresh has nobody who refreshes it.
 STALE_AFTER_INTERVALS = 3
@@ -25,59 +28,90 @@ EXIT_UNDECIDED = 2
 EXIT_NO_DATA = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What `status` says. `stale` names what is too old, with its age; `exit_code` is for a gate.
 
-    `changes` is what the newest run says otherwise than the one before it (`previous_ts`), `to_do` the next steps.
+    `answer` says in one line whether v6 may go live. `changes` is what the newest run says differently from the one
+    before it (`previous_ts`, epoch s), `to_do` the next steps, `acknowledged` who answers for what, `reach` when a PASS
+    becomes possible.
     """
 
     exit_code: int
     status: Status
     verdict: Verdict
+    answer: str
     reasons: tuple[str, ...]
+    criteria: tuple[Criterion, ...]
+    failed_criteria: tuple[str, ...]
+    passed_symbols: tuple[str, ...]
+    not_covered: tuple[str, ...]
     stale: tuple[str, ...]
-    summary: dict[str, Any] | None
+    summary: Summary | None
     changes: tuple[str, ...] = ()
     previous_ts: float | None = None
     to_do: tuple[str, ...] = ()
+    acknowledged: tuple[Acknowledgement, ...] = ()
+    reach: Reach | None = None
 
 
 def read_status(settings: Settings, now: float) -> Report:
-    """Read the newest summary and head. A lost summary file is read from the compare log instead.
+    """The verdict as of `now` (epoch s), from the compare log.
 
     Raises:
-        DataError, StorageError: a file of ours cannot be read.
+        DataError: the head is not understood.
+        StorageError: a file of ours cannot be read.
     """
-    summary = _read_state(settings.compare_summary) or newest_summary(open_compare_log(settings))
-    if summary is None:
-        reason = f"{settings.compare_summary}: not there yet; run pipeline-v6 shadow, heartbeat and compare"
-        steps = what_to_do(Status.NO_DATA, Verdict.NO_DATA, (), None)
-        return Report(EXIT_NO_DATA, Status.NO_DATA, Verdict.NO_DATA, (reason,), (), None, to_do=steps)
-    try:
-        status, verdict = Status(summary["status"]), Verdict(summary["verdict"])
-        reasons = tuple(map(str, summary["verdict_reasons"]))
-        stale = tuple(_stale(settings, summary, _read_state(settings.shadow_head), now))
-        steps = what_to_do(status, verdict, stale, summary)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{settings.compare_summary}: not understood ({error!r}); run pipeline-v6 compare") from None
-    exit_code = EXIT_NO_DATA if stale else _exit_code(status, verdict)
-    previous = _before(settings, summary)
-    changes = changes_between(previous, summary)
-    previous_ts = float(previous["generated_ts"]) if previous is not None else None
-    return Report(exit_code, status, verdict, reasons, stale, summary, changes, previous_ts, steps)
+    gate = read_gate(settings, now)
+    summary = gate.end.summary if gate.end is not None else None
+    decision = gate.decision
+    status = Status.NO_DATA if summary is None else summary.status
+    stale = () if summary is None else tuple(_stale(settings, summary, _read_state(settings.shadow_head), now))
+    steps = choose_steps(status, decision.verdict, stale, gate.criteria)
+    previous = None if summary is None else _before(settings, summary)
+    standing = () if gate.end is None else standing_acknowledgements(gate.end.cursor.records, now).values()
+    return Report(
+        exit_code=_exit_code(gate, status, stale),
+        status=status,
+        verdict=decision.verdict,
+        answer=answer_question(status, decision.verdict, stale, steps),
+        reasons=_reasons(settings, gate),
+        criteria=gate.criteria,
+        failed_criteria=decision.failed_criteria,
+        passed_symbols=decision.passed_symbols,
+        not_covered=decision.not_covered,
+        stale=stale,
+        summary=summary,
+        changes=() if summary is None else describe_changes(previous, summary),
+        previous_ts=None if previous is None else previous.generated_ts,
+        to_do=steps,
+        acknowledged=tuple(standing),
+        reach=gate.reach,
+    )
 
 
-def _before(settings: Settings, summary: dict[str, Any]) -> dict[str, Any] | None:
+def _reasons(settings: Settings, gate: Gate) -> tuple[str, ...]:
+    if gate.end is None and gate.problem is None:
+        return (f"{settings.compare_diffs}: not there yet; run pipeline-v6 shadow, heartbeat and compare",)
+    return gate.decision.reasons
+
+
+def _before(settings: Settings, summary: Summary) -> Summary | None:
     """The summary of the run before; None where there is none, or where it is too far up to look for."""
-    for earlier in read_summaries_backward(open_compare_log(settings), _MOST_LINES_BACK):
-        if earlier.get("generated_ts", inf) < summary["generated_ts"]:
-            return earlier
+    try:
+        for earlier in read_summaries_backward(open_compare_log(settings), _MOST_LINES_BACK):
+            if earlier.generated_ts < summary.generated_ts:
+                return earlier
+    except DataError:
+        return None  # An earlier block that is not understood is a finding of `logs_intact` if it was changed.
     return None
 
 
-def _exit_code(status: Status, verdict: Verdict) -> int:
-    if status is Status.NO_DATA:
+def _exit_code(gate: Gate, status: Status, stale: tuple[str, ...]) -> int:
+    verdict = gate.decision.verdict
+    if gate.problem is not None:
+        return EXIT_UNDECIDED
+    if stale or status is Status.NO_DATA:
         return EXIT_NO_DATA
     if status is Status.WARMUP:
         return EXIT_UNDECIDED
@@ -86,31 +120,36 @@ def _exit_code(status: Status, verdict: Verdict) -> int:
     return EXIT_GREEN if verdict is Verdict.PASS else EXIT_UNDECIDED
 
 
-def _stale(settings: Settings, summary: dict[str, Any], head: dict[str, Any] | None, now: float) -> list[str]:
+def _stale(settings: Settings, summary: Summary, head_ts: float | None, now: float) -> list[str]:
     stale = []
-    for name, state, interval_s in (
-        ("summary", summary, settings.compare_interval_s),
-        ("head", head, settings.heartbeat_interval_s),
+    for name, generated_ts, interval_s in (
+        ("summary", summary.generated_ts, settings.compare_interval_s),
+        ("head", head_ts, settings.heartbeat_interval_s),
     ):
-        if state is None:
+        if generated_ts is None:
             stale.append(f"{name} is missing; run pipeline-v6 heartbeat")
             continue
-        age_s = now - float(state["generated_ts"])
+        age_s = now - generated_ts
         if age_s > STALE_AFTER_INTERVALS * interval_s:
-            stale.append(f"{name} is {age_s:.0f} s old, {STALE_AFTER_INTERVALS * interval_s:.0f} s at most")
+            stale.append(f"{name} is {age_s:,.0f} s old, {STALE_AFTER_INTERVALS * interval_s:,.0f} s at most")
         elif age_s < -STALE_AFTER_INTERVALS * interval_s:
-            stale.append(f"{name} was written {-age_s:.0f} s in the future; see to this machine's clock")
+            stale.append(f"{name} was written {-age_s:,.0f} s in the future; check this machine's clock")
     # As the comparison found it: what came since is decided in a minute, and how old the summary is stands above.
-    undecided_ts = summary["undecided_since_ts"]
-    undecided_s = 0.0 if undecided_ts is None else float(summary["generated_ts"]) - float(undecided_ts)
+    undecided_ts = summary.undecided_since_ts
+    undecided_s = 0.0 if undecided_ts is None else summary.generated_ts - undecided_ts
     if undecided_s > STALE_AFTER_INTERVALS * settings.heartbeat_interval_s:
-        stale.append(f"attempts had waited {undecided_s:.0f} s for a decision; run pipeline-v6 shadow")
+        stale.append(f"attempts had waited {undecided_s:,.0f} s for a decision; run pipeline-v6 shadow")
     return stale
 
 
-def _read_state(path: Path) -> dict[str, Any] | None:
+class _State(msgspec.Struct):
+    generated_ts: float
+
+
+def _read_state(path: Path) -> float | None:
+    """When a state file was written (epoch s); None where there is none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(path.read_bytes(), type=_State).generated_ts
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -27,15 +27,16 @@ def decide_again(home: Settings, limits: Limits, seen: Callable[[int], None]) ->
     decided = None
     log = open_shadow_log(home)
     with follow_attempts(home, log) as follower:
-        for decided in decide(home, log, follower, limits, load_engines(home, limits), ShadowRun()):
-            side = shadow_side_of(decided.decision, decided.decision_id, limits.config_hash)
+        engines = load_engines(home, limits)
+        for decided in decide(home, log, follower, limits, engines, ShadowRun()):
+            side = shadow_side_of(decided.decision, decided.decision_id, limits.config_hash, engines.version)
             rows.append(ShadowRow(side, decided.source.skipped, decided.source.lost_bytes))
             if not len(rows) % _TOLD_EACH:
                 seen(len(rows))
     return Decisions(rows, None if decided is None else offset_in(decided.decision_id, decided.source))
 
 
-def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str) -> ShadowSide:
+def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str, engine_version: str) -> ShadowSide:
     """What the row of a decision says to whoever reads it back (`logs.shadow_log.parse_shadow_row`)."""
     intent, risk, size, route = (
         decision.intent,
@@ -61,4 +62,6 @@ def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str)
         None if route is None else route.route,
         config_hash,
         intent.tier_name,
+        engine_version,
+        finite(intent.nav_usd),
     )

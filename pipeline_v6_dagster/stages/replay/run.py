@@ -4,21 +4,21 @@ What the shadow and compare stages do is done, on the live logs as they are, int
 afterwards. So rules, engines, rolling state and verdict are the real ones, and the live logs are only read.
 """
 
-import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sys import maxsize
 from typing import Any
 
-from pipeline_v6_dagster.compare.profit import Execution, Profit, profits_of
+from pipeline_v6_dagster.compare.profit import Execution, Profit, compute_profits
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.stages.replay.decisions import decide_again
 from pipeline_v6_dagster.stages.replay.dollars import Dollars, dollars_of
 from pipeline_v6_dagster.stages.replay.rows import DiffPart, read_old, slippage_usd_of
@@ -96,7 +96,7 @@ def replay(
         DataError: there is nothing to compare with yet.
         StorageError: a log cannot be read.
     """
-    with _uncollected():
+    with relaxed_gc():
         return _replay(settings, config_dir, clock, from_ts, to_ts, seen)
 
 
@@ -116,7 +116,7 @@ def _replay(
     seen(_READ)
     with replay_home(settings, config_dir, to_ts) as home:
         # Judged as of the time at which the other verdict was: neither is older than the other.
-        as_of = to_ts if to_ts is not None else (clock() if then is None else float(then["generated_ts"]))
+        as_of = to_ts if to_ts is not None else (clock() if then is None else then.generated_ts)
         decisions = decide_again(
             home, limits, lambda count: seen(_READ + (_DECIDED - _READ) * min(1.0, count / len(old)))
         )
@@ -124,7 +124,7 @@ def _replay(
         summary = run_compare(home, limits, lambda: as_of, decisions=decisions, max_bytes=_WHOLE).summary
         seen(_COMPARED)
     new = {row.decision.decision_id: row.decision for row in decisions.rows}
-    profits = profits_of(_executions(old, to_ts))
+    profits = compute_profits(_executions(old, to_ts))
     counted = [diff for diff in old if _is_counted(diff, from_ts, to_ts)]
     pairs = [(diff, new[diff.decision_id]) for diff in counted if diff.decision_id in new]
     return Replay(
@@ -140,24 +140,9 @@ def _replay(
     )
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for garbage in between: nearly all that a replay makes is kept to its end.
-
-    Looking costs a twenty-fifth of the time even where it is seldom (`stages.gc_tuning`).
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _summary_then(settings: Settings, to_ts: float | None) -> dict[str, Any] | None:
+def _summary_then(settings: Settings, to_ts: float | None) -> Summary | None:
     for summary in read_summaries_backward(open_compare_log(settings)):
-        if to_ts is None or summary["generated_ts"] <= to_ts:
+        if to_ts is None or summary.generated_ts <= to_ts:
             return summary
     return None
 
@@ -210,10 +195,10 @@ def _flips(pairs: list[tuple[DiffPart, ShadowSide]], profits: dict[Any, Profit])
         )
 
 
-def _verdict(summary: dict[str, Any]) -> Verdict:
+def _verdict(summary: Summary) -> Verdict:
     return Verdict(
-        str(summary["status"]),
-        str(summary["verdict"]),
-        tuple(map(str, summary["verdict_reasons"])),
-        str(summary["config_hash"]),
+        summary.status.value,
+        summary.verdict.value,
+        summary.verdict_reasons,
+        summary.config_hash,
     )

@@ -18,6 +18,7 @@ from pipeline_v6_dagster.sources.merge_by_time import Timed
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.stages.shadow.account_state import AccountHistory
 from pipeline_v6_dagster.stages.shadow.engines import load_engines
+from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.follow import Follower, Line
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
@@ -72,8 +73,8 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
         )
     run = ShadowRun()
     engines = load_engines(settings, limits)
-    with locked(settings.shadow_log, settings.lock_timeout_s):
-        log = open_shadow_log(settings)
+    with locked(settings.shadow_log):
+        log = open_shadow_log(settings, key=read_chain_key(settings.chain_key_file))
         run.cut_bytes = log.recover()
         with follow_attempts(settings, log) as follower:
             run.is_log_missing = follower.is_missing

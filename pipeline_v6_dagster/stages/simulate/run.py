@@ -3,7 +3,8 @@
 It never touches what a real executor wrote: a home with logs that no simulation began is refused.
 """
 
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -13,8 +14,11 @@ import msgspec
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
-from pipeline_v6_dagster.simulator.faults import Injected, Shares, counts_of
+from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
+from pipeline_v6_dagster.simulator.faults import Fault, Injected, Shares, counts_of
 from pipeline_v6_dagster.simulator.injector import FaultInjector
+from pipeline_v6_dagster.simulator.orders import LogLine
+from pipeline_v6_dagster.simulator.row_injector import RowInjector
 from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
 from pipeline_v6_dagster.storage.feed import append_lines
 
@@ -27,13 +31,14 @@ _LONGEST_CATCH_UP_S = 3600.0
 class Plan:
     """What to simulate. `seconds` of trading; without an end where it is infinite.
 
-    `idless_share` of vetoes and final errors carry no ids, so that only time can pair them.
+    `shares` are those of the faults, by name: of a `Fault`, or of a fault of rows in the fault table. `idless_share`
+    of vetoes and final errors carry no ids, so that only time can pair them.
     """
 
     seed: int
     attempts_per_s: float
     seconds: float = inf
-    shares: Shares = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
     idless_share: float = 0.25
 
 
@@ -63,30 +68,46 @@ class Feed:
         # Later than two tolerances a decision is settled, whatever else might have paired with it.
         late_s = 2.2 * settings.match_tolerance_s
         self.ask_until = start_ts + plan.seconds - min(_IN_FLIGHT_S, plan.seconds / 4)
+        own: Shares = {fault: plan.shares[fault] for fault in Fault if fault in plan.shares}
         self._executor = SimulatedExecutor(
             plan.seed,
             start_ts,
             plan.attempts_per_s,
             idless_share=plan.idless_share,
-            faults=plan.shares,
+            faults=own,
             late_s=late_s,
             ask_until=self.ask_until,
         )
         self._executor.injected = self._injected
-        self._injector = FaultInjector(plan.seed, plan.shares, self._injected)
+        self._row_injectors = list(_row_injectors(plan))
+        self._injector = FaultInjector(plan.seed, own, self._injected)
         self.run = Simulated(truth=truth_path(settings))
         self._start_ts = start_ts
 
     def write(self, until: float) -> int:
         """Write what happened up to `until` (epoch s), and the truth of its faults; returns the number of lines."""
-        count = write_feed(self._settings, self._injector.apply(self._executor.run(until)))
-        news, self._injected[:] = list(self._injected), []
+        lines: Iterable[LogLine] = self._executor.run(until)
+        for injector in self._row_injectors:
+            lines = injector.apply(lines)
+        count = write_feed(self._settings, self._injector.apply(lines))
+        news = [*self._injected, *(one for injector in self._row_injectors for one in injector.injected)]
+        for injected in (self._injected, *(injector.injected for injector in self._row_injectors)):
+            injected.clear()
         append_lines({self.run.truth: list(map(msgspec.json.encode, news))} if news else {})
         self.run.lines += count
         self.run.traded_s = until - self._start_ts
         for name, number in counts_of(news).items():
             self.run.faults[name] = self.run.faults.get(name, 0) + number
         return count
+
+
+def _row_injectors(plan: Plan) -> Iterator[RowInjector]:
+    """One for each fault of rows, with chances of its own."""
+    for name in ROW_FAULTS:
+        fault = FAULT_TABLE[name].rows
+        if fault is not None and name in plan.shares:
+            rng = random.Random(f"{name} {plan.seed}")  # noqa: S311 -- repeatable, not secret
+            yield RowInjector(name, fault, rng, share=plan.shares[name])
 
 
 def truth_path(settings: Settings) -> Path:

@@ -96,3 +96,23 @@ def test_attempts_that_share_an_intent_have_each_their_own_order(tmp_path: Path)
         (None, 0.0, False),
         (0.0, 0.0, False),
     ]
+
+
+def test_a_run_that_is_stopped_among_late_repeats_has_advanced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    for number in range(COUNT):
+        at = 200.0 * number
+        home.attempts(attempt_row(at, str(number)))
+        home.orders(ack_row(at + 1, str(number)), fill_row(at + 2, str(number)))
+    home.run(LATER)
+    diffs = home.diff_lines()
+    for number in range(COUNT):
+        home.orders(*[fill_row(LATER + 10 * number + poll, str(number)) for poll in range(10)])
+    monkeypatch.setattr(compare, "BLOCK_ROWS", 20)
+    home.compare(2 * LATER)
+    assert home.diff_lines() == diffs  # Nothing came of them.
+    read = [end["cursor"]["read"]["orders_executed"]["end"] for end in home.block_ends()[1:]]
+    assert len(read) > 3
+    assert read == sorted(read)
+    assert read[-1] == home.log("orders_executed").stat().st_size
+    assert len(set(read)) > 3

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
+from pipeline_v6_dagster.storage import lock
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import (
     ATTEMPTS,
@@ -23,6 +24,7 @@ from pipeline_v6_dagster_tests.live_builders import (
     attempt_row,
     error_row,
     fill_row,
+    iso,
     shadow_row,
     veto_row,
 )
@@ -47,8 +49,8 @@ def small_day(home: Home) -> None:
         fill_row(12, "2", qty=10.0),
         ack_row(31, "4", qty=50.0),
         fill_row(32, "4", qty=50.0),
-        ack_row(50, "9"),
-        fill_row(51, "9"),
+        ack_row(50, "9", qty=7.0),
+        fill_row(51, "9", qty=7.0),
     )
     home.vetoes(veto_row(21, "3"), veto_row(41, "5"))
 
@@ -205,7 +207,7 @@ class TestSettlement:
         home.attempts(attempt_row(0, "1"))
         home.orders(ack_row(day + 1, "1"))
         home.run(2 * day)
-        assert [diff["mismatch_kind"] for diff in home.diffs()] == ["shadow_allowed_live_absent", "live_only"]
+        assert [diff["mismatch_kind"] for diff in home.diffs()] == ["live_unknown", "live_only"]
 
     def test_an_order_that_nobody_explains_is_told_once_however_long_it_is_polled(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
@@ -234,11 +236,11 @@ class TestSettlement:
         home.orders(ack_row(2001, "3"), fill_row(2002, "3"), ack_row(2003, "8"))
         run = home.compare(LATER)
         assert run.waits_for_shadow
-        assert kinds(home) == {"ord_1": "match", "ord_2": "shadow_allowed_live_absent"}
+        assert kinds(home) == {"ord_1": "match", "ord_2": "live_unknown"}
         home.run(LATER)
         assert kinds(home) == {
             "ord_1": "match",
-            "ord_2": "shadow_allowed_live_absent",
+            "ord_2": "live_unknown",
             "ord_3": "match",
             "ord_8": "live_only",
         }
@@ -377,8 +379,8 @@ class TestInputs:
         home.attempts(attempt_row(0, "1"))
         home.orders(ack_row(1, "1", dry_run=True), {"event_type": "order_close", "ts": T0 + 2, "symbol": "BTCUSDT"})
         home.run(LATER)
-        assert kinds(home) == {"ord_1": "shadow_allowed_live_absent"}
-        assert home.summary()["input_quality"]["orders_executed"]["unusable"] == {"dry_run": 1, "unknown_event": 1}
+        assert kinds(home) == {"ord_1": "live_unknown"}
+        assert home.summary()["input_quality"]["orders_executed"]["unusable"] == {"dry_run": 1}
 
     def test_vetoes_and_errors_that_nothing_wants_are_counted_once(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
@@ -527,6 +529,30 @@ class TestExternalShadow:
         assert len({diff["decision_id"] for diff in home.diffs()}) == 2
         assert home.summary()["status"] == "red"
 
+    @pytest.mark.parametrize("ids", [{}, {"decision_id": "own"}])
+    @pytest.mark.parametrize("hours", [0, 1, 23])
+    def test_a_repeated_row_of_an_external_shadow_log_is_no_second_decision(
+        self, tmp_path: Path, ids: dict[str, str], hours: int
+    ) -> None:
+        home = self.home(tmp_path)
+        row = shadow_row(0, "1", **ids)
+        home.append(home.settings.shadow_log, row, shadow_row(3600 * hours + 10, "2"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1"))
+        at = 3600 * hours + 2 * LATER
+        home.compare(at)
+        diffs = home.diff_lines()
+        assert len(diffs) == 2
+        for repeat in (1, 2):
+            home.append(home.settings.shadow_log, row)
+            home.compare(at + 10 * repeat)
+            home.compare(at + 3 * LATER)
+            assert home.diff_lines() == diffs
+            quality = home.summary()["input_quality"]["shadow_log"]
+            assert quality["unusable"] == {"repeated_decision": repeat}
+        home.append(home.settings.shadow_log, shadow_row(3600 * hours + 20, "3"))
+        home.compare(at + 4 * LATER)
+        assert len(home.diff_lines()) == 3
+
     def test_heartbeat_rows_are_never_samples_and_never_end_the_warmup(self, tmp_path: Path) -> None:
         home = self.home(tmp_path)
         beats = [
@@ -627,8 +653,9 @@ class TestOurLog:
             home.compare(0)
         assert blocked.read_text() == "in the way"
 
-    def test_a_second_writer_leaves(self, tmp_path: Path) -> None:
-        home = Home(tmp_path, PIPELINE_V6_LOCK_TIMEOUT="0")
+    def test_a_second_writer_leaves(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.0)
+        home = Home(tmp_path)
         with locked(home.settings.compare_diffs, 0), pytest.raises(BusyError, match="another process"):
             home.compare(0)
 
@@ -789,3 +816,32 @@ def test_run_after_run_writes_what_a_rebuild_writes(
     settled = [diff["decision_id"] for diff in home.diffs() if diff["decision_id"] and not diff["revision_of"]]
     decided = home.settings.shadow_log.read_bytes().splitlines() if home.settings.shadow_log.exists() else []
     assert sorted(settled) == sorted(json.loads(row)["decision_id"] for row in decided)
+
+
+class TestEvidenceOfTheAccount:
+    def test_an_order_that_repeats_a_vetoed_decision_counts_as_that_decisions(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"))
+        home.vetoes(veto_row(1, "1"))
+        home.orders(ack_row(30, "again", qty=5.1), fill_row(31, "again", qty=5.1))
+        home.run(LATER)
+        first, revision = home.diffs()
+        assert (first["mismatch_kind"], first["live_outcome"]) == ("shadow_allowed_live_absent", "vetoed")
+        assert (revision["mismatch_kind"], revision["live_outcome"]) == ("match", "executed")
+        assert revision["revision_of"] == revision["retries"] == first["decision_id"]
+
+    @pytest.mark.parametrize(("held_qty", "label"), [(9.0, "honest"), (4.0, "exceeded"), (None, "unknown")])
+    def test_a_reduce_only_order_is_held_against_the_position(
+        self, tmp_path: Path, held_qty: float | None, label: str
+    ) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(10, "1"))
+        if held_qty is not None:
+            row = {"symbol": "BTCUSDT", "pos_qty": held_qty, "mode": "SHORT", "ts": iso(0)}
+            home.append(home.settings.position_state, row)
+        reduce = {"reduceOnly": True, "attempt_id": "sig_1_reduce"}
+        home.orders(ack_row(11, "1", 7, qty=9.0, **reduce), fill_row(12, "1", 7, qty=9.0, **reduce))
+        home.orders(ack_row(13, "1", 8), fill_row(14, "1", 8))
+        home.run(LATER)
+        (diff,) = home.diffs()
+        assert (diff["reduce_label"], diff["is_upsize"]) == (label, label == "exceeded")

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -10,7 +12,8 @@ from pipeline_v6_dagster.alerts.message import Severity
 from pipeline_v6_dagster.alerts.states import Evidence
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk
+from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, record_alerts
+from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of
 from pipeline_v6_dagster_tests.receiver import SECRET, receiving
 
@@ -101,6 +104,57 @@ def test_a_channel_that_is_down_does_not_hold_up_the_others(tmp_path: Path) -> N
         one.status = 200
         assert desk.run([]).delivered == 1
     assert len(one.received) == len(other.received) == 1
+
+
+def test_a_redirect_is_not_a_delivery_and_its_target_gets_nothing(tmp_path: Path) -> None:
+    with receiving() as moved, receiving() as target:
+        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=moved.url)
+        moved.status, moved.location = 302, f"http://127.0.0.1:{target.port}/{SECRET}"
+        assert desk_of(settings).run([[failing(1)]]).waiting == {"json#1": 1}
+        assert (moved.refused, target.received, target.refused) == (1, [], 0)
+
+
+def test_a_receiver_that_drips_costs_no_more_than_the_budget_and_holds_up_nobody(tmp_path: Path) -> None:
+    with receiving() as slow, receiving() as other:
+        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=f"{slow.url} {other.url}")
+        slow.drip_s = 0.2
+        began = time.monotonic()
+        sending = Thread(target=lambda: desk_of(settings).run([[failing(1)]], budget_s=8.0))
+        sending.start()
+        while not other.received and sending.is_alive():
+            time.sleep(0.05)
+        # The lock of the outbox is free while the slow one is being served.
+        assert sending.is_alive()
+        assert record_alerts(settings, [], START_TS) == []
+        assert time.monotonic() - began < 8.0
+        sending.join(60)
+        assert time.monotonic() - began < 20.0
+        assert len(other.received) == 1
+        slow.drip_s = 0.0
+        run = desk_of(settings).run([])
+    assert (run.delivered, run.waiting) == (1, {})
+    assert len(other.received) == 1
+
+
+def test_while_another_process_delivers_nothing_is_sent_twice(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=receiver.url)
+        with locked(settings.alert_outbox.with_suffix(".delivery"), 0.0):
+            run = desk_of(settings).run([[failing(1)]])
+        assert (len(run.recorded), run.delivered, run.waiting) == (1, 0, {"json#1": 1})
+        assert receiver.received == []
+
+
+def test_what_has_waited_for_long_is_sent_in_portions_and_in_order(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=receiver.url)
+        desk = desk_of(settings)
+        for number in range(60):
+            desk.record([[failing(2 * number)], [passing(2 * number + 1)]])
+        assert desk.deliver().waiting == {"json#1": 20}
+        assert desk.deliver().delivered == 20
+    kinds = ["over" if "over" in title else "begins" for title in receiver.titles()]
+    assert kinds == ["begins", "over"] * 60
 
 
 def test_a_kill_between_recording_and_sending_loses_nothing(tmp_path: Path) -> None:

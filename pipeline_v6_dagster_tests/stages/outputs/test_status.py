@@ -11,6 +11,7 @@ import pytest
 from pipeline_v6_dagster.cli.main import cli
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Verdict
+from pipeline_v6_dagster.stages.compare import summary as compare_summary
 from pipeline_v6_dagster.stages.outputs import next_steps as advice
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
@@ -21,11 +22,15 @@ HEAD_STALE_S = 3 * 600
 SUMMARY_STALE_S = 3 * 900
 
 
+@pytest.fixture(autouse=True)
+def _two_decisions_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    # They tell half a percent of mismatches from nine in ten.
+    monkeypatch.setattr(compare_summary, "UNACCEPTABLE_MISMATCH_RATIO", 0.9)
+
+
 def home_of(tmp_path: Path, *qtys: float, answered: int | None = None, **environ: str) -> Home:
     """Attempts of 5, answered by orders of these quantities, compared once."""
-    # Two decisions tell half a percent of mismatches from nine in ten.
-    small = {"PIPELINE_COMPARE_MIN_SAMPLE": "4", "PIPELINE_COMPARE_UNACCEPTABLE_MISMATCH": "0.9"}
-    home = Home(tmp_path, **small | environ)
+    home = Home(tmp_path, **{"PIPELINE_COMPARE_MIN_SAMPLE": "4"} | environ)
     for number, qty in enumerate(qtys):
         home.attempts(attempt_row(number, str(number)))
         if answered is None or number < answered:
@@ -53,8 +58,11 @@ def test_the_exit_code_is_for_a_gate(
     assert report.reasons
 
 
-def test_green_sizes_do_not_open_the_gate_where_the_decisions_disagree(tmp_path: Path) -> None:
-    home = home_of(tmp_path, *[5.0] * 8, answered=6, PIPELINE_COMPARE_MAX_UNRESOLVED="1")
+def test_green_sizes_do_not_open_the_gate_where_the_decisions_disagree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_summary, "MAX_UNCOVERED_RATIO", 1.0)
+    home = home_of(tmp_path, *[5.0] * 8, answered=6)
     report = read_status(home.settings, T0 + RUN_AT)
     assert (report.status, report.verdict, report.exit_code) == (Status.GREEN, Verdict.FAIL, 1)
 

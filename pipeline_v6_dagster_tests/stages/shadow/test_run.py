@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
+from pipeline_v6_dagster.storage import lock
 from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster_tests.live_builders import ATTEMPTS, T0, Home, attempt_row
 
@@ -186,8 +187,9 @@ def test_a_home_that_cannot_be_written_is_said_and_nothing_is_written(tmp_path: 
     assert blocked.read_text() == "in the way"
 
 
-def test_a_second_writer_leaves(tmp_path: Path) -> None:
-    home = Home(tmp_path, PIPELINE_V6_LOCK_TIMEOUT="0")
+def test_a_second_writer_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.0)
+    home = Home(tmp_path)
     home.attempts(attempt_row(0, "1"))
     with locked(home.settings.shadow_log, 0), pytest.raises(BusyError, match="another process"):
         home.shadow(0)

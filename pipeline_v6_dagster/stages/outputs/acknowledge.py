@@ -1,0 +1,40 @@
+"""Acknowledging: a person answers for an incident, which silences its repeats and may begin a new epoch."""
+
+from collections.abc import Sequence
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.logs.evidence_records import append_records, read_records, standing_acknowledgements
+from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
+from pipeline_v6_dagster.verdict.criteria import CRITERIA
+
+NAMES = tuple(criterion.name for criterion in CRITERIA)
+
+
+def acknowledge(settings: Settings, record: Acknowledgement) -> None:
+    """Record that `record.by` has taken care of an incident. It never turns a verdict into PASS by itself.
+
+    Raises:
+        BusyError, StorageError: the alert log cannot be written.
+        DataError: what is to be recorded makes no sense.
+    """
+    if record.criterion not in NAMES:
+        raise DataError(f"{record.criterion!r} is no criterion; there are {', '.join(NAMES)}")
+    if not record.by.strip() or not record.why.strip():
+        raise DataError("an acknowledgement needs a name (--by) and a reason (--why)")
+    if record.fixed_at is not None and record.fixed_at > record.ts:
+        raise DataError("--fixed-at is in the future; name the time at which the cause was gone")
+    if record.until is not None and record.until <= record.ts:
+        raise DataError("--until is in the past; name the time until which repeats are silent")
+    append_records(settings, [record])
+
+
+def list_acknowledgements(settings: Settings, now: float) -> Sequence[Acknowledgement]:
+    """The newest acknowledgement of each criterion that still stands at `now` (epoch s), newest first.
+
+    Raises:
+        StorageError: the alert log cannot be read.
+    """
+    records, _ = read_records(settings, None)
+    standing = standing_acknowledgements(records, now)
+    return sorted(standing.values(), key=lambda record: -record.ts)

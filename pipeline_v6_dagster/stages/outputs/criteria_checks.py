@@ -1,0 +1,91 @@
+"""A check per criterion of the verdict: it translates what the summary says of it, and has no rule of its own."""
+
+from collections.abc import Sequence
+
+from pipeline_v6_dagster.alerts.message import OffendingOrder, Severity
+from pipeline_v6_dagster.domain.verdict import CriterionGroup, CriterionState
+from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
+from pipeline_v6_dagster.stages.outputs.rows import UPSIZE_COLUMNS, offending_order, total_excess_usd, upsize_rows
+from pipeline_v6_dagster.verdict.criteria import CRITERIA, CriterionDef
+
+ASSET = "compare_summary"
+
+_DEFINED = {criterion.name: criterion for criterion in CRITERIA}
+_ERROR_GROUPS = (CriterionGroup.CRITICAL, CriterionGroup.AGREEMENT)
+# The same orders in other words: only the cause is announced.
+_EXPLAINED_BY = {
+    "sizes_agree": frozenset({"no_upsizes", "no_overfills", "v6_not_larger"}),
+    "exposure_added": frozenset({"v6_not_larger"}),
+    "still_agrees": frozenset({"decisions_agree"}),
+    "every_slice_agrees": frozenset({"decisions_agree", "still_agrees"}),
+}
+# Whose offenders are orders that live placed larger than it should have: their sizes add up to an excess.
+_EXCESS = ("no_upsizes", "no_overfills")
+
+
+def criterion_names() -> tuple[str, ...]:
+    """The names of the criteria, in the order of the table: the critical ones first."""
+    return tuple(_DEFINED)
+
+
+def criterion_description(name: str) -> str:
+    """Of the check, in the UI: "Passes when ...", and what to do if not."""
+    defined = _DEFINED[name]
+    return f"{defined.passes_when} If not: {defined.to_do}"
+
+
+def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
+    """What the check of one criterion says.
+
+    Raises:
+        DataError: there is no summary yet, or a log is not ours.
+        StorageError: a log cannot be read.
+    """
+    found = context.criteria.get(name)
+    defined = _DEFINED[name]
+    if found is None:
+        return _without_reading(defined)
+    orders = _orders(context, found.failing_ids) if found.state is CriterionState.BROKEN else ()
+    is_broken = found.state is CriterionState.BROKEN
+    return Evaluation(
+        name=name,
+        asset=ASSET,
+        has_passed=found.state is CriterionState.HOLDS,
+        is_measured=found.state is not CriterionState.UNMEASURED,
+        # Something that still needs evidence is no error.
+        severity=Severity.ERROR if is_broken and found.group in _ERROR_GROUPS else Severity.WARN,
+        description=f"{found.description} Measured: {found.measured}; limit: {found.limit}",
+        to_do=found.to_do,
+        count=len(found.failing_ids),
+        columns=UPSIZE_COLUMNS if orders else {"id": "string"},
+        sample=upsize_rows(orders) if orders else [{"id": each} for each in found.failing_ids],
+        figures={"value": found.value},
+        failing_ids=found.failing_ids if is_broken else (),
+        orders=orders,
+        excess_usd=total_excess_usd(orders) if name in _EXCESS else None,
+        # That there is not enough evidence yet is no event.
+        is_quiet=found.state is CriterionState.NOT_YET or not found.counts_against,
+        explained_by=_EXPLAINED_BY.get(name, frozenset()),
+    )
+
+
+def _without_reading(defined: CriterionDef) -> Evaluation:
+    """A criterion of the table that the summary does not hold never passes."""
+    return Evaluation(
+        name=defined.name,
+        asset=ASSET,
+        has_passed=False,
+        is_measured=False,
+        severity=Severity.WARN,
+        description="the newest summary does not hold this criterion; run pipeline-v6 compare, or pipeline-v6 status",
+        to_do=defined.to_do,
+        is_quiet=True,
+    )
+
+
+def _orders(context: CheckContext, failing_ids: Sequence[str]) -> tuple[OffendingOrder, ...]:
+    """Those of the failing orders that the window of the summary holds, newest first."""
+    wanted = set(failing_ids)
+    return tuple(
+        offending_order(diff) for diff in context.window if diff.decision_id in wanted or diff.intent_id in wanted
+    )

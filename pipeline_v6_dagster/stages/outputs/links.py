@@ -1,0 +1,53 @@
+"""Where checks and alerts link to: pages of the Dagster UI, and the entry of the runbook."""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline_v6_dagster.alerts.message import Links
+from pipeline_v6_dagster.config.settings import Settings
+
+RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
+
+_ENTRY = re.compile(r"^## (.+)$", re.MULTILINE)
+
+
+def runbook_link(settings: Settings, name: str) -> str:
+    """The address of a runbook entry; where none is served, its place in this checkout, which no browser opens."""
+    return f"{settings.runbook_url or 'docs/runbook.md'}#{name}"
+
+
+@cache
+def _entries() -> dict[str, str]:
+    try:
+        text = RUNBOOK.read_text(encoding="utf-8")
+    except OSError:  # An installation without the documents.
+        return {}
+    _, *parts = _ENTRY.split(text)
+    return {name: entry.strip() for name, entry in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def runbook_entry(name: str) -> str | None:
+    """The text of a runbook entry, as markdown; None where this installation has none."""
+    return _entries().get(name)
+
+
+def check_url(settings: Settings, asset: str, check: str) -> str | None:
+    """The page of a check in the UI; None where the address of the UI is not set."""
+    path = f"/assets/{quote(asset, safe='/')}?view=checks&checkDetail={quote(check)}"
+    return f"{settings.ui_url.rstrip('/')}{path}" if settings.ui_url else None
+
+
+def run_url(settings: Settings, run_id: str | None) -> str | None:
+    """The page of a run in the UI; None where the address of the UI is not set, or the command line ran."""
+    return f"{settings.ui_url.rstrip('/')}/runs/{run_id}" if settings.ui_url and run_id else None
+
+
+def alert_links(settings: Settings, name: str, asset: str | None, run_id: str | None) -> Links:
+    """The links of an alert about a check of `asset`, or, without one, about a run."""
+    return Links(
+        check=check_url(settings, asset, name) if asset is not None else None,
+        run=run_url(settings, run_id),
+        runbook=runbook_link(settings, name),
+    )

@@ -1,0 +1,99 @@
+"""The drill: every fault of the table is in, and seen, in a copy of the logs; the home is only read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.verdict import CriterionState
+from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
+from pipeline_v6_dagster.stages.drill.criteria import CriterionReading, read_criteria
+from pipeline_v6_dagster.stages.drill.result import Outcome
+from pipeline_v6_dagster.stages.drill.run import run_drill
+from pipeline_v6_dagster.stages.simulate.run import Plan, prepare_home, simulate_history
+from pipeline_v6_dagster_tests.homes import START_TS, settings_of
+from pipeline_v6_dagster_tests.stages.drill.plain_criteria import plain_criteria
+
+DAY_S = 86_400.0
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Three weeks of a small desk: some thousand attempts."""
+    settings = settings_of(tmp_path_factory.mktemp("desk"))
+    prepare_home(settings)
+    plan = Plan(3, 0.0007, 21 * DAY_S, idless_share=0.0)
+    simulate_history(settings, plan, START_TS, lambda share: None)
+    return settings
+
+
+def contents(settings: Settings) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in settings.home.rglob("*") if path.is_file()}
+
+
+def broken_only_by_upsizes(settings: Settings, now: float) -> Mapping[str, CriterionReading]:
+    """A verdict that looks at sizes alone."""
+    found = plain_criteria(settings, now)
+    blind = CriterionReading(CriterionState.HOLDS)
+    return {name: reading if name == "no_upsizes" else blind for name, reading in found.items()}
+
+
+def test_a_fault_is_caught_by_its_criterion_and_the_home_is_only_read(desk: Settings) -> None:
+    before = contents(desk)
+    report = run_drill(desk, START_TS + 60, faults=["double-size"], read=plain_criteria)
+    (result,) = report.results
+    assert (result.outcome, result.injected) == (Outcome.CAUGHT, 1)
+    assert (result.before, result.after) == ("holds", "broken")
+    assert not report.has_missed
+    assert contents(desk) == before
+
+
+def test_a_verdict_that_does_not_look_misses_the_fault(desk: Settings) -> None:
+    report = run_drill(desk, START_TS + 60, faults=["overfill", "old-upsize"], read=broken_only_by_upsizes)
+    outcomes = {result.name: result.outcome for result in report.results}
+    assert outcomes == {"overfill": Outcome.MISSED, "old-upsize": Outcome.CAUGHT}
+    assert report.has_missed
+
+
+def test_a_criterion_that_does_not_hold_anyway_proves_nothing(desk: Settings) -> None:
+    report = run_drill(desk, START_TS + 30 * DAY_S, faults=["future-attempt", "other-route"], read=plain_criteria)
+    assert {result.outcome for result in report.results} == {Outcome.NOT_TESTED}
+    assert "does not hold" in report.results[1].detail
+    assert "decides nothing" in report.results[0].detail
+
+
+def test_the_same_logs_give_the_same_report(desk: Settings) -> None:
+    one, two = (run_drill(desk, START_TS + 60, 16, ["bursts"], read=plain_criteria) for _ in range(2))
+    assert one == two
+
+
+def test_an_unknown_fault_and_a_home_without_attempts_are_refused(desk: Settings, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such fault: nonsense"):
+        run_drill(desk, START_TS, faults=["nonsense"])
+    with pytest.raises(DataError, match="holds no attempt"):
+        run_drill(settings_of(tmp_path), START_TS)
+
+
+@pytest.mark.slow
+def test_every_fault_is_caught_by_a_plain_reading_of_the_criteria(desk: Settings) -> None:
+    report = run_drill(desk, START_TS + 60, read=plain_criteria)
+    assert set(report.baseline.values()) == {"holds"}
+    missed = {result.name: result.detail for result in report.named(Outcome.MISSED)}
+    assert missed == {}
+    assert {result.name for result in report.named(Outcome.NOT_TESTED)} <= {"other-route", "lenient-once"}
+    assert {result.name for result in report.results} == set(FAULT_TABLE)
+
+
+@pytest.mark.slow
+def test_the_verdict_catches_every_fault(desk: Settings) -> None:
+    report = run_drill(desk, START_TS + 60)
+    if not report.baseline:
+        pytest.skip("the summary lists no criteria")
+    assert {result.name: result.detail for result in report.named(Outcome.MISSED)} == {}
+    assert {result.name for result in report.named(Outcome.NOT_TESTED)} <= {"other-route"}
+
+
+def test_criteria_are_those_of_the_summary(desk: Settings, tmp_path: Path) -> None:
+    assert read_criteria(settings_of(tmp_path), START_TS) == {}
