@@ -29,8 +29,9 @@ from pipeline_v6_dagster.domain.position_state import (
 # keeps an order without an end in practice.
 ENDED_KEEP_S = 3600.0
 OPEN_KEEP_S = 90 * 86_400.0
-# Never more orders of a symbol than these are kept.
+# Never more orders of a symbol than these are kept, and of those that ended: checkpoints hold them all.
 _MAX_ORDERS = 10_000
+MAX_ENDED = 128
 # Real desks trade hundreds. Beyond it a log is made up.
 _MAX_SYMBOLS = 5000
 
@@ -254,8 +255,11 @@ class PositionBook:
         if len(orders) <= found.prune_at:
             return
         droppable = len(orders) - MIN_ORDERS
+        surplus = sum(known.is_ended for known in orders.values()) - MAX_ENDED
         for name, known in list(orders.items())[:droppable]:
             keep_s = ENDED_KEEP_S if known.is_ended or not known.executed_qty else OPEN_KEEP_S
-            if known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
+            is_surplus = known.is_ended and surplus > 0
+            surplus -= known.is_ended
+            if is_surplus or known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
                 del orders[name]
-        found.prune_at = max(MIN_ORDERS, 2 * len(orders))
+        found.prune_at = max(MIN_ORDERS, len(orders) + min(len(orders), MAX_ENDED))

@@ -224,8 +224,9 @@ class AccountBook:
     def _note_pending_fill(self, event: OrderFilled, filled: Filled) -> None:
         if filled.is_new_order:
             self.pending.answer(event.ts, event.symbol, event.side, event.intent_id, event.attempt_id)
-        fill = OpeningFill(event.ts, event.symbol, event.side, filled.qty, event.avg_price)
-        self.pending.fill(event.order_key, fill, event.executed_qty)
+        if filled.qty:
+            fill = OpeningFill(event.ts, event.symbol, event.side, filled.qty, event.avg_price)
+            self.pending.fill(event.order_key, fill, event.executed_qty)
         if event.status in ENDED:
             self.pending.end(event.order_key)
 

@@ -135,7 +135,15 @@ INTENT_RULES: tuple[Gate | Cap, ...] = (
         when_unknown="denies",
         default="on",
     ),
-    Gate(R.KILL_SWITCH, "the kill switch is on", ("kill_switch",), "switch", kill_switch, source="RTS 6 art. 12"),
+    Gate(
+        R.KILL_SWITCH,
+        "the kill switch is on",
+        ("kill_switch",),
+        "switch",
+        kill_switch,
+        source="RTS 6 art. 12",
+        can_deny=lambda limits, symbol: limits.is_kill_switch_on,
+    ),
     Gate(
         R.TRADING_STATE,
         "the trading state is `halted`",
@@ -172,6 +180,7 @@ INTENT_RULES: tuple[Gate | Cap, ...] = (
         "symbol",
         unknown_symbol,
         default="on",
+        can_deny=lambda limits, symbol: not symbol.is_known,
     ),
     Gate(
         R.SYMBOL_DISABLED,
@@ -180,6 +189,7 @@ INTENT_RULES: tuple[Gate | Cap, ...] = (
         "switch",
         symbol_disabled,
         default="enabled",
+        can_deny=lambda limits, symbol: not symbol.is_enabled,
     ),
     Gate(
         R.RESTRICTED_SYMBOL,

@@ -7,6 +7,7 @@ the records each time, in their order, so that a log gives the same figures howe
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from math import isnan, nan
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.pending import (
@@ -66,15 +67,14 @@ class PendingOrders:
             del orders[next(iter(orders))]
 
     def fill(self, key: str, fill: OpeningFill, executed_qty: float) -> None:
-        """A live opening order executed `fill.qty` more, `executed_qty` in all."""
+        """A live opening order executed `fill.qty` (above 0) more, `executed_qty` in all."""
         order = self.state.orders.get(key)
         if order is not None:
             self.state.orders[key] = order._replace(executed_qty=max(order.executed_qty, executed_qty))
-        if fill.qty > 0:
-            fills = self.state.fills
-            fills.append(fill)
-            if len(fills) > MAX_FILLS:
-                del fills[0]
+        fills = self.state.fills
+        fills.append(fill)
+        if len(fills) > MAX_FILLS:
+            del fills[0]
 
     def end(self, key: str) -> None:
         """A live order ended: its rest is no longer on its way."""
@@ -185,84 +185,74 @@ class PendingOrders:
         attempt id that the attempt replaces: what is left of it does not count.
         """
         state, since = self.state, as_of - self._tolerance_s
-        total = _Sums(symbol, side)
-        for order in state.orders.values():
-            if order.is_immediate and order.ts < since:
-                continue
-            if amends is not None and amends in (order.intent_id, order.attempt_id):
-                continue
-            rest = 0.0 if order.qty is None else max(order.qty - order.executed_qty, 0.0)
-            price = order.price or price_of(order.symbol) or state.hints.get(order.symbol)
-            total.add_live(order.symbol, order.side, rest, price, is_order=True)
-        if snapshot_ts is not None:
-            for fill in reversed(state.fills):
-                if fill.ts <= snapshot_ts:
-                    break
-                price = fill.price or price_of(fill.symbol) or state.hints.get(fill.symbol)
-                total.add_live(fill.symbol, fill.side, fill.qty, price, is_order=False)
-            since = max(since, snapshot_ts)
-        for attempt in reversed(state.attempts):
-            if attempt.as_of < since:
+        hints = state.hints
+        live_usd = others_usd = side_usd = v6_usd = v6_others_usd = v6_side_usd = total_qty = 0.0
+        symbols: set[str] = set()
+        open_orders, live = self._live(symbol, since, snapshot_ts, amends)
+        # A price that is not known is NaN until the end, because every sum with it is.
+        for name, its_side, qty, price in live:
+            usd = qty * (price or price_of(name) or hints.get(name) or nan)
+            is_same_side = its_side is side or its_side is None
+            symbols.add(name)
+            if name == symbol:
+                live_usd += usd
+                total_qty += qty if is_same_side else 0.0
+            else:
+                others_usd += usd
+            if is_same_side:
+                side_usd += usd
+        since = since if snapshot_ts is None else max(since, snapshot_ts)
+        for made, name, its_side, qty, usd, intent_id, attempt_id in reversed(state.attempts):
+            if made < since:
                 break
-            if amends is None or amends not in (attempt.intent_id, attempt.attempt_id):
-                total.add_v6(attempt)
-        return total.exposure()
+            if amends is not None and amends in (intent_id, attempt_id):
+                continue
+            symbols.add(name)
+            if name == symbol:
+                open_orders += 1
+                v6_usd += usd
+                total_qty += qty if its_side is side else 0.0
+            else:
+                v6_others_usd += usd
+            if its_side is side:
+                v6_side_usd += usd
+        if not symbols and not open_orders:
+            return _NOTHING
+        return PendingExposure(
+            _known(live_usd),
+            v6_usd,
+            _known(live_usd + others_usd + v6_usd + v6_others_usd),
+            _known(side_usd + v6_side_usd),
+            total_qty,
+            open_orders,
+            frozenset(symbols),
+        )
+
+    def _live(
+        self, symbol: str, since: float, snapshot_ts: float | None, amends: str | None
+    ) -> tuple[int, list[tuple[str, Side | None, float, float | None]]]:
+        """(open orders of the symbol, what live has on its way: symbol, side, quantity, price of each).
+
+        Every attempt goes through all of them, so tuples are unpacked, which reads no attribute.
+        """
+        open_orders, live = 0, []
+        for ts, name, side, qty, executed_qty, price, intent_id, attempt_id, is_immediate in self.state.orders.values():
+            if (is_immediate and ts < since) or (amends is not None and amends in (intent_id, attempt_id)):
+                continue
+            open_orders += name == symbol
+            if qty is not None and qty > executed_qty:
+                live.append((name, side, qty - executed_qty, price))
+        if snapshot_ts is not None:
+            for ts, name, side, qty, price in reversed(self.state.fills):
+                if ts <= snapshot_ts:
+                    break
+                live.append((name, side, qty, price))
+        return open_orders, live
+
+
+def _known(usd: float) -> float | None:
+    return None if isnan(usd) else usd
 
 
 def _as_of(attempt: AllowedAttempt) -> float:
     return attempt.as_of
-
-
-class _Sums:
-    """Sums for one attempt's symbol and side, and for all."""
-
-    def __init__(self, symbol: str, side: Side | None) -> None:
-        self._symbol, self._side = symbol, side
-        self._live_usd: float | None = 0.0
-        self._others_usd: float | None = 0.0
-        self._live_side_usd: float | None = 0.0
-        self._v6_usd = self._v6_others_usd = self._v6_side_usd = self._qty = 0.0
-        self._open_orders = 0
-        self._symbols: set[str] = set()
-
-    def add_live(self, symbol: str, side: Side | None, qty: float, price: float | None, *, is_order: bool) -> None:
-        usd = None if price is None else qty * price
-        is_own, is_same_side = symbol == self._symbol, side is None or side is self._side
-        if is_own:
-            self._open_orders += is_order
-        if not qty > 0:
-            return
-        self._symbols.add(symbol)
-        if is_own:
-            self._live_usd = None if usd is None or self._live_usd is None else self._live_usd + usd
-            self._qty += qty if is_same_side else 0.0
-        else:
-            self._others_usd = None if usd is None or self._others_usd is None else self._others_usd + usd
-        if is_same_side:
-            self._live_side_usd = None if usd is None or self._live_side_usd is None else self._live_side_usd + usd
-
-    def add_v6(self, attempt: AllowedAttempt) -> None:
-        is_same_side = attempt.side is self._side
-        self._symbols.add(attempt.symbol)
-        if attempt.symbol == self._symbol:
-            self._open_orders += 1
-            self._v6_usd += attempt.usd
-            self._qty += attempt.qty if is_same_side else 0.0
-        else:
-            self._v6_others_usd += attempt.usd
-        if is_same_side:
-            self._v6_side_usd += attempt.usd
-
-    def exposure(self) -> PendingExposure:
-        if not self._symbols and not self._open_orders:
-            return _NOTHING
-        live, others, side = self._live_usd, self._others_usd, self._live_side_usd
-        return PendingExposure(
-            live,
-            self._v6_usd,
-            None if live is None or others is None else live + others + self._v6_usd + self._v6_others_usd,
-            None if side is None else side + self._v6_side_usd,
-            self._qty,
-            self._open_orders,
-            frozenset(self._symbols),
-        )

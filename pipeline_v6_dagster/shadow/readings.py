@@ -34,7 +34,8 @@ class Gate:
     `default` is the limit where the configuration has none, `source` the exchange filter or regulation that asks for
     such a rule. `applies_to_reduce_only`: whether it is checked for what a reduce-only order reduces; the part of such
     an order that exceeds the position is an opening and is checked by every rule. `when_unknown`: the outcome where no
-    log says what the rule needs. `is_set`: whether the configuration holds anything to check.
+    log says what the rule needs. `is_set`: whether the configuration holds anything to check. `can_deny`: whether the
+    configuration lets the rule deny any order at all.
     """
 
     reason: DenyReason
@@ -47,6 +48,7 @@ class Gate:
     default: str = "off"
     source: str = "-"
     is_set: IsSet = always
+    can_deny: IsSet = always
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Cap:
     default: str = "off"
     source: str = "-"
     is_set: IsSet = always
+    can_deny: IsSet = always
 
 
 def is_positive(value: float | None) -> bool:

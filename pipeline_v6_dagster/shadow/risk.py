@@ -80,7 +80,9 @@ class RiskEngineV6:
         opening = opening_share(intent, state)
         rules = self._rules.get((symbol.symbol, opening > 0))
         if rules is None:
-            rules = self._rules[symbol.symbol, opening > 0] = tuple(binding_rules(limits, symbol, opening > 0))
+            rules = self._rules[symbol.symbol, opening > 0] = tuple(
+                rule for rule in binding_rules(limits, symbol, opening > 0) if rule.can_deny(limits, symbol)
+            )
         diagnostics: dict[DenyReason, Diagnostic] = {}
         warnings: dict[DenyReason, Diagnostic] = {}
         hit_caps: list[DenyReason] = []
