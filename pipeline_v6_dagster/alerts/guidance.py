@@ -1,6 +1,7 @@
-"""What to do about each thing that can go wrong: one sentence or two, the same in the UI and in a message.
+"""What to do about what is no criterion of the verdict: one sentence or two, the same in the UI and in a message.
 
-The longer story is the entry of the same name in docs/runbook.md; a test makes sure that there is one.
+The criteria say it themselves (`verdict/criteria.py`). The longer text is the entry of the same name in
+docs/runbook.md; a test makes sure that there is one.
 """
 
 from dataclasses import dataclass
@@ -22,19 +23,23 @@ class Guidance:
 
 
 GUIDANCE = {
-    "warmup": Guidance(
-        "there are enough decisions to judge",
-        "Wait, and flip no flag: until then the summary is informational only. If the count stands still, look at"
-        " executor_alive and at open_decisions.",
-    ),
     "verdict": Guidance(
-        "the evidence supports flipping v6 on",
-        "Read the reasons: each names the figure that stands against it. Do not flip v6 on.",
+        "every criterion holds, so that v6 may go live",
+        "Read the reasons: each names the criterion that stands against it. Until then, do not take v6 live.",
+    ),
+    "warmup": Guidance(
+        "enough decisions were compared to judge",
+        "Wait: until then the summary is informational only. If the count stands still, look at executor_alive and at"
+        " open_decisions.",
     ),
     "executor_alive": Guidance(
         "the executor has attempted an order recently",
         "Check whether the executor runs and logs. If it was paused on purpose, nothing is wrong; head and summary stay"
         " fresh and say nothing new.",
+    ),
+    "drill_catches_faults": Guidance(
+        "the newest drill missed no fault",
+        "Run pipeline-v6 drill with each fault that was missed. Until it is caught, do not rely on its criterion.",
     ),
     RUN_FAILED: Guidance(
         "the runs of each job succeed",

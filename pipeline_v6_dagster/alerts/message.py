@@ -51,6 +51,15 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str | None = None
 
 
+class AcknowledgedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has taken care of a state, when (`ts`), and why. Its alert is not repeated before `until`."""
+
+    ts: float
+    by: str
+    why: str
+    until: float | None = None
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_field="type"):
     """A message that is sent once to each of `channels`.
 
@@ -83,6 +92,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_fiel
     executor: str | None = None
     links: Links = Links()
     is_repeating: bool = True
+    acknowledged: AcknowledgedBy | None = None
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +114,7 @@ def alert_id(subject: str, evidence: str, kind: Kind, since_ts: float, number: i
     return hashlib.sha256(named.encode()).hexdigest()[:_ID_CHARS]
 
 
-def title_of(message: Message) -> str:
+def format_title(message: Message) -> str:
     """The line that a phone shows."""
     at = f" on {message.host}" if message.host else ""
     if message.kind is Kind.ENDS:
@@ -113,7 +123,7 @@ def title_of(message: Message) -> str:
     return f"pipeline v6: {message.severity}: {message.subject}{again}{at}"
 
 
-def body_of(message: Message) -> str:
+def format_body(message: Message) -> str:
     """What happened, when, which orders, how much, where, what to do, where to read on."""
     since = f"{utc(message.since_ts)}, {span(message.ts - message.since_ts)} ago"
     if message.kind is Kind.ENDS:
@@ -124,6 +134,7 @@ def body_of(message: Message) -> str:
             *_when(message),
             f"Noticed: {since}",
             *_where(message),
+            *([f"Acknowledged: {acknowledgement_text(message.acknowledged)}"] if message.acknowledged else []),
             f"Do: {message.todo}",
             *_links(message),
         )
@@ -151,6 +162,12 @@ def order_text(order: OffendingOrder) -> str:
     excess = "" if order.excess_usd is None else f", {order.excess_usd:,.2f} USD too much"
     explain = order.decision_id or order.intent_id
     return f"{utc(order.ts)} {named}{size}{excess}" + (f"; pipeline-v6 explain {explain}" if explain else "")
+
+
+def acknowledgement_text(acknowledged: AcknowledgedBy) -> str:
+    """Who has taken care of a state, when and why, and until when its alert is not repeated."""
+    until = "" if acknowledged.until is None else f" (not repeated before {utc(acknowledged.until)})"
+    return f"by {acknowledged.by} on {utc(acknowledged.ts)}: {acknowledged.why}{until}"
 
 
 def _where(message: Message) -> list[str]:

@@ -4,7 +4,7 @@ Pure: time is an argument. What is silent because another check names the cause 
 a recorded time that lies in the future says nothing, so it silences nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from pipeline_v6_dagster.alerts.message import (
     MAX_ORDERS,
     RANK,
+    AcknowledgedBy,
     Kind,
     Links,
     Message,
@@ -21,8 +22,6 @@ from pipeline_v6_dagster.alerts.message import (
     utc,
 )
 
-# The effects of a cause are not announced beside it: they are the same orders in other words.
-_EXPLAINED_BY: dict[str, frozenset[str]] = {}
 # Too little evidence to judge yet is no event; a verdict that is not FAIL because of it is none either.
 _QUIET = frozenset({("warmup", Severity.WARN), ("verdict", Severity.WARN)})
 _UNMEASURED_EXPLAINED_BY = frozenset({"warmup", "coverage"})
@@ -35,6 +34,7 @@ _CLOCK_TOLERANCE_S = 60.0
 # Further offenders are gathered, unless what they add up to has grown by this factor since the last message.
 _ESCAPE_FACTOR = 2.0
 _NO_LINKS = Links()
+_NOBODY: Mapping[str, AcknowledgedBy] = {}
 
 # Seconds for which further upsizes are gathered into one message: about a third of a compare interval, so that a burst
 # is one message and the next compare is another.
@@ -68,6 +68,7 @@ class Evidence:
     is_once: bool = False
     is_quiet: bool = False
     explained_by: frozenset[str] = frozenset()
+    acknowledged: AcknowledgedBy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +89,7 @@ def worth_announcing(of_one_run: Sequence[Evidence]) -> list[Evidence]:
 
 
 def _is_silent(evidence: Evidence, failing: set[str]) -> bool:
-    explained_by = evidence.explained_by | _EXPLAINED_BY.get(evidence.name, frozenset())
-    if evidence.is_quiet or (evidence.name, evidence.severity) in _QUIET or explained_by & failing:
+    if evidence.is_quiet or (evidence.name, evidence.severity) in _QUIET or evidence.explained_by & failing:
         return True
     return not evidence.is_measured and bool((_UNMEASURED_EXPLAINED_BY - {evidence.name}) & failing)
 
@@ -139,9 +139,17 @@ def _has_doubled(evidence: Evidence, last: Message) -> bool:
     return excess_usd >= _ESCAPE_FACTOR * announced_usd
 
 
-def repeats(last_messages: Iterable[Message], policy: Policy, now: float) -> Iterator[Message]:
-    """The states that last and were not announced for so long."""
+def repeats(
+    last_messages: Iterable[Message], policy: Policy, now: float, acknowledged: Mapping[str, AcknowledgedBy] = _NOBODY
+) -> Iterator[Message]:
+    """The states that last and were not announced for so long.
+
+    `acknowledged` holds the acknowledgements that stand at `now` (epoch s), by the name of a check.
+    """
     for last in last_messages:
+        answered = acknowledged.get(last.name)
+        if answered is not None and answered.until is not None and now < answered.until:
+            continue
         if last.is_open and last.is_repeating and _has_passed(policy.repeat_s, last, now):
             # The time makes the id one of its own, also after a clock that stepped back.
             number = int(now * 1000)
@@ -151,6 +159,7 @@ def repeats(last_messages: Iterable[Message], policy: Policy, now: float) -> Ite
                 ts=now,
                 kind=Kind.REPEATS,
                 channels=policy.channels,
+                acknowledged=answered,
             )
 
 
@@ -183,6 +192,7 @@ def _message(kind: Kind, evidence: Evidence, last: Message | None, policy: Polic
         executor=policy.executor,
         links=evidence.links,
         is_repeating=not is_history(evidence.orders, now),
+        acknowledged=evidence.acknowledged,
     )
 
 

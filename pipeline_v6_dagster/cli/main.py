@@ -31,6 +31,7 @@ _COMMANDS = {
     "drill": "Whether the verdict sees known faults in a copy of this desk's own logs.",
     "explain": "Why one attempt was decided as it was: every rule with its threshold and what it saw.",
     "acknowledge": "Record that a person has taken care of an incident; with --fixed-at a new epoch begins.",
+    "alerts": "Which alerts stand, what was sent where, what waits; --test sends one to every channel.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",
     "demo": "All of it in a sandbox: simulated executor, stages, Dagster UI.",
 }

@@ -8,17 +8,24 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
 from pipeline_v6_dagster.domain.summary import Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import CriterionState
-from pipeline_v6_dagster.stages.outputs.status import Report, read_status
+from pipeline_v6_dagster.stages.outputs.next_steps import mismatch_ratio, order_criteria
+from pipeline_v6_dagster.stages.outputs.status import ChainReader, Report, read_status
+
+# Longer lists are a number at their end.
+_MOST_IDS = 5
+_MOST_DETAILS = 8
+_MOST_WIDTH = 60
 
 
 @click.command("status")
 @json_option
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="Seconds between looks.")
+@click.option("--watch", is_flag=True, help="Repeat it until Ctrl-C.")
+@click.option("--every", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="Seconds in between.")
 @click.pass_context
 def command(context: click.Context, as_json: bool, watch: bool, every: float) -> None:
     """The verdict for a launch gate, what changed since the run before, what to do.
@@ -44,8 +51,9 @@ def _show(report: Report, as_json: bool) -> None:
 
 
 def _watch(settings: Settings, every_s: float, as_json: bool) -> Report:
-    """On a terminal one screen that is drawn anew; elsewhere one answer whenever there is another."""
-    report = read_status(settings, clock())
+    """On a terminal one screen that is redrawn; elsewhere one answer whenever it changes."""
+    verify = ChainReader()
+    report = read_status(settings, clock(), verify)
     try:
         if sys.stdout.isatty() and not as_json:
             from rich.live import Live
@@ -55,12 +63,12 @@ def _watch(settings: Settings, every_s: float, as_json: bool) -> Report:
             with Live(screen(report, clock()), screen=True, auto_refresh=False) as live:
                 while True:
                     time.sleep(every_s)
-                    report = read_status(settings, clock())
+                    report = read_status(settings, clock(), verify)
                     live.update(screen(report, clock()), refresh=True)
         _show(report, as_json)
         while not _is_nobody_reading():
             time.sleep(every_s)
-            news = read_status(settings, clock())
+            news = read_status(settings, clock(), verify)
             if news != report:
                 report = news
                 _show(report, as_json)
@@ -83,21 +91,30 @@ def _lines(report: Report) -> list[str]:
         return [*lines, *(f"  {reason}" for reason in report.reasons), *(f"to do: {step}" for step in report.to_do)]
     lines += list(_criteria_lines(report))
     lines += [
-        f"acknowledged: {each.criterion} by {each.by} on {utc(each.ts)}: {each.why}" for each in report.acknowledged
+        f"acknowledged: {each.criterion} by {each.by} on {format_time(each.ts)}: {each.why}"
+        for each in report.acknowledged
     ]
     lines += [*_reach_lines(report), *_figures(summary)]
     if report.changes:
-        lines.append(f"changed since {utc(report.previous_ts)}: {'; '.join(report.changes)}")
+        lines.append(f"changed since {format_time(report.previous_ts)}: {'; '.join(report.changes)}")
     lines += [f"to do: {step}" for step in report.to_do]
     return [*lines, *_upsizes(summary)]
 
 
 def _criteria_lines(report: Report) -> Iterator[str]:
-    """What does not hold, with what was measured and its limit; the others as a count."""
-    open_ones = [each for each in report.criteria if each.state is not CriterionState.HOLDS]
-    for each in open_ones:
-        yield f"  {each.state.value:<10} {each.name:<22} {each.measured} (limit: {each.limit})"
-    yield f"  {len(report.criteria) - len(open_ones)} of {len(report.criteria)} criteria hold"
+    """A table: state, criterion, what was measured, its limit; what does not hold stands first."""
+    shown = order_criteria(report.criteria)
+    width = max((len(each.measured) for each in shown), default=0)
+    width = min(width, _MOST_WIDTH)
+    yield f"  {'state':<10} {'criterion':<20} {'measured':<{width}}  limit"
+    for each in shown:
+        yield f"  {each.state.value:<10} {each.name:<20} {each.measured:<{width}}  {each.limit}"
+        if each.state is CriterionState.BROKEN and each.failing_ids:
+            listed = ", ".join(each.failing_ids[:_MOST_IDS])
+            rest = len(each.failing_ids) - _MOST_IDS
+            yield f"  {'':<31} {listed}{f'; {rest:,} more are not listed' if rest > 0 else ''}"
+    holding = sum(each.state is CriterionState.HOLDS for each in shown)
+    yield f"  {holding} of {len(shown)} criteria hold"
 
 
 def _reach_lines(report: Report) -> Iterator[str]:
@@ -110,7 +127,7 @@ def _reach_lines(report: Report) -> Iterator[str]:
     if found.blockers:
         yield f"waiting alone gives no PASS: {', '.join(found.blockers)} must be dealt with first"
     elif found.possible_ts is not None:
-        yield f"at the present rates a PASS is possible from {utc(found.possible_ts)} on"
+        yield f"at the present rates a PASS is possible from {format_time(found.possible_ts)} on"
     else:
         yield "too little was seen so far to say when a PASS becomes possible"
 
@@ -119,16 +136,29 @@ def _figures(summary: Summary) -> list[str]:
     coverage, sizing, epoch = summary.coverage, summary.sizing_diff_stats, summary.epoch
     restarts = f", {epoch.uncounted_restarts} restarts that did not count" if epoch.uncounted_restarts else ""
     return [
-        f"epoch {epoch.number} since {utc(epoch.since_ts)}, tested at an error rate of"
-        f" {100 * epoch.error_rate:.2f} %{restarts}",
+        f"epoch {epoch.number} since {format_time(epoch.since_ts)}, tested at an error rate of"
+        f" {format_percent(epoch.error_rate)}{restarts}",
         f"{summary.sample_size:,} decisions compared (of the newest {summary.window.limit:,}, at least"
         f" {summary.min_sample_size:,} needed), {coverage.matched:,} with a live counterpart,"
         f" {coverage.unresolved:,} without, {coverage.live_only:,} live orders without a decision",
-        f"veto mismatch {_shown(summary.veto_mismatch_pct, ' %')},"
-        f" sizing p95 {_shown(sizing.p95, '')} over {sizing.sample_size:,} orders,"
-        f" slippage p95 {_shown(summary.slippage_diff_bps.p95, ' bps')}",
-        f"newest decision made {utc(summary.newest_decision_ts)}, summary written {utc(summary.generated_ts)}",
+        f"veto mismatch {format_percent(mismatch_ratio(summary))},"
+        f" sizing p95 {format_percent(sizing.p95)} over {sizing.sample_size:,} orders,"
+        f" slippage p95 {format_bps(summary.slippage_diff_bps.p95)}",
+        *_causes(summary),
+        f"newest decision made {format_time(summary.newest_decision_ts)},"
+        f" summary written {format_time(summary.generated_ts)}",
     ]
+
+
+def _causes(summary: Summary) -> Iterator[str]:
+    """Why live and v6 differ; of vetoes, each reason with its count, a symbol that the universe does not list too."""
+    if summary.root_causes:
+        causes = sorted(summary.root_causes.items(), key=lambda item: -item[1])
+        yield f"causes of differences: {', '.join(f'{cause} {count:,}' for cause, count in causes)}"
+    if summary.cause_details:
+        details = sorted(summary.cause_details.items(), key=lambda item: -item[1])
+        rest = f"; {len(details) - _MOST_DETAILS:,} more are not listed" if len(details) > _MOST_DETAILS else ""
+        yield f"  in detail: {', '.join(f'{name} {count:,}' for name, count in details[:_MOST_DETAILS])}{rest}"
 
 
 def _upsizes(summary: Summary) -> list[str]:
@@ -139,17 +169,9 @@ def _upsizes(summary: Summary) -> list[str]:
     return [
         f"{count:,} of the newest orders were placed larger than asked for{rest}:",
         *(
-            f"  {utc(upsize.ts)}  {upsize.symbol or '-':<10} {upsize.side or '-':<4}"
+            f"  {format_time(upsize.ts)}  {upsize.symbol or '-':<10} {upsize.side or '-':<4}"
             f"  {upsize.intent_id or upsize.decision_id}"
-            f"  {_shown(upsize.ratio, ' x')}  {_usd(upsize.excess_usd)}"
+            f"  {format_ratio(upsize.ratio)}  {format_usd(upsize.excess_usd)} too much"
             for upsize in summary.upsizes
         ),
     ]
-
-
-def _usd(value: float | None) -> str:
-    return "excess not measured" if value is None else f"{value:,.2f} USD too much"
-
-
-def _shown(value: float | None, unit: str) -> str:
-    return "not measured" if value is None else f"{value:,.3f}{unit}"

@@ -72,6 +72,8 @@ def fold_event(order: IntentOrders, event: OrderEvent) -> Leg:
         order.position_side = event.position_side
     known = find_leg(order, event)
     if known is not None and not _is_used_again(known, event):
+        if event.position_side is not None and known.position_side not in (None, event.position_side):
+            order.other_position_side = event.position_side
         _fold_into(known, event)
         return known
     leg = Leg(event.order_id, is_reduce_only=False, first_ts=event.ts, last_ts=event.ts)
@@ -178,13 +180,16 @@ def adopt_order(order: IntentOrders, early: IntentOrders) -> None:
 def merge_orders(known: tuple[Leg, ...], late: IntentOrders) -> IntentOrders:
     """A live order as it was known, with what was logged later. Neither input is changed."""
     legs = list(known)
+    other_position_side = late.other_position_side
     for leg in late.legs:
         place = next((place for place in reversed(range(len(legs))) if legs[place].order_id == leg.order_id), None)
         if place is None or _is_another_order(legs[place], leg):
             legs.append(leg)
         else:
+            if leg.position_side is not None and legs[place].position_side not in (None, leg.position_side):
+                other_position_side = leg.position_side
             legs[place] = _merge_legs(legs[place], leg)
-    return replace(late, legs=legs)
+    return replace(late, legs=legs, other_position_side=other_position_side)
 
 
 def _is_another_order(before: Leg, late: Leg) -> bool:

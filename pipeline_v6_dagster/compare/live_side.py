@@ -50,7 +50,7 @@ def describe_live(
         route=_route(parts),
         symbol=symbol,
         side=side,
-        position_side=_find_position_side(parts, decision),
+        position_side=_find_position_side(parts, decision, order),
     )
 
 
@@ -73,8 +73,12 @@ def _find_instrument(
     return symbol, side
 
 
-def _find_position_side(parts: Sequence[OpeningPart], decision: ShadowSide | None) -> PositionSide | None:
+def _find_position_side(
+    parts: Sequence[OpeningPart], decision: ShadowSide | None, order: IntentOrders | None
+) -> PositionSide | None:
     named = [part.leg.position_side for part in parts if part.leg.position_side is not None]
+    if order is not None and order.other_position_side is not None:
+        named.append(order.other_position_side)
     decided = None if decision is None else find_decided_position(decision)
     return next((one for one in named if one is not decided), named[0] if named else None)
 

@@ -157,7 +157,8 @@ class IntentOrders:
     """All orders that the executor sent for one intent. Legs stand in the order of their first event.
 
     `symbol` and `side` are those of the first event that names them; `other_symbol` and `other_side` are of the first
-    event that names others, of sides except reduce-only ones; None where all agree.
+    event that names others, of sides except reduce-only ones; None where all agree. `other_position_side` is one that
+    an order named after it had named another.
     """
 
     symbol: str | None
@@ -168,6 +169,7 @@ class IntentOrders:
     position_side: PositionSide | None = None
     other_symbol: str | None = None
     other_side: Side | None = None
+    other_position_side: PositionSide | None = None
 
     @property
     def first_ts(self) -> float:

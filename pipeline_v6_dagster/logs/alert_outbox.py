@@ -1,17 +1,18 @@
 """What the lines of the outbox add up to: which states last, what waits to be sent, what was announced before."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from pipeline_v6_dagster.alerts.message import Delivery, Message
+from pipeline_v6_dagster.alerts.message import AcknowledgedBy, Delivery, Message
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, message_for, repeats, worth_announcing
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.logs.evidence_rows import decode_record
+from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement, decode_record
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
+# What is written here. The records of the evidence stand in the same log and are written by `evidence_records`.
 Line = Message | Delivery
 
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
@@ -33,18 +34,25 @@ def encode_line(line: Line) -> bytes:
 
 @dataclass
 class Outbox:
-    """The newest message of each subject, the messages not yet accepted by a channel (oldest first), all ids."""
+    """The newest message of each subject, the messages not yet accepted by a channel (oldest first), all ids.
+
+    `acknowledged` holds the newest acknowledgement of each criterion.
+    """
 
     newest: dict[str, Message] = field(default_factory=dict)
     waiting: list[tuple[Message, str]] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
+    acknowledged: dict[str, AcknowledgedBy] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, newest_first: Iterable[Line]) -> "Outbox":
+    def of(cls, newest_first: Iterable[Line | Acknowledgement]) -> "Outbox":
         """The outbox that these lines are."""
         outbox = cls()
         accepted: set[tuple[str, str]] = set()
         for line in newest_first:
+            if isinstance(line, Acknowledgement):
+                outbox.acknowledged.setdefault(line.criterion, acknowledged_by(line))
+                continue
             if isinstance(line, Delivery):
                 accepted.add((line.alert_id, line.channel))
                 continue
@@ -77,14 +85,16 @@ class Outbox:
         """The messages that the evidence of these runs (oldest first) makes due, and those that repeat."""
         messages: list[Message] = []
         newest = dict(self.newest)
+        standing = {name: each for name, each in self.acknowledged.items() if each.until is None or now < each.until}
         for of_one_run in runs:
             for evidence in worth_announcing(of_one_run):
+                evidence = replace(evidence, acknowledged=standing.get(evidence.name))
                 message = message_for(evidence, newest.get(evidence.subject), policy, now)
                 # One that is known was recorded by a call that did not come to its end.
                 if message is not None and message.alert_id not in self.ids:
                     newest[message.subject] = message
                     messages.append(message)
-        messages += repeats(newest.values(), policy, now)
+        messages += repeats(newest.values(), policy, now, standing)
         return messages
 
 
@@ -112,13 +122,21 @@ def read_line(line: bytes) -> Line:
     return decoded
 
 
-def messages_backward(log: JsonlLog) -> Iterator[Line]:
-    """Messages and deliveries, newest first, without the records of the evidence between them.
+def acknowledged_by(record: Acknowledgement) -> AcknowledgedBy:
+    """A recorded acknowledgement as messages name it."""
+    return AcknowledgedBy(ts=record.ts, by=record.by, why=record.why, until=record.until)
+
+
+def messages_backward(log: JsonlLog) -> Iterator[Line | Acknowledgement]:
+    """Messages, deliveries and acknowledgements, newest first, without the other records of the evidence.
 
     Raises:
         DataError: a line is of neither kind.
         StorageError: the log cannot be read.
     """
     for line in log.backward():
-        if decode_record(line) is None:
+        record = decode_record(line)
+        if record is None:
             yield read_line(line)
+        elif isinstance(record, Acknowledgement):
+            yield record

@@ -15,18 +15,22 @@ from pipeline_v6_dagster.storage.lock import locked
 
 
 def read_records(settings: Settings, after: LogOffset | None) -> tuple[list[EvidenceRecord], LogOffset | None]:
-    """The records that stand in the alert log after an offset, oldest first, and the offset to go on from.
+    """The records that stand in the alert log after an offset, oldest first, and the offset of the last of them.
+
+    Messages after the last record are read again the next time: the offset depends on the records alone, so that a
+    cursor that holds it is the same after a rebuild.
 
     Raises:
         StorageError: the alert log cannot be read.
     """
-    records, newest = [], None
+    records = []
     with Follower(settings.alert_outbox, after, with_archives=True) as follower:
-        for newest in follower.lines():
-            record = decode_record(newest.raw)
+        for line in follower.lines():
+            record = decode_record(line.raw)
             if record is not None:
                 records.append(record)
-    return records, after if newest is None else newest.offset()
+                after = line.offset()
+    return records, after
 
 
 def append_records(settings: Settings, records: Sequence[EvidenceRecord]) -> None:

@@ -31,12 +31,16 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledg
 
 
 class BoundaryRecord(msgspec.Struct, frozen=True, kw_only=True, tag="boundary", tag_field="type"):
-    """Where the acknowledgement of `acknowledged_ts` began an epoch: at `fixed_at`, with decision `first_number`."""
+    """Where the acknowledgement of `acknowledged_ts` began an epoch: at `fixed_at`, with decision `first_number`.
+
+    It took effect when `next_number` decisions had been read, which a rebuild repeats.
+    """
 
     ts: float
     acknowledged_ts: float
     fixed_at: float
     first_number: int
+    next_number: int
 
 
 class LossRecord(msgspec.Struct, frozen=True, kw_only=True, tag="loss", tag_field="type"):

@@ -88,8 +88,17 @@ def encode_decision(
 
 
 def encode_limits(limits: Limits) -> bytes:
-    """What `encode_checkpoint` takes; the same for all checkpoints of a run."""
-    return _sorted_encoder.encode(limits)
+    """What `encode_checkpoint` takes; the same for all checkpoints of a run.
+
+    Limits that are not set are left out, so that a rule which the code gains changes no row.
+    """
+    return _sorted_encoder.encode(_without_null(msgspec.to_builtins(limits, order="deterministic")))
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(each) for key, each in value.items() if each is not None}
+    return value
 
 
 def encode_checkpoint(limits: bytes, account: AccountState, read: Mapping[str, LogOffset]) -> bytes:

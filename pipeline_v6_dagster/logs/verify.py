@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
@@ -15,6 +12,7 @@ from pipeline_v6_dagster.logs.compare_log import (
     read_cursor,
     read_summaries_backward,
 )
+from pipeline_v6_dagster.logs.shadow_head import is_head_of_log, read_head
 from pipeline_v6_dagster.storage.chain import Link, link_from
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
@@ -55,10 +53,10 @@ class VerifyReport:
 
 
 def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -> VerifyReport:
-    """Follow the chain of each of our logs, and look whether what the head, the summary and the cursor saw is there.
+    """Follow the chain of each of our logs, and check that the head, the summary and the cursor agree with it.
 
     With `verified`, the `newest` of each log by name as an earlier report gave it, only what was written since is
-    read. It takes a lock only to look a second time where something is wrong, which a writer at work may explain.
+    read. It takes a lock only to check a second time where something is wrong, which a writer at work may explain.
 
     Raises:
         StorageError: a log cannot be read.
@@ -73,31 +71,37 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
     outbox = settings.alert_outbox
     after = known.get("alerts")
     key = read_chain_key(settings.chain_key_file)
-    report.logs.append(_looked("alerts", outbox, settings, lambda: (verify_log(outbox, after=after, key=key), [])))
+
+    def look() -> tuple[Verification, list[str]]:
+        is_gone = not outbox.exists() and _has_records(settings)
+        return verify_log(outbox, after=after, key=key), ["removed: the compare log rests on records in it"] * is_gone
+
+    report.logs.append(_check_twice("alerts", outbox, settings, look))
     return report
 
 
 def _verify_shadow_log(settings: Settings, after: Link | None) -> LogReport:
     key = read_chain_key(settings.chain_key_file)
 
-    def look() -> tuple[Verification, list[str]]:
-        seen = _seen_by_head(settings)  # Before the log, which only grows.
+    def check() -> tuple[Verification, list[str]]:
+        seen, head_findings = _check_head(settings)  # Before the log, which only grows.
         compared = _compared_offset(settings)
         found = verify_log(settings.shadow_log, after=after, witness=seen, key=key)
         if compared is None:
-            return found, []
+            return found, head_findings
         with Follower(settings.shadow_log, compared, with_archives=True) as follower:
             next(follower.lines(), None)
             is_gone = follower.is_offset_lost or follower.is_missing
-        return found, ["removed: the row that was compared last is not there"] * is_gone
+        removed = ["removed: the row that was compared last is not there"] * is_gone
+        return found, [*removed, *head_findings]
 
-    return _looked("shadow_log", settings.shadow_log, settings, look)
+    return _check_twice("shadow_log", settings.shadow_log, settings, check)
 
 
 def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
     key = read_chain_key(settings.chain_key_file)
 
-    def look() -> tuple[Verification, list[str]]:
+    def check() -> tuple[Verification, list[str]]:
         # Before the log: a run writes the file after its block.
         seen = _read_file(settings.compare_summary)
         found = verify_log(settings.compare_diffs, after=after, key=key)
@@ -105,17 +109,19 @@ def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
             return found, []
         return found, [f"changed: {settings.compare_summary} is the summary of no block of the log"]
 
-    return _looked("compare_diffs", settings.compare_diffs, settings, look)
+    return _check_twice("compare_diffs", settings.compare_diffs, settings, check)
 
 
-def _looked(name: str, path: Path, settings: Settings, look: Callable[[], tuple[Verification, list[str]]]) -> LogReport:
-    found, gone = look()
+def _check_twice(
+    name: str, path: Path, settings: Settings, check: Callable[[], tuple[Verification, list[str]]]
+) -> LogReport:
+    found, gone = check()
     if found.finding_count or gone:
         try:
             with locked(path):
-                found, gone = look()
+                found, gone = check()
         except (BusyError, StorageError):
-            pass  # What was seen stands: whoever may only read looks once.
+            pass  # What was seen stands: a process that may only read checks once.
     return LogReport(
         name=name,
         path=path,
@@ -128,10 +134,28 @@ def _looked(name: str, path: Path, settings: Settings, look: Callable[[], tuple[
     )
 
 
-def _seen_by_head(settings: Settings) -> Link | None:
-    log = _state(settings.shadow_head).get("log")
-    text = log.get("chain") if isinstance(log, dict) else None
-    return link_from(text) if isinstance(text, str) else None
+def _check_head(settings: Settings) -> tuple[Link | None, list[str]]:
+    """The place in the log that the head names, and whether the head says what the log says up to there."""
+    path = settings.shadow_head
+    head = read_head(settings)
+    if head is None:
+        return None, []
+    if isinstance(head, bytes):
+        return None, [f"changed: {path} is not what heartbeat writes; run pipeline-v6 heartbeat to replace it"]
+    text = head.log.get("chain")
+    seen = link_from(text) if isinstance(text, str) else None
+    if is_head_of_log(settings, head):
+        return seen, []
+    return seen, [f"changed: {path} does not say what the log says up to its place; run pipeline-v6 heartbeat"]
+
+
+def _has_records(settings: Settings) -> bool:
+    """Whether the compare log took records of epochs from the alert log."""
+    try:
+        cursor = read_cursor(open_compare_log(settings))
+    except DataError:
+        return False  # The chain of the compare log tells what is wrong with it.
+    return cursor is not None and bool(cursor.records)
 
 
 def _compared_offset(settings: Settings) -> LogOffset | None:
@@ -155,15 +179,5 @@ def _read_file(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _state(path: Path) -> dict[str, Any]:
-    """A state file; empty where it is missing or not one of ours, for state is made anew from the logs."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from error

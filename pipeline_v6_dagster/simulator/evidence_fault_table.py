@@ -1,6 +1,7 @@
 """The faults of the evidence: logs, files and clocks. The implementations are `log_faults` and `file_faults`."""
 
 from pipeline_v6_dagster.simulator import file_faults as files
+from pipeline_v6_dagster.simulator import leg_faults as legs
 from pipeline_v6_dagster.simulator import live_faults as live
 from pipeline_v6_dagster.simulator import log_faults as logs
 from pipeline_v6_dagster.simulator.drill_fault import DrillFault, FaultGroup, Moment, Window
@@ -55,6 +56,15 @@ BAD_EVIDENCE = (
         "A fill is logged under an event type that nobody reads.",
         live.opens,
         logs.write_unread_event,
+        share=0.02,
+        is_single=True,
+    ),
+    _rows(
+        "unknown-side",
+        "inputs_usable",
+        "An order is on a side that nobody knows.",
+        live.opens,
+        legs.write_unknown_side,
         share=0.02,
         is_single=True,
     ),
@@ -188,6 +198,8 @@ BAD_EVIDENCE = (
         files.replace_input,
         Moment.AFTER_READING,
     ),
+    _files("removed-input", "inputs_whole", "The order log is gone.", files.remove_input, Moment.AFTER_READING),
+    _files("lost-vetoes", "coverage", "The veto log holds the newest tenth.", files.lose_vetoes, Moment.BEFORE),
     _files("lost-unread", "inputs_whole", "Rows were lost before they were read.", files.lose_unread, Moment.HALFWAY),
     _files(
         "unreadable-rotation",

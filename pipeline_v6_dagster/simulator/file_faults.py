@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline_v6_dagster.simulator.log_rows import ORDERS, POSITIONS
+from pipeline_v6_dagster.simulator.log_rows import ORDERS, POSITIONS, VETOES
 
 Files = Mapping[str, bytes]
 Changes = Mapping[str, bytes | None]
@@ -19,6 +19,7 @@ FilesFault = Callable[[Files, random.Random, float], Changes]
 
 RISK_LIMITS, IGNORE_RULES = "config/risk_limits.json", "config/compare_ignore.json"
 SHADOW_LOG, COMPARE_LOG = "logs/pipeline_v6_shadow.jsonl", "logs/pipeline_v6_compare.jsonl"
+ALERT_LOG = "logs/pipeline_v6_alerts.jsonl"
 SUMMARY = "logs/state/pipeline_v6_compare_summary.json"
 _GARBAGE = b"Traceback (most recent call last):\n"
 _NOT_FINITE = b'{"event_type": "order_fill", "symbol": "BTCUSDT", "orderId": 1, "executedQty": NaN}\n'
@@ -57,6 +58,18 @@ def replace_input(files: Files, rng: random.Random, now: float) -> Changes:
     path = input_path(ORDERS)
     lines = files[path].splitlines(keepends=True)
     return {path: b"".join(lines[-len(lines) // 20 :])}
+
+
+def remove_input(files: Files, rng: random.Random, now: float) -> Changes:
+    """The order log is gone."""
+    return {input_path(ORDERS): None}
+
+
+def lose_vetoes(files: Files, rng: random.Random, now: float) -> Changes:
+    """Only the newest tenth of the veto log is left, so that nobody knows what became of most denied attempts."""
+    path = input_path(VETOES)
+    lines = files.get(path, b"").splitlines(keepends=True)
+    return {path: b"".join(lines[len(lines) - len(lines) // 10 :])}
 
 
 def lose_unread(files: Files, rng: random.Random, now: float) -> Changes:
@@ -116,6 +129,11 @@ def edit_summary(files: Files, rng: random.Random, now: float) -> Changes:
     summary = _object(files[SUMMARY])
     summary |= {"verdict": "PASS", "status": "green", "sample_size": summary.get("sample_size", 0) + 1}
     return {SUMMARY: msgspec.json.encode(summary)}
+
+
+def remove_records(files: Files, rng: random.Random, now: float) -> Changes:
+    """The alert log, which records where epochs began, is gone."""
+    return {ALERT_LOG: None}
 
 
 def edit_log(path: str) -> FilesFault:

@@ -59,6 +59,13 @@ GAMING = (
         Moment.AFTER_COMPARE,
     ),
     _gaming(
+        "removed-records",
+        "logs_intact",
+        "The alert log, which records where epochs began, was removed.",
+        files.remove_records,
+        Moment.AFTER_COMPARE,
+    ),
+    _gaming(
         "edited-limits",
         "epoch_is_current",
         "The limits were edited after the last decision.",

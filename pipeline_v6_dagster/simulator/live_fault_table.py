@@ -1,5 +1,6 @@
 """The faults of a live executor: one bad order among thousands, and many. The implementations are `live_faults`."""
 
+from pipeline_v6_dagster.simulator import leg_faults as legs
 from pipeline_v6_dagster.simulator import live_faults as live
 from pipeline_v6_dagster.simulator.drill_fault import Decided, DrillFault, FaultGroup, Window
 from pipeline_v6_dagster.simulator.row_injector import RowFault
@@ -84,6 +85,39 @@ SINGLE_ORDERS = (
         "reused-id", "no_upsizes", RowFault(live.opens, live.ack_again()), "An order id that had ended trades again."
     ),
     _single(
+        "split-order", "no_upsizes", RowFault(live.opens, legs.split(2.0, 5)), "Five small orders add up to double."
+    ),
+    _single(
+        "larger-again",
+        "no_upsizes",
+        RowFault(live.opens, legs.send_again_larger(2.0)),
+        "An order is cancelled and sent again at twice its size.",
+    ),
+    _single(
+        "flip-doubled",
+        "no_upsizes",
+        RowFault(legs.flips, live.resize(2.0)),
+        "The opening order of a flip is doubled.",
+    ),
+    _single(
+        "signed-upsize",
+        "no_upsizes",
+        RowFault(live.opens, legs.write_signed(2.0)),
+        "Live doubles an order and logs its quantity with a sign.",
+    ),
+    _single(
+        "hedged-intent",
+        "same_side",
+        RowFault(live.opens, legs.hedge_again()),
+        "A second order of the same intent goes the other way.",
+    ),
+    _single(
+        "fill-other-position",
+        "same_position_side",
+        RowFault(live.opens, legs.fill_other_position()),
+        "An order fills another position than it was acked for.",
+    ),
+    _single(
         "downsize",
         "v6_not_larger",
         RowFault(live.opens, live.resize(0.1)),
@@ -122,6 +156,14 @@ MANY_ORDERS = (
         decided=Decided.DENIED,
     ),
     _live("silent", "coverage", RowFault(live.answers, live.stay_silent), "Live does nothing about attempts.", 0.3),
+    _live(
+        "newest-silent",
+        "coverage",
+        RowFault(live.answers, live.stay_silent),
+        "Live does nothing about most of its newest attempts, after a good past.",
+        0.7,
+        window=Window.NEWEST,
+    ),
     _live(
         "live-vetoes",
         "decisions_agree",

@@ -99,7 +99,7 @@ def _asks_to_reduce(attempt: Row | None) -> bool:
 # What becomes of the rows.
 
 
-def _opening_leg(spoil: Spoil) -> Spoil:
+def opening_leg(spoil: Spoil) -> Spoil:
     """Leave the attempt, the vetoes and the reduce leg of a flip alone."""
 
     def wrapped(line: LogLine, target: Target) -> Iterable[LogLine]:
@@ -111,7 +111,7 @@ def _opening_leg(spoil: Spoil) -> Spoil:
 
 def trade_other_side() -> Spoil:
     """Buy where a sale was asked for."""
-    return _opening_leg(lambda line, _: (with_other_side(line),))
+    return opening_leg(lambda line, _: (with_other_side(line),))
 
 
 def trade_other_symbol() -> Spoil:
@@ -123,7 +123,7 @@ def trade_other_symbol() -> Spoil:
         other = target.memo.setdefault("symbol", target.rng.choice(others) if others else f"OTHER{own}")
         return (with_fields(line, symbol=other),)
 
-    return _opening_leg(spoil)
+    return opening_leg(spoil)
 
 
 def trade_other_position_side() -> Spoil:
@@ -134,12 +134,12 @@ def trade_other_position_side() -> Spoil:
         wrong = "SHORT" if named == "BUY" else "LONG"
         return (with_added(with_fields(line, positionSide=wrong), positionSide=wrong) if named else line,)
 
-    return _opening_leg(spoil)
+    return opening_leg(spoil)
 
 
 def resize(factor: float) -> Spoil:
     """Ask for and execute `factor` times the quantity."""
-    return _opening_leg(lambda line, _: (scaled(line, factor),) if line.log == ORDERS else (line,))
+    return opening_leg(lambda line, _: (scaled(line, factor),) if line.log == ORDERS else (line,))
 
 
 def execute(factor: float) -> Spoil:
@@ -163,7 +163,7 @@ def repeat_order(delay_s: float) -> Spoil:
             return (line,)
         return (line, moved(with_fields(reordered(line, "9"), status="NEW"), delay_s))
 
-    return _opening_leg(spoil)
+    return opening_leg(spoil)
 
 
 def grow_order() -> Spoil:
@@ -174,7 +174,7 @@ def grow_order() -> Spoil:
             return (line,)
         return (line, moved(scaled(line, 2.0), 0.01))
 
-    return _opening_leg(spoil)
+    return opening_leg(spoil)
 
 
 def ack_again() -> Spoil:
@@ -191,12 +191,12 @@ def ack_again() -> Spoil:
         later_s = line.ts - ack.ts + 1.0
         return (line, moved(with_fields(ack, status="NEW"), later_s), moved(line, later_s))
 
-    return _opening_leg(spoil)
+    return opening_leg(spoil)
 
 
 def label_reducing() -> Spoil:
     """Label an opening order as reduce-only."""
-    return _opening_leg(lambda line, _: (with_added(line, reduceOnly=True),) if line.log == ORDERS else (line,))
+    return opening_leg(lambda line, _: (with_added(line, reduceOnly=True),) if line.log == ORDERS else (line,))
 
 
 def send_rogue(factor: float) -> Spoil:
@@ -207,7 +207,7 @@ def send_rogue(factor: float) -> Spoil:
             return (line,)
         return (line, moved(scaled(renamed(line, "00"), factor), 1800.0))
 
-    return _opening_leg(spoil)
+    return opening_leg(spoil)
 
 
 def stay_silent(line: LogLine, target: Target) -> Iterable[LogLine]:

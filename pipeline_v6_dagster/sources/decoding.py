@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from pipeline_v6_dagster.domain.attempt import PositionSide
+from pipeline_v6_dagster.domain.attempt import SIDES, PositionSide, Side
 from pipeline_v6_dagster.domain.quality import Rejection
 
 # Times before 2001 and after 2286 are not times in seconds but something else (milliseconds, counters).
@@ -178,6 +178,11 @@ def positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
 
 
+def magnitude(value: float | None) -> float | None:
+    """The size of a quantity, which some executors write with the sign of its side; zero means not filled in."""
+    return positive(None if value is None else abs(value))
+
+
 def is_set(value: object) -> bool:
     """A flag that is true, or written as the text "true"."""
     return value is True or (isinstance(value, str) and value.lower() == "true")
@@ -196,6 +201,36 @@ def text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise BadFieldError
+
+
+def side_of(value: str | None) -> Side | None:
+    """The side that a word names; None where it is absent or BOTH.
+
+    Raises:
+        BadFieldError: it names none. An order on an unknown side must not pass for one on the side that was decided.
+    """
+    if value is None or value.upper() == "BOTH":
+        return None
+    side = SIDES.get(value) or SIDES.get(value.upper())
+    if side is None:
+        raise BadFieldError
+    return side
+
+
+def named_position_side(*values: object) -> PositionSide | None:
+    """As `position_side`, of rows in which another word is a mistake.
+
+    Raises:
+        BadFieldError: one of the values is neither absent nor BOTH, and names no side.
+    """
+    for value in values:
+        if value is not None and value != "" and not _is_position_word(value):
+            raise BadFieldError
+    return position_side(*values)
+
+
+def _is_position_word(value: object) -> bool:
+    return isinstance(value, str) and (value.upper() == "BOTH" or value.upper() in _POSITION_SIDES)
 
 
 def position_side(*values: object) -> PositionSide | None:

@@ -5,7 +5,6 @@ that a quantity is malformed is no reason to overlook it.
 """
 
 import json
-from math import isnan
 from typing import Any
 
 from pipeline_v6_dagster.domain.live import OrderStatus
@@ -51,14 +50,14 @@ def _carries(parts: list[dict[str, Any]], names: tuple[str, ...]) -> bool:
 
 
 def _is_quantity(value: Any) -> bool:
-    """A number above 0, or something in its place that is no number: it may have been one."""
+    """A number other than 0, or something in its place that is no number: it may have been one."""
     if value is None or value == "" or isinstance(value, bool):
         return False
     try:
         qty = float(value)
     except (TypeError, ValueError):
         return True
-    return isnan(qty) or qty > 0
+    return qty != 0  # NaN is not.
 
 
 def _name(row: dict[str, Any], *names: str) -> str | None:

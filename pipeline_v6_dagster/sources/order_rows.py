@@ -18,10 +18,13 @@ from pipeline_v6_dagster.sources.decoding import (
     BadFieldError,
     decode_row,
     is_set,
+    magnitude,
+    named_position_side,
     number,
     position_side,
     positive,
     row_time,
+    side_of,
     text,
 )
 from pipeline_v6_dagster.sources.order_evidence import unusable_row
@@ -128,17 +131,20 @@ def _event(row: _OrderRow) -> OrderEvent | IgnoredRow | Rejection:
     if symbol is None and intent_id is None and attempt_id is None and kind is not EventKind.ERROR:
         return IgnoredRow.NO_SYMBOL
     side_text = text(row.side) or text(raw.get("side"))
+    position_sides = (row.positionSide, row.position_side, raw.get("positionSide"))
+    # An order says on which side it is. A fill that does not makes the position unknown, and is not dropped for it.
+    is_placed = kind in _SIZED
     event = OrderEvent(
         kind=kind,
         ts=ts,
         symbol=symbol,
-        side=SIDES.get(side_text.upper()) if side_text else None,
+        side=side_of(side_text) if is_placed else SIDES.get((side_text or "").upper()),
         intent_id=intent_id,
         attempt_id=attempt_id,
         order_id=order_id,
         is_reduce_only=_is_reduce_only(row, raw, attempt_id),
         requested_qty=_requested_qty(row, raw, kind) if kind in _SIZED else None,
-        executed_qty=positive(number(row.executedQty)) if kind is EventKind.FILL else None,
+        executed_qty=magnitude(number(row.executedQty)) if kind is EventKind.FILL else None,
         avg_price=_avg_price(row, kind),
         fees_usd=None if kind is EventKind.CLOSE else fees_usd(number(row.fee_total), row.feeAsset),
         gross_usd=gross_usd,
@@ -147,7 +153,7 @@ def _event(row: _OrderRow) -> OrderEvent | IgnoredRow | Rejection:
         lot_step=_lot_step(row.exchange_filters_used),
         route=_route(row, raw, kind),
         min_notional_usd=_min_notional(row.exchange_filters_used),
-        position_side=position_side(row.positionSide, row.position_side, raw.get("positionSide")),
+        position_side=named_position_side(*position_sides) if is_placed else position_side(*position_sides),
         process=process_name(row.hostname, row.pid),
     )
     if kind is EventKind.CLOSE:
@@ -198,9 +204,9 @@ def _is_reduce_only(row: _OrderRow, raw: Mapping[str, Any], attempt_id: str | No
 
 def _requested_qty(row: _OrderRow, raw: Mapping[str, Any], kind: EventKind) -> float | None:
     if kind is EventKind.FLAT:
-        return positive(number(row.qty))
-    requested = positive(number(row.request_qty)) or positive(number(raw.get("origQty")))
-    return requested or positive(number(row.rounded_qty)) or positive(number(row.qty))
+        return magnitude(number(row.qty))
+    requested = magnitude(number(row.request_qty)) or magnitude(number(raw.get("origQty")))
+    return requested or magnitude(number(row.rounded_qty)) or magnitude(number(row.qty))
 
 
 def _avg_price(row: _OrderRow, kind: EventKind) -> float | None:

@@ -105,17 +105,22 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
         executed_qty, avg_price, is_maker = row.executedQty, row.avgPrice, row.maker
     elif kind is EventKind.ACK:
         requested_qty = row.request_qty
+    named_side = None
+    if side:
+        named_side = SIDES.get(side) or SIDES.get(side.upper())
+        if named_side is None:
+            return None
     event = OrderEvent(
         kind,
         ts,
         row.symbol,
-        SIDES.get(side) or SIDES.get(side.upper()) if side else None,
+        named_side,
         row.intent_id or None,
         attempt_id,
         order_id if isinstance(order_id, str) else str(order_id),
         is_reduce_only,
-        requested_qty if requested_qty is not None and requested_qty > 0 else None,
-        executed_qty if executed_qty is not None and executed_qty > 0 else None,
+        abs(requested_qty) if requested_qty else None,
+        abs(executed_qty) if executed_qty else None,
         avg_price if avg_price is not None and avg_price > 0 else None,
         None if row.fee_total is None else fees_usd(row.fee_total, row.feeAsset),
         None,

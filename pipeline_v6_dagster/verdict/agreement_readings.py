@@ -9,7 +9,6 @@ from pipeline_v6_dagster.verdict.facts import Facts
 from pipeline_v6_dagster.verdict.policy import (
     MAX_DIFFERENT_SIZES_RATIO,
     MAX_EXPOSURE_ADDED_RATIO,
-    MAX_SIZE_DIFFERENCE_RATIO,
     MIN_MEASURED,
     MIN_SLICE_DECISIONS,
     VerdictPolicy,
@@ -114,7 +113,7 @@ def sizes_agree(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) ->
         level,
         evidence.different_sizes,
         evidence.sized,
-        f"order by more than {percent(MAX_SIZE_DIFFERENCE_RATIO, 0)}",
+        "order size",
     )
 
 

@@ -18,7 +18,7 @@ from pipeline_v6_dagster.verdict.policy import DAY_S
 # Restarts longer ago than this no longer make the test stricter.
 RESTART_HORIZON_DAYS = 90
 RECENT_TIMES = 9
-_MAX_AHEAD_S = DAY_S
+MAX_AHEAD_S = DAY_S
 _MAX_BEHIND_S = RESTART_HORIZON_DAYS * DAY_S
 
 
@@ -31,10 +31,14 @@ def epoch_identity(config_hash: str | None, engine_version: str | None, settings
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """An acknowledgement that begins an epoch: at `fixed_at` (epoch s), with decision `first_number`."""
+    """An acknowledgement that begins an epoch: at `fixed_at` (epoch s), with decision `first_number`.
+
+    It takes effect once `next_number` decisions have been observed, in a rebuild as in the run that recorded it.
+    """
 
     first_number: int
     fixed_at: float
+    next_number: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +47,8 @@ class EpochState:
 
     `next_number` is that of the decision to be observed next, `seen` how many the epoch has, `recent` the newest as-of
     times of the log. `counted` says of each day (since 1970) how many epochs ended on it that count for k,
-    `uncounted` how many that do not. `boundaries` is how many acknowledgements have taken effect.
+    `uncounted` how many that do not. `boundaries` is how many acknowledgements have taken effect. `changed_ts` is the
+    as-of time of the first decision under this identity, if there was another identity before.
     """
 
     identity: str | None = None
@@ -56,6 +61,7 @@ class EpochState:
     counted: dict[int, int] = field(default_factory=dict)
     uncounted: dict[int, int] = field(default_factory=dict)
     boundaries: int = 0
+    changed_ts: float | None = None
 
     @property
     def newest_ts(self) -> float | None:
@@ -63,7 +69,7 @@ class EpochState:
         if not self.recent:
             return None
         middle = median_low(self.recent)
-        return max(ts for ts in self.recent if ts <= middle + _MAX_AHEAD_S)
+        return max(ts for ts in self.recent if ts <= middle + MAX_AHEAD_S)
 
     def restarts(self) -> tuple[int, int]:
         """(restarts within 90 days before the epoch that count for k, those that do not)."""
@@ -93,6 +99,8 @@ class EpochTracker:
             # The first decision after an acknowledgement may be of another identity: that is one restart, not two.
             if state.identity is not None and state.seen:
                 self._end(is_acknowledged=False)
+            if state.identity is not None:
+                state.changed_ts = as_of
             if state.seen or state.identity is None:
                 state.first_number, state.since_ts, state.is_since_exact = number, as_of, False
             state.identity, state.seen = identity, 0
@@ -117,7 +125,7 @@ class EpochTracker:
         began = False
         while state.boundaries < len(self._boundaries):
             boundary = self._boundaries[state.boundaries]
-            if boundary.first_number > number:
+            if boundary.next_number > number:
                 break
             state.boundaries += 1
             if not self.can_begin_at(boundary.first_number):
@@ -148,7 +156,9 @@ class EpochTracker:
         if state.is_since_exact or state.since_ts is None or state.seen > RECENT_TIMES:
             return
         middle = median_low(state.recent[-state.seen :])
-        if not middle - _MAX_BEHIND_S <= state.since_ts <= middle + _MAX_AHEAD_S:
+        if not middle - _MAX_BEHIND_S <= state.since_ts <= middle + MAX_AHEAD_S:
+            if state.changed_ts == state.since_ts:
+                state.changed_ts = middle
             state.since_ts = middle
 
 

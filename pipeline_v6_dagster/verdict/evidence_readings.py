@@ -15,14 +15,18 @@ from pipeline_v6_dagster.verdict.policy import (
     MAX_ONE_REASON_RATIO,
     MAX_RETURNS_PER_HOUR,
     MAX_TIME_PAIR_RATIO,
+    MIN_DENIED_KNOWN_RATIO,
     MIN_FILL_RATIO,
     MIN_KNOWN_OUTCOME_RATIO,
     MIN_MEASURED,
     MIN_NAV_RATIO,
+    MIN_NEWEST_KNOWN_RATIO,
     MIN_SIZED_RATIO,
+    MIN_SLICE_DECISIONS,
     VerdictPolicy,
 )
 from pipeline_v6_dagster.verdict.reading import Reading, count, newest_ids, percent, share, state_of, unmeasured
+from pipeline_v6_dagster.verdict.window import WindowEvidence
 
 
 def _problems(limit: str, problems: list[str], good: str, *, ids: tuple[str, ...] = ()) -> Reading:
@@ -57,6 +61,8 @@ def inputs_whole(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
     for one in facts.log.inputs:
         if one.lost_bytes:
             problems.append(f"{one.name}: {one.lost_bytes:,} bytes were lost before they were read")
+        if one.is_missing:
+            problems.append(f"{one.name} was read and is not there any more, nor is a rotation of it")
         if one.is_replaced:
             problems.append(f"{one.name} shrank or was replaced, and no rotation holds what had been read")
         problems += [
@@ -228,6 +234,7 @@ def coverage(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Re
     problems = []
     if known < MIN_KNOWN_OUTCOME_RATIO:
         problems.append(f"{percent(1 - known)} of decisions have no known live outcome")
+    problems += _open_outcomes(evidence, facts.window)
     if sized < MIN_SIZED_RATIO:
         problems.append(f"{percent(1 - sized)} of executed orders have no size to compare")
     if by_time is not None and by_time > MAX_TIME_PAIR_RATIO:
@@ -239,6 +246,18 @@ def coverage(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Re
         description="; ".join(problems) or f"{percent(known)} of decisions have a known live outcome",
         value=100 * known,
     )
+
+
+def _open_outcomes(evidence: EpochEvidence, window: WindowEvidence) -> list[str]:
+    """Where outcomes are unknown that the rest of the epoch hides."""
+    problems = []
+    newest = share(window.samples, window.decisions)
+    if newest is not None and window.decisions >= MIN_MEASURED and newest < MIN_NEWEST_KNOWN_RATIO:
+        problems.append(f"{percent(1 - newest)} of the newest {window.decisions:,} have none")
+    denied = share(evidence.denied - evidence.denied_unresolved, evidence.denied)
+    if denied is not None and evidence.denied >= MIN_SLICE_DECISIONS and denied < MIN_DENIED_KNOWN_RATIO:
+        problems.append(f"what live did is unknown for {percent(1 - denied)} of the decisions that v6 denied")
+    return problems
 
 
 def fills(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Reading:

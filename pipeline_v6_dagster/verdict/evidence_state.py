@@ -63,6 +63,8 @@ class EpochEvidence:
     ignored: int = 0
     outside: int = 0
     unresolved: int = 0
+    denied: int = 0
+    denied_unresolved: int = 0
     matched: int = 0
     paired_by_time: int = 0
     executed: int = 0
@@ -156,7 +158,11 @@ class EpochEvidence:
         symbol.decisions += sign
         if sign > 0:
             self.days.add(diff.ts)
-        self.unresolved += sign * (diff.live_outcome is LiveOutcome.UNRESOLVED)
+        is_unresolved = diff.live_outcome is LiveOutcome.UNRESOLVED
+        self.unresolved += sign * is_unresolved
+        if diff.shadow is not None and not diff.shadow.is_allowed:
+            self.denied += sign
+            self.denied_unresolved += sign * is_unresolved
         if diff.match_method is not None:
             self.matched += sign
             self.paired_by_time += sign * (diff.match_method is MatchMethod.TIME)
@@ -263,6 +269,8 @@ _PARTS = (
     ("live_units", None),
     ("added_units", None),
     ("unresolved", "decisions"),
+    ("denied", "decisions"),
+    ("denied_unresolved", "denied"),
     ("matched", "decisions"),
     ("executed", "decisions"),
     ("samples", "decisions"),

@@ -12,6 +12,7 @@ class InputFacts:
     `recent_malformed_ratio` is of the newest lines, None of no line. `dropped_order_rows` are rows not used that carry
     an executed quantity, or a requested one with an exchange's order id, and that no `known_rows_ok` lists.
     `is_replaced`: the file shrank or was replaced and what had been read was found in no rotation.
+    `is_missing`: it was read, and neither the file nor a rotation of it is there.
     `unreadable_rotations` are files that look like a rotation of the input and cannot be read.
     """
 
@@ -21,6 +22,7 @@ class InputFacts:
     dropped_order_rows: int = 0
     lost_bytes: int = 0
     is_replaced: bool = False
+    is_missing: bool = False
     unreadable_rotations: tuple[str, ...] = ()
 
 

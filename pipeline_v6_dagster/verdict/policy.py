@@ -27,6 +27,10 @@ MAX_ONE_REASON_RATIO = 0.95
 MIN_NAV_RATIO = 0.5
 MIN_KNOWN_OUTCOME_RATIO = 0.95
 MIN_SIZED_RATIO = 0.95
+# Of the newest decisions alone, which a good past must not outweigh. Twice as many may be open as over the epoch.
+MIN_NEWEST_KNOWN_RATIO = 0.9
+# Of the decisions that v6 denied: what live did with most of them must be known, else nothing was compared there.
+MIN_DENIED_KNOWN_RATIO = 0.5
 MAX_TIME_PAIR_RATIO = 0.5
 MIN_FILL_RATIO = 0.5
 MAX_IGNORED_RATIO = 0.01

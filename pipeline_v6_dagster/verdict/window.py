@@ -16,11 +16,12 @@ MAX_IDS = 50
 class WindowEvidence:
     """Figures of the newest decisions by as-of time.
 
-    `samples` and `mismatches` are of the newest `compare_limit`; the rest is of the newest 200 (`gate_decisions`):
-    the most frequent reason for which a side vetoed and how often, how many orders executed something, how many
-    decisions knew the NAV, and how many values it had.
+    `decisions`, `samples` (those with a known outcome) and `mismatches` are of the newest `compare_limit`; the rest is
+    of the newest 200 (`gate_decisions`): the most frequent reason for which a side vetoed and how often, how many
+    orders executed something, how many decisions knew the NAV, and how many values it had.
     """
 
+    decisions: int = 0
     samples: int = 0
     mismatches: int = 0
     mismatch_ids: tuple[str, ...] = ()
@@ -59,6 +60,7 @@ def window_evidence(newest: Iterable[Diff], evidence: EpochEvidence, compare_lim
     v6_reason, v6_count = _most_frequent(v6_reasons)
     live_reason, live_count = _most_frequent(live_reasons)
     return WindowEvidence(
+        decisions=len(members[:compare_limit]),
         samples=len(judged),
         mismatches=len(mismatches),
         mismatch_ids=tuple(mismatches[:MAX_IDS]),

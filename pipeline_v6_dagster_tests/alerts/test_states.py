@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from pipeline_v6_dagster.alerts.message import Delivery, Kind, Message, OffendingOrder, Severity, body_of, title_of
+from pipeline_v6_dagster.alerts.message import (
+    AcknowledgedBy,
+    Delivery,
+    Kind,
+    Message,
+    OffendingOrder,
+    Severity,
+    format_body,
+    format_title,
+)
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_announcing
 from pipeline_v6_dagster.logs.alert_outbox import Outbox, decode_line, encode_line
 
@@ -108,8 +117,9 @@ def of(name: str, severity: Severity | None = Severity.ERROR, **changes: Any) ->
 @pytest.mark.parametrize(
     ("failing", "told"),
     [
-        ([of("no_upsizes"), of("sizing_p95"), of("verdict")], ["no_upsizes"]),
-        ([of("sizing_p95"), of("verdict")], ["sizing_p95"]),
+        ([of("no_upsizes"), of("sizes_agree", explained_by=frozenset({"no_upsizes"}))], ["no_upsizes"]),
+        ([of("sizes_agree", explained_by=frozenset({"no_upsizes"}))], ["sizes_agree"]),
+        ([of("still_agrees", is_quiet=True)], []),
         ([of("verdict")], ["verdict"]),
         ([of("verdict", Severity.WARN)], []),
         ([of("warmup", Severity.WARN)], []),
@@ -136,8 +146,8 @@ def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> Non
     desk = Desk()
     desk.at(T0 + 90, desk.new())
     message = desk.outbox.newest["compare_summary/no_upsizes"]
-    assert title_of(message) == "pipeline v6: ERROR: compare_summary/no_upsizes"
-    body = body_of(message)
+    assert format_title(message) == "pipeline v6: ERROR: compare_summary/no_upsizes"
+    body = format_body(message)
     for part in (
         "BTCUSDT ord_1 x2.00 (500.00 USD too much)",
         "Noticed: 2026-09-21 14:13:20 UTC, 1 min ago",
@@ -148,8 +158,8 @@ def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> Non
         assert part in body
     desk.at(T0 + 3 * HOUR, desk.new(None, text="no order of 500 was placed larger than asked for"))
     over = desk.outbox.newest["compare_summary/no_upsizes"]
-    assert title_of(over) == "pipeline v6: over: compare_summary/no_upsizes"
-    assert "Failed since: 2026-09-21 14:13:20 UTC, 3 h 0 min ago" in body_of(over)
+    assert format_title(over) == "pipeline v6: over: compare_summary/no_upsizes"
+    assert "Failed since: 2026-09-21 14:13:20 UTC, 3 h 0 min ago" in format_body(over)
 
 
 def order(number: int, ts: float = T0, excess_usd: float | None = 100.0) -> OffendingOrder:
@@ -164,7 +174,7 @@ def test_the_message_names_the_largest_orders_with_their_time_and_the_command_th
     desk.at(T0 + 60, desk.new(orders=orders, excess_usd=2800.0))
     message = desk.outbox.newest["compare_summary/no_upsizes"]
     assert [each.decision_id for each in message.orders] == ["d7", "d6", "d5", "d4", "d3"]
-    body = body_of(message)
+    body = format_body(message)
     assert "When: 2026-09-21 14:13:13 UTC to 2026-09-21 14:13:20 UTC" in body
     assert "Excess: 2,800.00 USD in total" in body
     line = "2026-09-21 14:13:13 UTC BTCUSDT BUY x2.00, 700.00 USD too much; pipeline-v6 explain d7"
@@ -183,6 +193,30 @@ def test_an_incident_of_another_day_is_one_warning_that_says_so_until_something_
     assert desk.at(now + 5 * HOUR + 1, fresh) == [(Kind.WORSENS, "no_upsizes")]
     assert desk.outbox.newest["compare_summary/no_upsizes"].severity is Severity.ERROR
     assert desk.at(now + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+
+
+def test_an_acknowledgement_with_an_end_silences_repeats_until_then_and_nothing_else() -> None:
+    desk = Desk()
+    desk.outbox.acknowledged["no_upsizes"] = AcknowledgedBy(ts=T0, by="Ada", why="known", until=T0 + 10 * HOUR)
+    assert desk.at(T0, desk.new(Severity.WARN)) == [(Kind.BEGINS, "no_upsizes")]
+    assert desk.at(T0 + 5 * HOUR) == []
+    assert desk.at(T0 + 6 * HOUR, desk.new()) == [(Kind.WORSENS, "no_upsizes")]
+    message = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert "Acknowledged: by Ada on 2026-09-21 14:13:20 UTC: known (not repeated before 2026-09-22" in format_body(
+        message
+    )
+    assert desk.at(T0 + 10 * HOUR - 1) == []
+    assert desk.at(T0 + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+    assert desk.outbox.newest["compare_summary/no_upsizes"].acknowledged is None
+    assert desk.at(T0 + 11 * HOUR, desk.new(None)) == [(Kind.ENDS, "no_upsizes")]
+
+
+def test_an_acknowledgement_without_an_end_is_named_and_silences_nothing() -> None:
+    desk = Desk()
+    assert desk.at(T0, desk.new()) == [(Kind.BEGINS, "no_upsizes")]
+    desk.outbox.acknowledged["no_upsizes"] = AcknowledgedBy(ts=T0 + 60, by="Ada", why="known")
+    assert desk.at(T0 + 5 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+    assert "Acknowledged: by Ada " in format_body(desk.outbox.newest["compare_summary/no_upsizes"])
 
 
 def test_what_doubles_is_announced_at_once() -> None:

@@ -11,7 +11,6 @@ import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -48,13 +47,13 @@ def test_it_fits_on_one_screen_with_verdict_figures_offenders_and_what_to_do(red
     report = read_status(red, NOW)
     shown = text_of(report)
     lines = shown.splitlines()
-    assert len(lines) <= 32
+    assert len(lines) <= 40
     assert max(map(len, lines)) <= 80
     assert "RED  FAIL" in lines[0]
     assert report.summary is not None
-    for upsize in report.summary["upsizes"][:3]:
-        assert upsize["decision_id"] in shown
-    for part in ("veto mismatch", "What to do", "stop the executor"):
+    for upsize in report.summary.upsizes[:3]:
+        assert upsize.decision_id is not None and upsize.decision_id in shown
+    for part in ("v6 may not go live", "criterion", "no_upsizes", "broken", "veto mismatch"):
         assert part in shown
     assert "\x1b[" in drawn(report)
 
@@ -71,18 +70,20 @@ def test_before_there_is_anything_it_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_name_in_a_log_steers_no_terminal(red: Settings) -> None:
     report = read_status(red, NOW)
-    summary: dict[str, Any] = json.loads(json.dumps(report.summary))
-    summary["upsizes"][0] |= {"symbol": "\x1b]0;owned\x07[red]X", "decision_id": "\x1b[2J"}
-    shown = drawn(replace(report, summary=summary, reasons=("\x1b[31mred",)))
+    assert report.summary is not None
+    first, *others = report.summary.upsizes
+    hostile = replace(first, symbol="\x1b]0;owned\x07[red]X", decision_id="\x1b[2J")
+    summary = replace(report.summary, upsizes=(hostile, *others))
+    shown = drawn(replace(report, summary=summary, answer="\x1b[2Jred"))
     assert "\x1b]" not in shown
     assert "\x1b[2J" not in shown
     assert "[red]X" in shown
 
 
 def test_plain_output_steers_no_terminal_either(red: Settings) -> None:
-    summary = json.loads(red.compare_summary.read_bytes())
-    summary["verdict_reasons"] = ["\x1b[31mred"]
-    red.compare_summary.write_text(json.dumps(summary))
+    hostile = "\x1b[31mred"
+    assert pipeline_v6(red.home, "acknowledge", "no_upsizes", "--by", "me", "--why", hostile).exit_code == 0
+    assert pipeline_v6(red.home, "compare").exit_code == 0
     shown = pipeline_v6(red.home, "status").stdout
     assert "\x1b" not in shown
     assert "?[31mred" in shown
@@ -92,7 +93,7 @@ def on_a_terminal(home: Path, *arguments: str) -> tuple[subprocess.Popen[bytes],
     """The command with a terminal of its own; what it shows is read from the number."""
     reading, writing = pty.openpty()
     command = [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "status", *arguments]
-    environ = {**os.environ, "PIPELINE_V6_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80"}
+    environ = {**os.environ, "PIPELINE_V6_HOME": str(home), "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}
     process = subprocess.Popen(
         command,
         env=environ,
@@ -118,9 +119,10 @@ def seen(reading: int, until: bytes) -> bytes:
     return shown
 
 
-def give_another_reason(settings: Settings) -> None:
-    summary = json.loads(settings.compare_summary.read_bytes()) | {"verdict_reasons": ["another reason"]}
-    replace_file(settings.compare_summary, json.dumps(summary).encode())
+def edit_the_limits(settings: Settings) -> None:
+    """Only one who evaluates the criteria as of now sees it: the logs stay as they are."""
+    limits = json.loads(settings.risk_limits.read_bytes()) | {"no_such_limit": 1}
+    replace_file(settings.risk_limits, json.dumps(limits).encode())
 
 
 def test_a_terminal_gets_the_screen_and_the_same_exit_code(red: Settings) -> None:
@@ -128,14 +130,14 @@ def test_a_terminal_gets_the_screen_and_the_same_exit_code(red: Settings) -> Non
     shown = seen(reading, "╯".encode())
     assert process.wait(timeout=60) == 1
     os.close(reading)
-    assert b"What to do" in shown
+    assert b"v6 may not go live" in shown
 
 
-def test_watch_draws_it_anew_until_ctrl_c(red: Settings) -> None:
+def test_watch_redraws_it_until_ctrl_c(red: Settings) -> None:
     process, reading = on_a_terminal(red.home, "--watch", "--every", "0.2")
     assert b"upsizes" in seen(reading, "╯".encode())
-    give_another_reason(red)
-    assert b"another reason" in seen(reading, b"another reason")
+    edit_the_limits(red)
+    assert b"limits_understood" in seen(reading, b"limits_understood")
     process.send_signal(signal.SIGINT)
     seen(reading, b"\0 never shown")
     assert process.wait(timeout=60) == 1
@@ -153,11 +155,11 @@ def test_watch_without_a_terminal_answers_again_when_there_is_news(red: Settings
     )
     assert watch.stdout is not None
     first = json.loads(watch.stdout.readline())
-    give_another_reason(red)
+    edit_the_limits(red)
     second = json.loads(watch.stdout.readline())
-    while second["reasons"] != ["another reason"]:  # an age that grew may have been news as well
+    while "limits_understood" not in second["failed_criteria"]:  # An age that grew may have been news as well.
         second = json.loads(watch.stdout.readline())
     watch.send_signal(signal.SIGINT)
     watch.communicate(timeout=60)
-    assert watch.returncode == 1
-    assert first["reasons"] != ["another reason"]
+    assert watch.returncode == second["exit_code"]
+    assert "limits_understood" not in first["failed_criteria"]

@@ -77,7 +77,7 @@ def test_what_a_rule_ignores_is_no_sample_and_is_counted_by_its_name(tmp_path: P
     summary = home.summary()
     assert summary["ignored"] == {"doubled on purpose": 1}
     assert (summary["sample_size"], summary["sizing_diff_stats"]["upsize_count"]) == (1, 1)
-    assert summary["sequential_test"]["decisions"] == 1
+    assert summary["totals"]["decisions"] == 2
     assert {diff["intent_id"]: diff["ignored_by"] for diff in home.diffs()} == {
         "ord_1": None,
         "ord_2": "doubled on purpose",

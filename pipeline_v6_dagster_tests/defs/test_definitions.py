@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.definitions import build_defs
+from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names
 from pipeline_v6_dagster_tests.homes import settings_of
 
 REPO = Path(__file__).parents[2]
@@ -30,25 +31,23 @@ LINEAGE = {
     "compare_summary": ("compare", {"compare_diffs"}),
     "parity_report": ("report", {"compare_diffs", "compare_summary"}),
     "replay_report": ("report", {"order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"}),
+    "drill": ("drill", {"order_attempts", "orders_executed", "order_metrics", "risk_vetoes", "position_state"}),
 }
 
 
 CHECKS = {
-    ("shadow_log", "log_integrity"),
     ("shadow_head", "executor_alive"),
-    ("compare_diffs", "input_quality"),
-    ("compare_diffs", "coverage"),
-    ("compare_summary", "warmup"),
-    ("compare_summary", "no_upsizes"),
-    ("compare_summary", "veto_mismatch"),
-    ("compare_summary", "sizing_p95"),
-    ("compare_summary", "verdict"),
+    ("drill", "drill_catches_faults"),
+    *(("compare_summary", name) for name in (*criterion_names(), "verdict", "warmup")),
 }
 
 
-@pytest.fixture
-def defs(tmp_path: Path) -> dg.Definitions:
-    return build_defs(settings_of(tmp_path))
+ALWAYS_ON = {"maintenance_schedule", "parity_report_schedule", "drill_schedule"}
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    return build_defs(settings_of(tmp_path_factory.mktemp("home")))
 
 
 def test_the_lineage_is_the_contract(defs: dg.Definitions) -> None:
@@ -81,6 +80,7 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "maintenance_job",
         "parity_report_job",
         "replay_report_job",
+        "drill_job",
     }
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
@@ -95,9 +95,10 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "compare_schedule": "*/15 * * * *",
         "maintenance_schedule": "17 3 * * *",
         "parity_report_schedule": "0 1 * * *",
+        "drill_schedule": "17 4 * * 0",
     }
     on = {name for name, each in schedules.items() if each.default_status is dg.DefaultScheduleStatus.RUNNING}
-    assert on == {"maintenance_schedule", "parity_report_schedule"}
+    assert on == ALWAYS_ON
     assert all(schedule.execution_timezone == "UTC" for schedule in schedules.values())
     checks = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
     assert checks == CHECKS
@@ -147,7 +148,7 @@ def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its
         for name, seconds in (("shadow_heartbeat", 20), ("compare", 90))
     ]
     names = {schedule.name for schedule in repository.schedule_defs}
-    assert names == {"maintenance_schedule", "parity_report_schedule"}
+    assert names == ALWAYS_ON
     polls = {sensor.name: sensor.minimum_interval_seconds for sensor in repository.sensor_defs}
     assert polls == {
         "shadow_heartbeat_sensor": 5,

@@ -13,7 +13,7 @@ from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import settings_of
 
 REPO = Path(__file__).parents[2]
-GUIDES = ("getting_started", "concepts", "reference", "moving", "glossary")
+GUIDES = ("getting_started", "concepts", "reference", "glossary")
 _PLAYGROUND = "/path/to/playground"
 _FILE = re.compile(r"`((?:logs|config)/[\w./-]+)`")
 

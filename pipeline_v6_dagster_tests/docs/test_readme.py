@@ -6,39 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster_tests.homes import simulated_home
 
 REPO = Path(__file__).parents[2]
 README = (REPO / "README.md").read_text(encoding="utf-8")
 
-_START = "<!-- settings: made from config/settings.py, held equal by a test -->\n"
-_END = "<!-- end -->"
-
 
 def commands() -> list[str]:
     """Every line of a console block."""
     return [line for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-
-
-def settings_table() -> str:
-    """The rows that the README must hold."""
-    rows = ["| variable | default | meaning |\n", "| --- | --- | --- |\n"]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default()
-        shown = {
-            "home": "the current folder",
-            "logs_dir": "`logs` in the home",
-            "config_dir": "`config` in the home",
-            "alert_urls": "none",
-        }.get(name, f"{default:g}" if isinstance(default, int | float) else str(default))
-        rows.append(f"| `{field.alias}` | {shown} | {field.description} |\n")
-    return "".join(rows)
-
-
-def test_the_settings_table_is_the_settings() -> None:
-    held = README[README.index(_START) + len(_START) : README.index(_END)]
-    assert held == settings_table(), f"the table in README.md must read:\n{settings_table()}"
 
 
 def test_every_make_target_is_there_and_goes_through_the_lock() -> None:
@@ -71,5 +47,6 @@ def test_the_demo_without_its_ui_ends_green(tmp_path: Path) -> None:
         check=False,
     )
     assert (demo.returncode, demo.stderr) == (0, "")
-    assert "status green, verdict PASS" in demo.stdout
+    # A verdict of PASS needs days of evidence, and the demo has hours.
+    assert "status green, verdict INCONCLUSIVE" in demo.stdout
     assert list(tmp_path.iterdir()) == []

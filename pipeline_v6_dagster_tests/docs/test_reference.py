@@ -1,6 +1,6 @@
-"""docs/reference.md is made from the code: what it says of settings, commands, fields, reasons, faults cannot be wrong.
+"""docs/reference.md is generated from the code: settings, commands, criteria, fields, faults, metrics.
 
-Run as a module, this writes the page anew: `python -m pipeline_v6_dagster_tests.docs.test_reference`.
+Run as a module, this writes the page: `python -m pipeline_v6_dagster_tests.docs.test_reference`.
 """
 
 import dataclasses
@@ -8,29 +8,37 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.cli.main import cli
+from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, LiveSide, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.live import Leg
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
+from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.outputs.metrics import samples_of
 from pipeline_v6_dagster.stages.outputs.report import report_path
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.stages.replay.file import replay_path
+from pipeline_v6_dagster.stages.shadow.head import refresh_head
+from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.run import truth_path
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster.verdict.criteria import CRITERIA
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+_NOW = START_TS + 2 * 3600
 
 _RECORDS: tuple[tuple[str, type], ...] = (
     ("Intent, in a shadow row", OrderIntent),
@@ -42,6 +50,7 @@ _RECORDS: tuple[tuple[str, type], ...] = (
     ("Sizing statistics of the summary", SizingStats),
     ("Coverage of the summary", Coverage),
     ("Upsize of the summary", Upsize),
+    ("Criterion of the summary", Criterion),
     ("Head", Head),
 )
 _ENUMS: tuple[type[StrEnum], ...] = (
@@ -53,21 +62,25 @@ _ENUMS: tuple[type[StrEnum], ...] = (
     RootCause,
     Rejection,
     IgnoredRow,
+    CriterionGroup,
+    CriterionState,
 )
 
 
 def page() -> str:
     """The whole page."""
     parts = [
-        "# Reference\n\nMade from the code by `pipeline_v6_dagster_tests/docs/test_reference.py`, and held equal to it."
-        " What the words mean is in the\n[glossary](glossary.md); the deny reasons of v6 have a"
-        " [page of their own](reasons.md).\n",
+        "# Reference\n\nThis page is generated from the code by `pipeline_v6_dagster_tests/docs/test_reference.py`. The"
+        " [glossary](glossary.md) explains the terms;\n[deny reasons](reasons.md) lists why v6 denies an order.\n",
         "## Commands\n\n" + "".join(map(_command, cli.list_commands(click.Context(cli)))),
         "## Exit codes\n\n" + _table(("code", "when"), _exit_codes()),
-        "## Settings\n\n" + _table(("variable", "meaning"), _settings()),
+        "## Settings\n\nSettings are environment variables. An empty variable counts as not set.\n\n"
+        + _table(("variable", "default", "meaning"), _settings()),
         "## Files\n\n" + _table(("file", "what"), _files()),
         "## Checks and alerts\n\nEach has its entry in the [runbook](runbook.md).\n\n"
         + _table(("name", "holds"), _checks()),
+        "## Criteria\n\nThe verdict is `PASS` only if all of them hold ([concepts](concepts.md#criterion)).\n\n"
+        + _table(("criterion", "group", "holds when", "what to do if not"), _criteria()),
         "## Fields\n\nNull means that it was not measured.\n\n" + "".join(_record(*record) for record in _RECORDS),
         "## Words in fields\n\n" + _table(("kind", "words"), map(_enum, _ENUMS)),
         "## Faults\n\nWhat `pipeline-v6 simulate --fault NAME:SHARE` can do.\n\n"
@@ -104,10 +117,13 @@ def _sentence(text: str) -> str:
 
 def _exit_codes() -> list[tuple[str, str]]:
     return [
-        ("0", "done; of `status`: green"),
-        ("1", "`status`: red or amber"),
-        ("2", "`status`: warmup or inconclusive"),
-        ("3", "`status`: no data, or what there is is stale"),
+        ("0", "done; `status`: green and `PASS`; `drill`: every fault that could be tested was caught"),
+        (
+            "1",
+            "`status`: red, amber or `FAIL`; `drill`: a fault was missed; `alerts --test`: a message was refused",
+        ),
+        ("2", "`status`: warmup or inconclusive; `drill`: no fault could be tested"),
+        ("3", "`status`: no data, or the data is stale"),
         ("64", "bad usage"),
         ("65", "bad data or configuration; `verify`: a line was changed"),
         ("70", "a fault of this program"),
@@ -117,8 +133,23 @@ def _exit_codes() -> list[tuple[str, str]]:
     ]
 
 
-def _settings() -> Iterable[tuple[str, str]]:
-    return ((f"`{field.alias}`", field.description or "") for field in Settings.model_fields.values())
+def _settings() -> Iterable[tuple[str, str, str]]:
+    return (
+        (f"`{field.alias}`", _default(name, field.get_default()), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _default(name: str, default: object) -> str:
+    """A default as a user would set it."""
+    paths = {"home": "the current folder", "logs_dir": "`logs` in the home", "config_dir": "`config` in the home"}
+    if name in paths:
+        return paths[name]
+    if default is None or default == ():
+        return "not set"
+    if isinstance(default, tuple):
+        return f"`{','.join(f'{each:g}' for each in default)}`"
+    return f"`{default:g}`" if isinstance(default, int | float) else f"`{default}`"
 
 
 def _files() -> Iterable[tuple[str, str]]:
@@ -144,9 +175,20 @@ def _files() -> Iterable[tuple[str, str]]:
 
 
 def _checks() -> Iterable[tuple[str, str]]:
+    passes = {each.name: each.passes_when for each in CRITERIA}
+    passes |= {name: f"Passes when {guidance.passes_when}." for name, guidance in GUIDANCE.items()}
+    return ((f"[`{name}`](runbook.md#{name})", text) for name, text in passes.items())
+
+
+def _criteria() -> Iterable[tuple[str, str, str, str]]:
     return (
-        (f"[`{name}`](runbook.md#{name})", f"Passes when {guidance.passes_when}.")
-        for name, guidance in GUIDANCE.items()
+        (
+            f"`{each.name}`",
+            each.group.value,
+            each.passes_when.removeprefix("Passes when "),
+            each.to_do,
+        )
+        for each in CRITERIA
     )
 
 
@@ -188,23 +230,17 @@ def _drill_faults() -> list[tuple[str, str, str, str, str]]:
 
 
 def _metrics() -> list[tuple[str, str]]:
-    report = read_status(settings_of(Path("/nowhere")), 0.0)
-    summary: dict[str, Any] = {
-        "sizing_diff_stats": {"p50": 0.0, "p95": 0.0, "upsize_count": 0, "sample_size": 0},
-        "slippage_diff_bps": {"p50": 0.0, "p95": 0.0},
-        "size_diff_stats": {"p50": 0.0, "p95": 0.0},
-        "coverage": {"matched": 0, "live_only": 0, "unresolved": 0},
-        "by_symbol": {"S": {"sample_size": 0, "veto_mismatch_pct": 0.0, "upsize_count": 0, "impact_usd": 0.0}},
-        "totals": {"decisions": 0, "live_only": 0, "revisions": 0, "upsizes": 0},
-        "input_quality": {"i": {"lines": 0, "unusable": {"torn": 0}, "is_offset_lost": False}},
-        "mismatch_kinds": {"match": 0},
-        "root_causes": {"unexplained": 0},
-        "window": {"last_ts": 0.0},
-        **dict.fromkeys(("sample_size", "min_sample_size", "veto_mismatch_pct", "is_warmup", "open_decisions"), 0),
-        **dict.fromkeys(("generated_ts", "newest_live_ts", "undecided_since_ts"), 0.0),
-    }
+    with TemporaryDirectory() as folder:
+        settings, _ = simulated_home(Path(folder), upsize_share=0.05)
+        with settings.orders_executed.open("a", encoding="utf-8") as log:
+            log.write("not json\n")
+        limits = load_configuration(settings.risk_limits, settings.pairs_universe).limits
+        run_shadow(settings, limits, fixed(_NOW))
+        refresh_head(settings, _NOW)
+        run_compare(settings, limits, fixed(_NOW))
+        samples = samples_of(read_status(settings, _NOW))
     found: dict[str, str] = {}
-    for sample in samples_of(dataclasses.replace(report, summary=summary)):
+    for sample in samples:
         found.setdefault(sample["name"], ", ".join(f"`{label}`" for label in sample["labels"]) or "-")
     return [(f"`{name}`", labels) for name, labels in found.items()]
 

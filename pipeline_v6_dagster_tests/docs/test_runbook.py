@@ -1,36 +1,90 @@
-"""The runbook has an entry for every check and alert, and the checks link to it."""
+"""The runbook has an entry for every criterion, check and alert, says what the tables say, and is linked to.
+
+Run as a module, this writes what is made from the tables: `python -m pipeline_v6_dagster_tests.docs.test_runbook`.
+"""
 
 import re
+import textwrap
 from pathlib import Path
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.stages.outputs.links import RUNBOOK, runbook_entry, runbook_link
+from pipeline_v6_dagster.verdict.criteria import CRITERIA
 from pipeline_v6_dagster_tests.docs.test_links import anchors
 from pipeline_v6_dagster_tests.homes import settings_of
 
 TEXT = RUNBOOK.read_text(encoding="utf-8")
+WIDTH = 125
+
+_ENTRY = re.compile(r"^## ([a-z_0-9]+)$\n\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+_TABLE = re.compile(r"(?<=<!-- checks -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_PREFIX = "Passes when "
+_PASSES = re.compile(r"\A\*[a-z]+\*\. Passes when .*?\n\n", re.DOTALL)
+_TO_DO = re.compile(r"^\*\*Do\*\*:.*?\n\n", re.DOTALL | re.MULTILINE)
 
 
-def entries() -> dict[str, str]:
+def checks() -> dict[str, tuple[str, str, str]]:
+    """(group, "Passes when ...", what to do) of each criterion, check and alert, in the order of the page."""
+    criteria = {each.name: (each.group.value, each.passes_when, each.to_do) for each in CRITERIA}
+    others = {
+        name: ("alert" if name == "run_failed" else "check", f"Passes when {each.passes_when}.", each.todo)
+        for name, each in GUIDANCE.items()
+    }
+    return criteria | others
+
+
+def entries(text: str) -> dict[str, str]:
     """The text of each entry, by its heading."""
-    parts = re.split(r"^## (.+)$", TEXT, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return dict(_ENTRY.findall(text))
 
 
-def test_every_check_and_alert_has_an_entry_that_tells_what_it_means_and_what_to_do() -> None:
-    told = entries()
-    for name in GUIDANCE:
-        assert "**Means**:" in told[name], name
-        assert "**Do**" in told[name], name
+def filled(text: str) -> str:
+    """The page with what is made from the tables."""
+    rows = "".join(
+        f"| [`{name}`](#{name}) | {group} | {passes.removeprefix(_PREFIX)} |\n"
+        for name, (group, passes, _) in checks().items()
+    )
+    text = _TABLE.sub(lambda _: f"| name | group | passes when |\n| --- | --- | --- |\n{rows}", text)
+    return _ENTRY.sub(lambda found: f"## {found[1]}\n\n{_filled_entry(found[1], found[2])}", text)
 
 
-def test_every_check_has_its_guidance_and_its_link_leads_to_the_entry(tmp_path: Path) -> None:
+def _filled_entry(name: str, entry: str) -> str:
+    group, passes, to_do = checks()[name]
+    entry = _TO_DO.sub(lambda _: f"{_wrap(f'**Do**: {to_do}')}\n\n", entry, count=1)
+    return f"{_wrap(f'*{group}*. {passes}')}\n\n{_PASSES.sub('', entry)}"
+
+
+def _wrap(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def test_the_page_says_what_the_tables_say() -> None:
+    how = "docs/runbook.md is not what the tables say; run: python -m pipeline_v6_dagster_tests.docs.test_runbook"
+    assert filled(TEXT) == TEXT, how
+
+
+def test_there_is_an_entry_for_each_and_no_other_in_their_order() -> None:
+    assert list(entries(TEXT)) == list(checks())
+
+
+def test_every_entry_says_what_it_means_what_to_look_at_what_to_do_and_when_to_acknowledge() -> None:
+    for name, entry in entries(TEXT).items():
+        parts = [entry.index(f"**{part}**") for part in ("Means", "Look at", "Do", "Acknowledge")]
+        assert parts == sorted(parts), name
+
+
+def test_every_check_links_to_its_entry(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     names = {key.name for key in build_defs(settings).resolve_asset_graph().asset_check_keys}
-    assert names <= set(GUIDANCE)
-    for name in GUIDANCE:
+    assert names == set(checks()) - {"run_failed"}
+    for name in (*checks(), "messages"):
         url, _, anchor = runbook_link(settings, name).partition("#")
         assert url == "docs/runbook.md"
-        assert runbook_entry(name), name
         assert anchor in anchors(TEXT)
+    for name in checks():
+        assert runbook_entry(name), name
+
+
+if __name__ == "__main__":
+    RUNBOOK.write_text(filled(TEXT), encoding="utf-8")

@@ -10,7 +10,14 @@ from pipeline_v6_dagster.domain.attempt import Attempt, Side
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.decision import ShadowDecision
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
-from pipeline_v6_dagster.logs.shadow_log import Source, encode_decision, read_source
+from pipeline_v6_dagster.logs.shadow_log import (
+    Source,
+    encode_checkpoint,
+    encode_decision,
+    encode_limits,
+    parse_checkpoint,
+    read_source,
+)
 from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster_tests.builders import (
@@ -231,3 +238,12 @@ def test_sizes_are_magnitudes_and_a_price_is_above_zero() -> None:
     assert read(content).sized_gross_usd == 80.0
     content["intent"]["price"] = 0
     assert read(content).price is None
+
+
+def test_a_checkpoint_holds_the_limits_that_are_set_and_gives_all_of_them_back() -> None:
+    rules = limits({"restricted_symbols": ["B", "A"], "max_gross_nav_pct": 0.5}, {"max_open_qty": 2})
+    raw = encode_limits(rules)
+    assert b"null" not in raw
+    found = parse_checkpoint(encode_checkpoint(raw, account(rules).state, {}))
+    assert found is not None
+    assert found.limits == rules

@@ -50,7 +50,7 @@ def test_what_the_stages_wrote_is_whole(home: Home) -> None:
     assert [(log.name, log.lines, log.findings) for log in report.logs] == [
         ("shadow_log", 12, []),
         ("compare_diffs", 16, []),
-        ("alerts", 0, []),
+        ("alerts", 1, []),
     ]
 
 
@@ -95,7 +95,7 @@ def test_a_shadow_log_cut_short_is_found_by_what_was_compared(home: Home) -> Non
 def test_a_compare_log_cut_short_is_found_by_the_summary(home: Home, lines: int) -> None:
     cut(home.settings.compare_diffs, lines)
     (finding,) = of(verify_logs(home.settings), "compare_diffs").findings
-    assert finding.endswith(f"removed: the block whose summary is in {home.settings.compare_summary} is not there")
+    assert finding.endswith(f"changed: {home.settings.compare_summary} is the summary of no block of the log")
 
 
 def test_a_summary_that_a_killed_run_did_not_write_is_no_damage(home: Home) -> None:
@@ -106,9 +106,33 @@ def test_a_summary_that_a_killed_run_did_not_write_is_no_damage(home: Home) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b'{"log": 3, "generated_ts": null}'])
-def test_a_state_file_that_is_none_proves_nothing(home: Home, content: bytes) -> None:
+def test_a_state_file_that_is_not_ours_is_found_and_a_missing_one_is_not(home: Home, content: bytes) -> None:
     home.settings.shadow_head.write_bytes(content)
     home.settings.compare_summary.write_bytes(content)
+    report = verify_logs(home.settings)
+    for name, path in (("shadow_log", home.settings.shadow_head), ("compare_diffs", home.settings.compare_summary)):
+        (finding,) = of(report, name).findings
+        assert f"changed: {path} " in finding
+        path.unlink()
+    assert verify_logs(home.settings).is_whole
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"total": 12', b'"total": 13'), (b'"vetoed": 0', b'"vetoed": 5'), (b'"ord_23"', b'"ord_xx"')]
+)
+def test_an_edited_head_is_found(home: Home, old: bytes, new: bytes) -> None:
+    content = home.settings.shadow_head.read_bytes()
+    assert old in content
+    home.settings.shadow_head.write_bytes(content.replace(old, new, 1))
+    (finding,) = of(verify_logs(home.settings), "shadow_log").findings
+    assert f"changed: {home.settings.shadow_head} " in finding
+
+
+def test_a_head_that_is_behind_the_log_is_no_damage(home: Home) -> None:
+    before = home.settings.shadow_head.read_bytes()
+    home.attempts(attempt_row(LATER, "later"))
+    home.run(LATER + 1)
+    home.settings.shadow_head.write_bytes(before)
     assert verify_logs(home.settings).is_whole
 
 
@@ -129,7 +153,7 @@ def test_only_what_is_new_is_read_where_one_has_verified_before(home: Home) -> N
     assert [(log.lines, log.findings) for log in report.logs] == [(1, []), (1, []), (0, [])]
     home.compare(LATER + 2, rebuild=True)
     assert of(verify_logs(home.settings, newest(report)), "compare_diffs").lines == 13
-    assert [log.lines for log in verify_logs(home.settings, {"shadow_log": "nonsense"}).logs] == [13, 13, 0]
+    assert [log.lines for log in verify_logs(home.settings, {"shadow_log": "nonsense"}).logs] == [13, 13, 1]
 
 
 def test_a_shadow_log_of_the_executor_is_not_ours_to_verify(tmp_path: Path) -> None:
@@ -144,7 +168,7 @@ def test_a_shadow_log_of_the_executor_is_not_ours_to_verify(tmp_path: Path) -> N
     )
 
 
-def test_damage_is_told_while_another_process_holds_the_log(home: Home) -> None:
+def test_damage_is_found_while_another_process_holds_the_log(home: Home) -> None:
     cut(home.settings.shadow_log, 1)
     with locked(home.settings.shadow_log, 0):
         assert not verify_logs(home.settings).is_whole
@@ -164,7 +188,7 @@ def test_the_head_says_how_far_it_has_seen(home: Home) -> None:
 
 def test_the_outbox_of_the_alerts_is_verified_too(home: Home) -> None:
     open_outbox(home.settings).append([b'{"row":%d}' % number for number in range(3)])
-    assert of(verify_logs(home.settings), "alerts").lines == 3
+    assert of(verify_logs(home.settings), "alerts").lines == 4
     path = home.settings.alert_outbox
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
     (finding,) = of(verify_logs(home.settings), "alerts").findings

@@ -1,13 +1,16 @@
 """What the plots show, in numbers."""
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, RootCause
+from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.reports.series import bins_of, causes_of, quality_of, sized_orders_of, slippages_of
-from pipeline_v6_dagster_tests.live_builders import T0, decision, diff, live
+from pipeline_v6_dagster_tests.live_builders import Home, ack_row, attempt_row, decision, diff, fill_row, live
 
 
 def test_groups_cover_every_decision_once_in_order() -> None:
@@ -15,17 +18,7 @@ def test_groups_cover_every_decision_once_in_order() -> None:
     bins = bins_of(samples)
     assert sum(one.count for one in bins) == 101
     assert all(before.ts < after.ts for before, after in pairwise(bins))
-    for one in bins:
-        assert one.low_pct <= one.mismatch_pct <= one.high_pct
     assert sum(one.mismatch_pct * one.count for one in bins) == pytest.approx(100 * 26)
-
-
-def test_the_interval_is_the_exact_one() -> None:
-    # Clopper and Pearson, 95 %: none of 20 leaves up to 16.84 %, 5 of 20 gives 8.66 % to 49.10 % (their tables).
-    (none,) = bins_of([diff(veto_mismatch=False)] * 20)
-    assert (none.low_pct, none.high_pct) == (0.0, pytest.approx(16.84, abs=0.01))
-    (some,) = bins_of([diff(veto_mismatch=number < 5) for number in range(20)])
-    assert (some.low_pct, some.high_pct) == (pytest.approx(8.66, abs=0.01), pytest.approx(49.10, abs=0.01))
 
 
 def test_few_decisions_are_one_group_and_none_are_none() -> None:
@@ -71,13 +64,20 @@ def test_causes_are_counted_once_for_what_differs() -> None:
     assert causes == [("live_veto", 2), ("no_decision", 1)]
 
 
-def test_a_summary_of_another_version_is_left_out() -> None:
-    good = {
-        "generated_ts": T0,
-        "input_quality": {"orders": {"malformed_ratio": 0.01}, "new": {"malformed_ratio": None}},
-    }
-    (one,) = quality_of([{"generated_ts": "soon"}, {}, good])
-    assert (one.ts, one.malformed_pct) == (T0, {"orders": 1.0})
+def test_quality_is_what_each_run_measured_oldest_first(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0, "1"))
+    home.orders(ack_row(1, "1"), fill_row(2, "1"), b"[]\n", b"{\n")
+    home.run(3)
+    home.run(5000)
+    newest, *_ = runs = list(read_summaries_backward(open_compare_log(home.settings)))
+    assert newest.input_quality["orders_executed"].malformed_ratio == 0.5
+    found = quality_of(runs)
+    assert [one.ts for one in found] == sorted(one.generated_ts for one in runs)
+    assert found[-1].malformed_pct["orders_executed"] == 50.0
+    nothing = replace(newest.input_quality["orders_executed"], malformed_ratio=None)
+    (unmeasured,) = quality_of([replace(newest, input_quality={"orders_executed": nothing})])
+    assert unmeasured.malformed_pct == {}
 
 
 def test_slippage_is_by_symbol_the_most_orders_first() -> None:

@@ -348,6 +348,7 @@ def test_all_reasons_that_apply_are_kept_in_the_order_of_the_reasons() -> None:
             DenyReason.REDUCE_ONLY_INVALID,
         )
     ]
+    assert list(decision.reasons) == sorted(set(decision.reasons), key=list(DenyReason).index)
     assert decision.hit_caps == tuple(reason for reason in decision.reasons if reason in EXPOSURE_CAPS - {
         DenyReason.MAX_CONCURRENT, DenyReason.LEVERAGE_EXCEEDED
     })  # fmt: skip

@@ -63,7 +63,7 @@ def order(row: dict[str, Any]) -> AccountEvent | None:
         (FILL | {"avgPrice": 0.0}, replace(FILLED, avg_price=None)),
         (FILL | {"side": "?"}, replace(FILLED, side=None)),
         (FILL | {"executedQty": 0.0}, None),
-        (FILL | {"executedQty": -1.0}, None),
+        (FILL | {"executedQty": -2.0}, FILLED),  # Written with the sign of its side.
         (FILL | {"executedQty": 0.0, "status": "CANCELED"}, OrderEnded(AS_OF, SYMBOL, "7|sig_1", OrderStatus.CANCELED)),
         (CLOSE, PositionReduced(AS_OF, SYMBOL, "7|sig_1", PositionSide.SHORT, 3.0, 1.5, -4.0)),
         (

@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -378,9 +379,23 @@ def test_the_time_of_an_event_is_when_it_was_logged() -> None:
     assert event(fill_row(ts="2025-11-01T12:26:40", local_ts=None)).ts == AS_OF
 
 
-def test_long_and_short_are_sides_and_other_words_are_none() -> None:
+def test_long_and_short_are_sides_and_both_is_none() -> None:
     sides = [event(ack_row(side=side)).side for side in ("LONG", "short", "BOTH", None)]
     assert sides == [Side.BUY, Side.SELL, None, None]
+
+
+@pytest.mark.parametrize("changes", [{"side": "B"}, {"positionSide": "SHRT"}, {"side": "S", "positionSide": "LONG"}])
+def test_an_order_on_a_side_that_nobody_knows_is_evidence_that_could_not_be_used(changes: dict[str, Any]) -> None:
+    found = parse_order_event(msgspec.json.encode(ack_row(**changes)))
+    assert isinstance(found, Unusable)
+    assert (found.kind, found.is_order_evidence) == (Rejection.BAD_FIELD, True)
+    assert event(fill_row(**changes)).executed_qty is not None
+
+
+def test_a_quantity_may_have_the_sign_of_its_side() -> None:
+    assert event(ack_row(side="SELL", request_qty=-3.0)) == event(ack_row(side="SELL", request_qty=3.0))
+    assert event(fill_row(side="SELL", executedQty=-3.0)) == event(fill_row(side="SELL", executedQty=3.0))
+    assert event(ack_row(request_qty=None, raw={"origQty": "-3"})).requested_qty == 3.0
 
 
 @pytest.mark.parametrize("name", ["request_qty", "fee_total", "rounded_qty", "qty"])

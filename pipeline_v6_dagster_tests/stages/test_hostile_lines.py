@@ -59,7 +59,8 @@ def small_home(root: Path, lines: bytes = b"", logs: tuple[str, ...] = (ATTEMPTS
     for name in logs:
         home.append(home.log(name), lines)
     home.attempts(attempt_row(10, "2"))
-    home.orders(ack_row(20, "9"), fill_row(21, "9"))
+    # Of another size than the vetoed decision, which it would repeat otherwise.
+    home.orders(ack_row(20, "9", qty=2.0), fill_row(21, "9", qty=2.0))
     home.vetoes(veto_row(12, "8"))
     return home
 
@@ -84,7 +85,7 @@ def test_hostile_lines_are_counted_and_the_others_used(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     "row",
     [
-        attempt_row(5, "x", qty="5"),
+        attempt_row(5, "x", qty="five"),
         attempt_row(5, "x", price_hint=[1]),
         attempt_row(5, "x", nav_snapshot="rich"),
         attempt_row(5, "x", reduce_only="no"),

@@ -76,26 +76,30 @@ class TestRestarts:
 
 class TestAcknowledgements:
     def test_it_begins_an_epoch_and_counts_however_short_the_former_was(self) -> None:
-        boundary = Boundary(5, T0 + 100)
+        boundary = Boundary(5, T0 + 100, 8)
         one = tracker(boundary)
         for number in range(8):
             one.observe(number, T0 + number * 30, "A")
+        assert one.state.first_number == 0
+        assert one.finish()
         assert (one.state.first_number, one.state.since_ts, one.state.seen) == (5, T0 + 100, 3)
         assert k_of(one) == (2, 0)
 
-    @given(st.integers(1, 20), st.integers(0, 20), st.integers(0, 10))
+    @given(st.integers(1, 20), st.integers(0, 20), st.lists(st.sampled_from("AB"), min_size=40, max_size=60))
     @unhurried
-    def test_recorded_later_or_known_from_the_start_it_is_the_same(self, first: int, later: int, more: int) -> None:
-        boundary = Boundary(first, T0 + first)
+    def test_recorded_later_or_known_from_the_start_it_is_the_same(
+        self, first: int, later: int, identities: list[str]
+    ) -> None:
+        boundary = Boundary(first, T0 + first * 1e5, first + later)
         incremental, rebuilt = tracker(), tracker(boundary)
-        for number in range(first + later):
-            incremental.observe(number, T0 + number, "A")
+        for number, identity in enumerate(identities[: first + later]):
+            incremental.observe(number, T0 + number * 1e5, identity)
         incremental = EpochTracker(incremental.state, MIN_DAYS, (boundary,))
         incremental.finish()
-        for number in range(first + later, first + later + more):
-            incremental.observe(number, T0 + number, "A")
-        for number in range(first + later + more):
-            rebuilt.observe(number, T0 + number, "A")
+        for number, identity in enumerate(identities):
+            if number >= first + later:
+                incremental.observe(number, T0 + number * 1e5, identity)
+            rebuilt.observe(number, T0 + number * 1e5, identity)
         rebuilt.finish()
         assert epoch_facts(incremental.state, 0.05) == epoch_facts(rebuilt.state, 0.05)
         assert incremental.state == rebuilt.state

@@ -1,6 +1,6 @@
 """The checks that look at logs instead of the summary: are our logs whole, is the executor alive."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,10 +12,11 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.dagster_internals import latest_evaluation
 from pipeline_v6_dagster.defs.keys import REMEMBERED
 from pipeline_v6_dagster.defs.resources import Pipeline
-from pipeline_v6_dagster.logs.verify import verify_logs
+from pipeline_v6_dagster.logs.verify import VerifyReport, verify_logs
 from pipeline_v6_dagster.stages.doctor.inputs import InputState, observe_inputs
 from pipeline_v6_dagster.stages.outputs.evaluation import Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import utc_text
+from pipeline_v6_dagster.storage.chain import link_from
 
 _INPUT_COLUMNS = {"input": "string", "newest": "string", "age_s": "float", "size_bytes": "int", "path": "string"}
 
@@ -46,15 +47,25 @@ class ChainVerifier:
         now = self._pipeline.clock()
         known = _remembered(self._instance, dg.AssetCheckKey(dg.AssetKey("compare_summary"), "logs_intact"))
         reports = []
+        replaced: list[str] = []
         if known is not None:
             reports.append(verify_logs(settings, known.newest))
+            replaced += _replaced_logs(reports[0], known.newest)
         # A time in the future was written by a clock that was ahead.
         if known is None or not 0 <= now - known.all_ts < _ALL_EVERY_S:
             reports.append(verify_logs(settings))
             known = _Verified({}, now)
         newest = {log.name: log.newest for log in reports[-1].logs if log.newest is not None}
         self.remembered = msgspec.to_builtins(_Verified(newest, known.all_ts))
-        return [finding for report in reports for log in report.logs for finding in log.findings]
+        return [*replaced, *(finding for report in reports for log in report.logs for finding in log.findings)]
+
+
+def _replaced_logs(report: VerifyReport, verified: Mapping[str, str]) -> Iterator[str]:
+    """The logs whose newest verified line is gone: cut back and written again, or rebuilt."""
+    for log in report.logs:
+        link = link_from(verified.get(log.name, ""))
+        if link is not None and (log.newest is None or (log.first_line or link.number + 1) <= link.number):
+            yield f"{log.path}: replaced: line {link.number}, which an earlier run verified, is not there any more"
 
 
 def _remembered(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> _Verified | None:

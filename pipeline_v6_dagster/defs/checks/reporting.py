@@ -49,7 +49,7 @@ def check_result(settings: Settings, evaluation: Evaluation) -> dg.AssetCheckRes
         check_name=evaluation.name,
         passed=evaluation.passes,
         severity=dg.AssetCheckSeverity(evaluation.severity.value),
-        description=evaluation.text,
+        description=evaluation.text_with_acknowledgement,
         metadata=_metadata(settings, evaluation),
     )
 

@@ -19,7 +19,8 @@ from pipeline_v6_dagster.logs.evidence_rows import (
 )
 from pipeline_v6_dagster.stages.compare.identity import describe_settings, settings_identity
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
-from pipeline_v6_dagster.verdict.epochs import Boundary, EpochTracker, begin_evidence, epoch_identity
+from pipeline_v6_dagster.verdict.epochs import MAX_AHEAD_S, Boundary, EpochTracker, begin_evidence, epoch_identity
+from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 from pipeline_v6_dagster.verdict.policy import VerdictPolicy
 from pipeline_v6_dagster.verdict.reading_diffs import decision_number
 
@@ -48,30 +49,39 @@ class EvidenceKeeper:
         self._identities: list[IdentityRecord] = []
         self._boundaries: list[Boundary] = []
         self._losses: list[LossRecord] = []
-        self._tracker = EpochTracker(cursor.epoch, policy.min_days)
+        self._tracker = EpochTracker(cursor.epoch, policy.min_days, self._boundaries)
+        # The evidence since each acknowledgement that has not taken effect, by its place among them.
+        self._pending: dict[int, EpochEvidence] = {}
+        self.is_behind_records = False
 
     def start(self, now: float, *, keeps_records: bool) -> None:
         """Read what is recorded, record what is missing, and begin the epoch that an acknowledgement asks for.
 
-        Without `keeps_records` (a replay into a folder that is removed afterwards) nothing is read or written.
+        A run from nothing (a rebuild) has yet to reach the decisions that existing records name. What they lack is
+        left to the run after it, as `is_behind_records` then says. Without `keeps_records` (a replay into a folder
+        that is removed afterwards) nothing is read or written.
         """
         cursor = self._cursor
         if keeps_records:
-            found, offset = read_records(self._settings, cursor.read.get(ALERT_LOG))
-            if offset is not None:
-                cursor.read[ALERT_LOG] = offset
-            # What an earlier run appended was noted by that run.
-            cursor.records += [record for record in found if record not in cursor.records]
+            self._read_records()
         self._take(cursor.records)
         missing = [*self._missing_identity(now), *self._missing_boundaries(now)]
-        if keeps_records:
-            append_records(self._settings, missing)
-        cursor.records += missing
-        self._take(missing)
-        self._tracker = EpochTracker(self._cursor.epoch, self._policy.min_days, self._boundaries)
+        if self._identities and cursor.epoch.next_number == 0:
+            self.is_behind_records = bool(missing or self._open_acknowledgements())
+        elif missing:
+            if keeps_records:
+                append_records(self._settings, missing)
+                missing = self._read_records()
+            else:
+                cursor.records += missing
+            self._take(missing)
+        self._gather_pending()
+        self.finish()
+
+    def finish(self) -> None:
+        """Begin the epoch of an acknowledgement that took effect after the newest decision."""
         if self._tracker.finish():
             self._begin()
-            self._count_again()
 
     def observe(self, decision: ShadowSide) -> None:
         """Number the next decision of the shadow log; an epoch may begin with it."""
@@ -79,6 +89,8 @@ class EvidenceKeeper:
         identity = epoch_identity(decision.config_hash, decision.engine_version, self._identity_at(number))
         if self._tracker.observe(number, decision.as_of, identity):
             self._begin()
+        # An epoch's first decisions may correct its beginning.
+        self._cursor.evidence.since_ts = self._cursor.epoch.since_ts
 
     def watch(self, event: OrderEvent) -> None:
         """Add an event of the order log."""
@@ -91,13 +103,14 @@ class EvidenceKeeper:
             cursor.totals.add(diff)
         else:
             cursor.totals.revise(before, diff)
-        self._fold(diff, before)
+        _fold(cursor.evidence, diff, before)
+        for evidence in self._pending.values():
+            _fold(evidence, diff, before)
 
     @property
     def changed_ts(self) -> float | None:
-        """When the epoch began (epoch s), if another one came before it."""
-        epoch = self._cursor.epoch
-        return epoch.since_ts if epoch.first_number > 0 else None
+        """Since when (epoch s) decisions are made under this identity, if there was another one before."""
+        return self._cursor.epoch.changed_ts
 
     def record_losses(self, losses: Iterable[tuple[str, str, int]], now: float) -> None:
         """Record what inputs lost, as (input, digest of the last line that was read, bytes)."""
@@ -106,16 +119,26 @@ class EvidenceKeeper:
             for name, after, lost_bytes in losses
             if not any((one.input, one.after) == (name, after) for one in self._losses)
         ]
-        append_records(self._settings, missing)
-        self._cursor.records += missing
-        self._take(missing)
+        if missing:
+            append_records(self._settings, missing)
+            self._take(self._read_records())
+
+    def _read_records(self) -> list[EvidenceRecord]:
+        """Read the alert log on. Returns what was not known."""
+        cursor = self._cursor
+        found, offset = read_records(self._settings, cursor.read.get(ALERT_LOG))
+        if offset is not None:
+            cursor.read[ALERT_LOG] = offset
+        unknown = [record for record in found if record not in cursor.records]
+        cursor.records += unknown
+        return unknown
 
     def _take(self, records: Iterable[EvidenceRecord]) -> None:
         for record in records:
             if isinstance(record, IdentityRecord):
                 self._identities.append(record)
             elif isinstance(record, BoundaryRecord):
-                self._boundaries.append(Boundary(record.first_number, record.fixed_at))
+                self._boundaries.append(Boundary(record.first_number, record.fixed_at, record.next_number))
             elif isinstance(record, LossRecord):
                 self._take_loss(record)
 
@@ -136,34 +159,54 @@ class EvidenceKeeper:
         return [IdentityRecord(ts=now, identity=identity, first_number=number, settings=self._described)]
 
     def _missing_boundaries(self, now: float) -> list[EvidenceRecord]:
-        records = self._cursor.records
-        applied = {record.acknowledged_ts for record in records if isinstance(record, BoundaryRecord)}
+        epoch = self._cursor.epoch
         found: list[EvidenceRecord] = []
-        for record in records:
-            if not isinstance(record, Acknowledgement) or record.fixed_at is None or record.ts in applied:
-                continue
-            first_number = self._first_number_since(record.fixed_at)
+        for record, fixed_at in self._open_acknowledgements():
+            if epoch.first_number > 0 and epoch.since_ts is not None and fixed_at < epoch.since_ts:
+                continue  # The current epoch began later anyway.
+            first_number = self._first_number_since(fixed_at)
             if self._tracker.can_begin_at(first_number):
                 found.append(
                     BoundaryRecord(
-                        ts=now, acknowledged_ts=record.ts, fixed_at=record.fixed_at, first_number=first_number
+                        ts=now,
+                        acknowledged_ts=record.ts,
+                        # An epoch does not begin before the one that it ends.
+                        fixed_at=max(fixed_at, epoch.since_ts or fixed_at),
+                        first_number=first_number,
+                        next_number=epoch.next_number,
                     )
                 )
         return found
 
+    def _open_acknowledgements(self) -> list[tuple[Acknowledgement, float]]:
+        """The acknowledgements that ask for an epoch and have begun none yet, each with its `fixed_at`."""
+        records = self._cursor.records
+        applied = {record.acknowledged_ts for record in records if isinstance(record, BoundaryRecord)}
+        return [
+            (record, record.fixed_at)
+            for record in records
+            if isinstance(record, Acknowledgement) and record.fixed_at is not None and record.ts not in applied
+        ]
+
     def _first_number_since(self, ts: float) -> int:
-        """The smallest number of a decision made at or after `ts` (epoch s), whether settled or open."""
+        """The smallest number of a decision made at or after `ts` (epoch s), whether settled or open.
+
+        Decisions from the far future do not count: they were made at an unknown time.
+        """
         epoch = self._cursor.epoch
+        latest_ts = ts if epoch.newest_ts is None else epoch.newest_ts + MAX_AHEAD_S
         numbers = [epoch.next_number]
         numbers += [
             item.decision.number
             for item in self._cursor.open.decisions.values()
-            if item.decision.number is not None and item.decision.as_of >= ts
+            if item.decision.number is not None and ts <= item.decision.as_of <= latest_ts
         ]
         numbers += [
             number
             for diff in self._diffs_backward()
-            if diff.decision_id is not None and diff.ts >= ts and (number := decision_number(diff)) is not None
+            if diff.decision_id is not None
+            and ts <= diff.ts <= latest_ts
+            and (number := decision_number(diff)) is not None
         ]
         return min(numbers)
 
@@ -179,24 +222,42 @@ class EvidenceKeeper:
             yield diff
 
     def _begin(self) -> None:
-        self._cursor.evidence = begin_evidence(self._cursor.epoch, self._policy.symbols)
+        epoch = self._cursor.epoch
+        # An acknowledgement that this decision's identity ended at once leaves nothing that counts.
+        found = self._pending.get(epoch.boundaries - 1)
+        is_acknowledged = found is not None and epoch.is_since_exact and found.first_number == epoch.first_number
+        evidence = found if is_acknowledged else None
+        self._cursor.evidence = begin_evidence(epoch, self._policy.symbols) if evidence is None else evidence
+        for place in [place for place in self._pending if place < epoch.boundaries]:
+            del self._pending[place]
         self._cursor.processes.start_epoch()
 
-    def _count_again(self) -> None:
-        """Fold the diffs of an epoch that began in the past, in the order in which they were written."""
+    def _gather_pending(self) -> None:
+        """Fold what the log holds of the epochs that began in the past, in the order in which it was written."""
+        epoch, scope = self._cursor.epoch, self._policy.symbols
+        for place in range(epoch.boundaries, len(self._boundaries)):
+            boundary = self._boundaries[place]
+            self._pending[place] = EpochEvidence(
+                first_number=boundary.first_number, since_ts=boundary.fixed_at, scope=scope
+            )
+        if not self._pending:
+            return
         known: dict[str, Diff] = {}
         for diff in reversed(list(self._diffs_backward())):
-            self._fold(diff, None if diff.revision_of is None else known.get(diff.revision_of))
+            before = None if diff.revision_of is None else known.get(diff.revision_of)
+            for evidence in self._pending.values():
+                _fold(evidence, diff, before)
             if diff.decision_id is not None:
                 known[diff.decision_id] = diff
-
-    def _fold(self, diff: Diff, before: Diff | None) -> None:
-        if before is None:
-            self._cursor.evidence.add(diff)
-        else:
-            self._cursor.evidence.revise(before, diff)
 
     def _identity_at(self, number: int) -> str:
         """The identity of the settings that hold for a decision."""
         place = bisect_right(self._identities, number, key=lambda record: record.first_number)
         return self._identities[max(0, place - 1)].identity if self._identities else ""
+
+
+def _fold(evidence: EpochEvidence, diff: Diff, before: Diff | None) -> None:
+    if before is None:
+        evidence.add(diff)
+    else:
+        evidence.revise(before, diff)

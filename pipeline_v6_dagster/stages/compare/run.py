@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from pipeline_v6_dagster.compare.difference import compare_sides
-from pipeline_v6_dagster.compare.folding import own_attempt_id
-from pipeline_v6_dagster.compare.revision import revise, revise_by_row
 from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder, UnmatchedRow
 from pipeline_v6_dagster.compare.settlement import OutcomeMatcher
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
@@ -43,12 +40,13 @@ from pipeline_v6_dagster.stages.compare.inputs import (
     first_undecided_ts,
 )
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
+from pipeline_v6_dagster.stages.compare.settled_diffs import cause_context, find_diff
 from pipeline_v6_dagster.stages.compare.summary import SummaryContent, make_summary, write_summary
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog
 from pipeline_v6_dagster.storage.lock import locked
-from pipeline_v6_dagster.verdict.root_cause import CauseContext, explain
+from pipeline_v6_dagster.verdict.root_cause import explain
 
 # Diffs per write and fsync: enough that the disk is not what one waits for, few enough to hold.
 BLOCK_DIFFS = 4000
@@ -66,7 +64,11 @@ _DROPPED_FROM = {
 
 @dataclass(slots=True)
 class CompareRun:
-    """What one run did. `waits_for_shadow` tells that attempts without a decision held it up."""
+    """What one run did.
+
+    `waits_for_shadow` tells that attempts without a decision held it up, `is_behind_records` that it began from
+    nothing, so that only the run after it can record what the alert log lacks.
+    """
 
     summary: Summary
     diff_count: int = 0
@@ -75,6 +77,7 @@ class CompareRun:
     missing: list[Path] = field(default_factory=list)
     waits_for_shadow: bool = False
     cut_bytes: int = 0
+    is_behind_records: bool = False
 
 
 def compare_policy(settings: Settings, limits: Limits) -> ComparePolicy:
@@ -116,6 +119,8 @@ def run_compare(
         fresh = JsonlLog(fresh_path, kind_of, max_bytes, key=key)
         fresh.remove()
         run = _run(settings, limits, clock, fresh, decisions)
+        if run.is_behind_records:
+            run.summary = _run(settings, limits, clock, fresh, decisions).summary
         log.replace_with(fresh)
         return run
 
@@ -149,15 +154,16 @@ def _run(
             if settled is None:
                 block.end_if_full()
                 continue
-            diff, before = _diff_of(settled, known, policy, matcher)
+            diff, before = find_diff(settled, known, policy, matcher)
             if diff is None:
                 continue
-            explain(diff, _circumstances(settled, before, keeper.changed_ts, policy))
+            explain(diff, cause_context(settled, before, keeper.changed_ts, policy))
             diff.ignored_by = next((rule.name for rule in rules if rule.holds_for(diff)), None)
             keeper.count(diff, before)
             block.add(diff)
         if decisions is None:
             keeper.record_losses(inputs.losses(), now)
+        keeper.finish()
         summary = block.end()
     write_summary(settings, log)
     return CompareRun(
@@ -168,6 +174,7 @@ def _run(
         missing=inputs.missing,
         waits_for_shadow=stop_ts is not None,
         cut_bytes=cut_bytes,
+        is_behind_records=keeper.is_behind_records,
     )
 
 
@@ -277,48 +284,6 @@ def _add_record(matcher: OutcomeMatcher, cursor: Cursor, record: Record) -> None
         matcher.add_arrival(record)
     elif type(record) is PositionsSnapshot:
         matcher.add_positions(record.ts, record.positions)
-
-
-def _diff_of(
-    settled: Settled | UnmatchedOrder | UnmatchedRow, known: KnownDiffs, policy: ComparePolicy, matcher: OutcomeMatcher
-) -> tuple[Diff | None, Diff | None]:
-    """(the diff to write, the one that it replaces). Late live evidence that changes nothing gives no diff."""
-    if isinstance(settled, UnmatchedRow):
-        row = settled.row
-        before = known.find(row.intent_id, own_attempt_id(row.attempt_id), row.ts)
-        diff = None if before is None else revise_by_row(before, row, policy)
-        if diff is None:
-            matcher.dropped[IgnoredRow.UNMATCHED_VETO if isinstance(row, Veto) else IgnoredRow.UNMATCHED_ERROR] += 1
-        return diff, before
-    if isinstance(settled, UnmatchedOrder) and settled.order.has_id:
-        order = settled.order
-        before = known.find(order.intent_id, order.attempt_id, order.first_ts)
-        if before is not None:
-            return revise(before, order, policy), before
-    if isinstance(settled, UnmatchedOrder) and settled.retries is not None:
-        retried = settled.retries
-        before = known.find(retried.intent_id, retried.attempt_id, settled.order.first_ts)
-        if before is not None and before.decision_id == retried.decision_id:
-            diff = revise(before, settled.order, policy, is_retry=True)
-            if diff is not None:
-                diff.retries = retried.decision_id
-            return diff, before
-    return compare_sides(settled, policy), None
-
-
-def _circumstances(
-    settled: Settled | UnmatchedOrder | UnmatchedRow,
-    before: Diff | None,
-    changed_ts: float | None,
-    policy: ComparePolicy,
-) -> CauseContext:
-    return CauseContext(
-        exchange=settled.exchange if isinstance(settled, Settled) else None,
-        shares_intent=isinstance(settled, Settled) and settled.shares_intent,
-        config_changed_ts=changed_ts,
-        config_settles_s=policy.tolerance_s,
-        before=before,
-    )
 
 
 def _count_dropped(matcher: OutcomeMatcher, cursor: Cursor) -> None:

@@ -14,7 +14,7 @@ from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, encode_sum
 from pipeline_v6_dagster.stages.compare.identity import verdict_policy
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
-from pipeline_v6_dagster.storage.log_names import unreadable_rotations
+from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rotations
 from pipeline_v6_dagster.verdict.criteria import evaluate_all
 from pipeline_v6_dagster.verdict.decide import decide
 from pipeline_v6_dagster.verdict.epochs import epoch_facts
@@ -94,6 +94,7 @@ def gather_facts(
             dropped_order_rows=counts.dropped_order_rows,
             lost_bytes=counts.lost_bytes,
             is_replaced=counts.is_offset_lost,
+            is_missing=counts.lines > 0 and not paths[name].exists() and not all_rotations(paths[name]),
             unreadable_rotations=tuple(path.name for path in unreadable_rotations(paths[name])),
         )
         for name, counts in _inputs(settings, cursor).items()

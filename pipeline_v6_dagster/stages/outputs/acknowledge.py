@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.logs.compare_log import Cursor
 from pipeline_v6_dagster.logs.evidence_records import append_records, read_records, standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
+from pipeline_v6_dagster.stages.compare.evidence import ALERT_LOG
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
 
 NAMES = tuple(criterion.name for criterion in CRITERIA)
@@ -29,12 +31,15 @@ def acknowledge(settings: Settings, record: Acknowledgement) -> None:
     append_records(settings, [record])
 
 
-def list_acknowledgements(settings: Settings, now: float) -> Sequence[Acknowledgement]:
+def list_acknowledgements(settings: Settings, now: float, cursor: Cursor | None = None) -> Sequence[Acknowledgement]:
     """The newest acknowledgement of each criterion that still stands at `now` (epoch s), newest first.
+
+    With the `cursor` of the newest comparison only the rest of the alert log is read.
 
     Raises:
         StorageError: the alert log cannot be read.
     """
-    records, _ = read_records(settings, None)
-    standing = standing_acknowledgements(records, now)
+    known = [] if cursor is None else cursor.records
+    records, _ = read_records(settings, None if cursor is None else cursor.read.get(ALERT_LOG))
+    standing = standing_acknowledgements([*known, *records], now)
     return sorted(standing.values(), key=lambda record: -record.ts)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline_v6_dagster.alerts.message import OffendingOrder, Severity
-from pipeline_v6_dagster.domain.verdict import CriterionGroup, CriterionState
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import UPSIZE_COLUMNS, offending_order, total_excess_usd, upsize_rows
 from pipeline_v6_dagster.verdict.criteria import CRITERIA, CriterionDef
@@ -19,6 +19,8 @@ _EXPLAINED_BY = {
     "still_agrees": frozenset({"decisions_agree"}),
     "every_slice_agrees": frozenset({"decisions_agree", "still_agrees"}),
 }
+# Units in which the value of a criterion is a number of offenders.
+_OFFENDER_UNITS = {CriterionGroup.CRITICAL: ("orders",), CriterionGroup.EVIDENCE: ("problems", "keys")}
 # Whose offenders are orders that live placed larger than it should have: their sizes add up to an excess.
 _EXCESS = ("no_upsizes", "no_overfills")
 
@@ -54,9 +56,9 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         is_measured=found.state is not CriterionState.UNMEASURED,
         # Something that still needs evidence is no error.
         severity=Severity.ERROR if is_broken and found.group in _ERROR_GROUPS else Severity.WARN,
-        description=f"{found.description} Measured: {found.measured}; limit: {found.limit}",
+        description=f"{found.description.rstrip('.')}. Measured: {found.measured}; limit: {found.limit}",
         to_do=found.to_do,
-        count=len(found.failing_ids),
+        count=_count(defined, found),
         columns=UPSIZE_COLUMNS if orders else {"id": "string"},
         sample=upsize_rows(orders) if orders else [{"id": each} for each in found.failing_ids],
         figures={"value": found.value},
@@ -66,7 +68,17 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         # That there is not enough evidence yet is no event.
         is_quiet=found.state is CriterionState.NOT_YET or not found.counts_against,
         explained_by=_EXPLAINED_BY.get(name, frozenset()),
+        acknowledged=None if found.state is CriterionState.HOLDS else context.acknowledged.get(name),
     )
+
+
+def _count(defined: CriterionDef, found: Criterion) -> int | None:
+    """How many offend, exactly; None where the criterion counts something else than offenders."""
+    if found.state is CriterionState.HOLDS:
+        return 0
+    if defined.unit in _OFFENDER_UNITS.get(defined.group, ()) and found.value is not None:
+        return int(found.value)
+    return len(found.failing_ids) or None
 
 
 def _without_reading(defined: CriterionDef) -> Evaluation:

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline_v6_dagster.alerts.message import OffendingOrder, Severity
+from pipeline_v6_dagster.alerts.message import AcknowledgedBy, OffendingOrder, Severity, acknowledgement_text
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.domain.verdict import Criterion
+from pipeline_v6_dagster.logs.alert_outbox import acknowledged_by
 from pipeline_v6_dagster.logs.compare_log import read_summary, read_window
+from pipeline_v6_dagster.stages.outputs.acknowledge import list_acknowledgements
 from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 
 # The rows that a table shows; the logs hold all.
@@ -26,8 +28,8 @@ class Evaluation:
     where each of them is news by itself, and `orders` what these are. A figure that is None was not measured and is
     left out: a plot cannot show null. Where nothing could be measured at all, `is_measured` is false, and the check has
     not passed. `is_quiet`: a failure that nobody needs a message about. `explained_by` names checks whose failure
-    explains this one. `shows_rows`: the sample is worth a look also where the check passes. `remembered` is for the
-    next evaluation.
+    explains this one. `acknowledged`: who has taken care of the failure. `shows_rows`: the sample is worth a look
+    also where the check passes. `remembered` is for the next evaluation.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Evaluation:
     is_quiet: bool = False
     shows_rows: bool = False
     explained_by: frozenset[str] = frozenset()
+    acknowledged: AcknowledgedBy | None = None
     remembered: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,6 +61,13 @@ class Evaluation:
     def text(self) -> str:
         """The description; of what was not measured it says so first."""
         return self.description if self.is_measured else f"not measured: {self.description}"
+
+    @property
+    def text_with_acknowledgement(self) -> str:
+        """The same, and of a failure who has acknowledged it."""
+        if self.passes or self.acknowledged is None:
+            return self.text
+        return f"{self.text}. Acknowledged {acknowledgement_text(self.acknowledged)}"
 
 
 class CheckContext:
@@ -83,6 +93,16 @@ class CheckContext:
     def criteria(self) -> dict[str, Criterion]:
         """Every criterion as of now, by name."""
         return {each.name: each for each in self.gate.criteria}
+
+    @cached_property
+    def acknowledged(self) -> dict[str, AcknowledgedBy]:
+        """Who has taken care of which criterion, as of now.
+
+        Raises:
+            StorageError: the alert log cannot be read.
+        """
+        standing = list_acknowledgements(self.settings, self._now, self.gate.end.cursor if self.gate.end else None)
+        return {record.criterion: acknowledged_by(record) for record in standing}
 
     @cached_property
     def summary(self) -> Summary:

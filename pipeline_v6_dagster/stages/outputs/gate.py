@@ -64,7 +64,10 @@ def read_gate(
     except DataError as error:
         problem = str(error)
     cursor = Cursor() if end is None else end.cursor
-    problems = [*([] if problem is None else [problem]), *verify(settings)]
+    findings = verify(settings)
+    problems = [*([] if problem is None else [problem]), *findings]
+    if end is None and problem is None and findings:
+        problem = findings[0]  # A damaged end of the only block reads as if there were none.
     facts = replace(gather_facts(settings, cursor, ()), now=gather_now_facts(settings, end, now, problems))
     policy = verdict_policy(settings)
     asked = [each for each in evaluate_all(cursor.evidence, facts, policy) if each.name in ASKED_NOW]
@@ -81,7 +84,7 @@ def read_gate(
 def gather_now_facts(settings: Settings, end: BlockEnd | None, now: float, problems: Sequence[str]) -> NowFacts:
     """What only the present can tell: clocks, chains (`problems`), configuration."""
     counts = {} if end is None else end.cursor.counts
-    newest = {name: counts[name].newest_ts for name in _KEEP_COMING if name in counts}
+    newest = {name: counts[name].newest_ts for name in _KEEP_COMING if name in counts and counts[name].lines}
     identity, unread = _read_configuration(settings, end)
     return NowFacts(
         now=now,

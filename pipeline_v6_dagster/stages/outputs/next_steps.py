@@ -51,7 +51,7 @@ def choose_steps(
         steps.append("keep v6 off until every criterion holds; the table says what is missing")
     elif not broken and status in (Status.RED, Status.AMBER):
         steps.append(
-            "keep v6 off: newest order sizes differ too much from v6's; run pipeline-v6 report for the largest"
+            "keep v6 off: sizes of the newest orders are far from v6's; run pipeline-v6 report for the largest"
         )
     elif verdict is Verdict.PASS and not stale:
         steps.append("nothing: every criterion holds")
@@ -70,6 +70,17 @@ def answer_question(status: Status, verdict: Verdict, stale: Sequence[str], step
     }[verdict]
     following = f" Next: {steps[0]}" if steps else ""
     return f"v6 may not go live: {reason}.{following}"
+
+
+def order_criteria(criteria: Sequence[Criterion]) -> list[Criterion]:
+    """What is broken first, then what is open, then what holds; within each in the order of the table."""
+    ranks = (CriterionState.BROKEN, CriterionState.NOT_YET, CriterionState.UNMEASURED, CriterionState.HOLDS)
+    return sorted(criteria, key=lambda each: ranks.index(each.state))
+
+
+def mismatch_ratio(summary: Summary) -> float | None:
+    """The share of the newest decisions on which v6 and live disagree, as a ratio; None if not measured."""
+    return None if summary.veto_mismatch_pct is None else summary.veto_mismatch_pct / 100
 
 
 def _figures(before: Summary, after: Summary) -> tuple[tuple[str, object, object], ...]:

@@ -1,5 +1,6 @@
-"""The verdict for a launch gate: what the evidence says as of now, what is new in it, what to do next."""
+"""The verdict for a launch gate: what the evidence says as of now, what changed, what to do next."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipeline_v6_dagster.domain.verdict import Criterion
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
-from pipeline_v6_dagster.stages.outputs.gate import Gate, read_gate
+from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
 from pipeline_v6_dagster.verdict.reach import Reach
 
@@ -55,14 +56,52 @@ class Report:
     reach: Reach | None = None
 
 
-def read_status(settings: Settings, now: float) -> Report:
-    """The verdict as of `now` (epoch s), from the compare log.
+class ChainReader:
+    """The findings of the hash chains for one who asks repeatedly: the logs are read again once a file of ours changed.
+
+    Whatever changed, all is read: a chain that is followed from its newest verified line on does not see an edit before
+    it. Between two runs nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self._seen: tuple[tuple[object, ...], ...] | None = None
+        self._findings: Sequence[str] = ()
+
+    def __call__(self, settings: Settings) -> Sequence[str]:
+        """What is wrong with the chains, as `gate.find_chain_problems` says it.
+
+        Raises:
+            StorageError: a log cannot be read.
+        """
+        seen = _stat_our_files(settings)  # Before reading: what changes meanwhile is read the next time.
+        if seen != self._seen:
+            self._findings = find_chain_problems(settings)
+            self._seen = seen
+        return self._findings
+
+
+def _stat_our_files(settings: Settings) -> tuple[tuple[object, ...], ...]:
+    found = []
+    for folder in {settings.shadow_log.parent, settings.compare_diffs.parent, settings.shadow_head.parent}:
+        for path in folder.glob("pipeline_v6_*"):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue  # Gone since it was listed; a log that cannot be read is an error of its verification.
+            found.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(sorted(found))
+
+
+def read_status(
+    settings: Settings, now: float, verify: Callable[[Settings], Sequence[str]] = find_chain_problems
+) -> Report:
+    """The verdict as of `now` (epoch s), from the compare log. `verify` gives the findings of the hash chains.
 
     Raises:
         DataError: the head is not understood.
         StorageError: a file of ours cannot be read.
     """
-    gate = read_gate(settings, now)
+    gate = read_gate(settings, now, verify)
     summary = gate.end.summary if gate.end is not None else None
     decision = gate.decision
     status = Status.NO_DATA if summary is None else summary.status

@@ -13,11 +13,11 @@ from pipeline_v6_dagster.stages.compare.inputs import Decisions
 from pipeline_v6_dagster.stages.shadow.engines import load_engines
 from pipeline_v6_dagster.stages.shadow.run import ShadowRun, decide
 
-_TOLD_EACH = 500
+_REPORT_EVERY = 500
 
 
 def decide_again(home: Settings, limits: Limits, seen: Callable[[int], None]) -> Decisions:
-    """What the shadow log of `home`, which has none, would hold. `seen` is told how many now and then.
+    """What the shadow log of `home`, which has none, would hold. `seen` is called with the number so far, every 500.
 
     Raises:
         ConfigError: an engine of the desk's own cannot be loaded.
@@ -29,14 +29,14 @@ def decide_again(home: Settings, limits: Limits, seen: Callable[[int], None]) ->
     with follow_attempts(home, log) as follower:
         engines = load_engines(home, limits)
         for decided in decide(home, log, follower, limits, engines, ShadowRun()):
-            side = shadow_side_of(decided.decision, decided.decision_id, limits.config_hash, engines.version)
+            side = make_shadow_side(decided.decision, decided.decision_id, limits.config_hash, engines.version)
             rows.append(ShadowRow(side, decided.source.skipped, decided.source.lost_bytes))
-            if not len(rows) % _TOLD_EACH:
+            if not len(rows) % _REPORT_EVERY:
                 seen(len(rows))
     return Decisions(rows, None if decided is None else offset_in(decided.decision_id, decided.source))
 
 
-def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str, engine_version: str) -> ShadowSide:
+def make_shadow_side(decision: ShadowDecision, decision_id: str, config_hash: str, engine_version: str) -> ShadowSide:
     """What the row of a decision says to whoever reads it back (`logs.shadow_log.parse_shadow_row`)."""
     intent, risk, size, route = (
         decision.intent,
@@ -59,9 +59,10 @@ def shadow_side_of(decision: ShadowDecision, decision_id: str, config_hash: str,
         None if size is None else magnitude(finite(size.qty)),
         magnitude(finite(decision.sizing.sized_gross_usd if size is None else size.gross_usd)),
         None if route is None else finite(route.expected_slippage_bps),
-        None if route is None else route.route,
+        None if route is None else str(route.route),
         config_hash,
         intent.tier_name,
         engine_version,
         finite(intent.nav_usd),
+        asked_qty=magnitude(finite(intent.qty)),
     )

@@ -105,9 +105,16 @@ class TestARun:
             *("generated_ts", "sample_size", "veto_mismatch_pct", "size_diff_stats", "slippage_diff_bps"),
             *("sizing_diff_stats", "is_warmup", "warmup_reason", "min_sample_size", "status", "verdict"),
             *("mismatch_kinds", "coverage", "input_quality", "by_symbol", "upsizes", "window", "config_hash", "totals"),
+            *("verdict_reasons", "criteria", "failed_criteria", "epoch", "passed_symbols", "not_covered"),
         } <= set(summary)
+        assert not {"evidence", "sequential_test"} & set(summary)
         assert (summary["sample_size"], summary["veto_mismatch_pct"]) == (5, 40.0)
-        assert (summary["status"], summary["verdict"], summary["is_warmup"]) == ("warmup", "INCONCLUSIVE", True)
+        # The doubled order and the one without a decision are critical, also during warmup.
+        assert (summary["status"], summary["verdict"], summary["is_warmup"]) == ("warmup", "FAIL", True)
+        states = {criterion["name"]: criterion["state"] for criterion in summary["criteria"]}
+        broken = {name for name, state in states.items() if state == "broken"}
+        assert {"no_upsizes", "orders_explained"} <= broken
+        assert set(summary["failed_criteria"]) <= broken
         assert summary["sizing_diff_stats"]["upsize_count"] == 1
         assert summary["coverage"] == {
             "matched": 5,
@@ -406,8 +413,10 @@ class TestInputs:
             "lines": 2,
             "malformed_ratio": 0.5,
             "unusable": {"not_json": 1},
+            "recent_malformed_ratio": 0.5,
             "is_offset_lost": False,
             "lost_bytes": 0,
+            "newest_ts": T0,
         }
 
     def test_after_a_truncation_orders_that_were_read_are_not_read_again(self, tmp_path: Path) -> None:
@@ -505,8 +514,9 @@ class TestPositions:
         summary = home.summary()
         counted = summary["input_quality"]["position_state"]
         assert (counted["lines"], counted["unusable"]) == (2, {"bad_field": 1})
-        assert summary["evidence"]["malformed_ratio"] == 0.5
-        assert "malformed_lines" in summary["evidence"]["gaps"]
+        assert counted["recent_malformed_ratio"] == 0.5
+        (usable,) = (one for one in summary["criteria"] if one["name"] == "inputs_usable")
+        assert (usable["group"], usable["state"]) == ("evidence", "broken")
         home.append(home.settings.position_state, held)
         home.run(20)
         assert home.summary()["input_quality"]["position_state"]["lines"] == 3

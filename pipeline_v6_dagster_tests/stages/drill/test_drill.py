@@ -77,22 +77,23 @@ def test_an_unknown_fault_and_a_home_without_attempts_are_refused(desk: Settings
 
 
 @pytest.mark.slow
-def test_every_fault_is_caught_by_a_plain_reading_of_the_criteria(desk: Settings) -> None:
-    report = run_drill(desk, START_TS + 60, read=plain_criteria)
+def test_a_fault_of_each_criterion_is_caught_by_a_plain_reading(desk: Settings) -> None:
+    chosen = {fault.criterion: name for name, fault in reversed(FAULT_TABLE.items())}
+    report = run_drill(desk, START_TS + 60, faults=set(chosen.values()), read=plain_criteria)
     assert set(report.baseline.values()) == {"holds"}
     missed = {result.name: result.detail for result in report.named(Outcome.MISSED)}
     assert missed == {}
-    assert {result.name for result in report.named(Outcome.NOT_TESTED)} <= {"other-route", "lenient-once"}
-    assert {result.name for result in report.results} == set(FAULT_TABLE)
+    assert {result.name for result in report.named(Outcome.NOT_TESTED)} <= {"other-route"}
 
 
 @pytest.mark.slow
 def test_the_verdict_catches_every_fault(desk: Settings) -> None:
-    report = run_drill(desk, START_TS + 60)
-    if not report.baseline:
-        pytest.skip("the summary lists no criteria")
-    assert {result.name: result.detail for result in report.named(Outcome.MISSED)} == {}
-    assert {result.name for result in report.named(Outcome.NOT_TESTED)} <= {"other-route"}
+    # A small desk has too few decisions for the usual limit of mismatches, and a short window for so few.
+    changes = {"max_mismatch_ratio": 0.2, "compare_limit": 250, "max_route_mismatch_ratio": 0.3}
+    report = run_drill(desk.model_copy(update=changes), START_TS + 60)
+    assert set(report.baseline.values()) == {"holds"}
+    assert {result.name for result in report.results} == set(FAULT_TABLE)
+    assert {result.name: result.detail for result in report.results if result.outcome is not Outcome.CAUGHT} == {}
 
 
 def test_criteria_are_those_of_the_summary(desk: Settings, tmp_path: Path) -> None:

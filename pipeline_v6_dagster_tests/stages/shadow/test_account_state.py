@@ -136,7 +136,8 @@ def ahead(rows: list[bytes], number: int, days: float) -> list[bytes]:
         row[name] = moment + days * 86_400
     for name in {"intent_id", "attempt_id", "orderId"} & row.keys():
         row[name] = "another"
-    row |= {"symbol": "NOWHEREUSDT"}
+    # Reduce-only, because an opening is pending whatever its clock says.
+    row |= {"symbol": "NOWHEREUSDT", "reduceOnly": True}
     return [*rows[:number], json.dumps(row).encode() + b"\n", *rows[number:]]
 
 
