@@ -143,7 +143,7 @@ class RollingState:
         """
         if has_position is False:
             return False
-        held = intent.symbol_open_qty
+        held = self.held_qty(intent.symbol, intent.side)
         if held is None or (held == 0 and has_position and not self._is_other_side_held(intent)):
             return None
         return held > 0
