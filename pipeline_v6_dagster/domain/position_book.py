@@ -156,9 +156,9 @@ class PositionBook:
             after = OrderProgress(executed_qty, 0.0, ts, None, is_ended)
         else:
             after = OrderProgress(
-                max(executed_qty, before),
+                executed_qty if executed_qty > before else before,
                 known.closed_qty,
-                max(ts, known.last_ts),
+                ts if ts > known.last_ts else known.last_ts,
                 known.ack_ts,
                 is_ended or known.is_ended,
             )
@@ -166,7 +166,8 @@ class PositionBook:
         new_qty = executed_qty - before
         if new_qty <= 0:
             return _NOTHING
-        found.last_fill_ts = ts if found.last_fill_ts is None else max(ts, found.last_fill_ts)
+        if found.last_fill_ts is None or ts > found.last_fill_ts:
+            found.last_fill_ts = ts
         found.is_one_way = position_side is None
         if position_side is not None:
             change_side(found, ts, side, position_side, new_qty)
