@@ -4,6 +4,7 @@ What the keys come to is `config.limits`. Keys that no field names are kept in `
 """
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -258,7 +259,11 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        parsed = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        parsed = json.loads(
+            content.removeprefix(BOM_UTF8).decode("utf-8"),
+            parse_constant=_no_constant,
+            object_pairs_hook=_no_duplicates,
+        )
         # An escape may stand for half a character, which no log of ours can hold.
         json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:
