@@ -18,7 +18,7 @@ from pipeline_v6_dagster.alerts.sender import SendRequest
 _MODULE = "pipeline_v6_dagster.alerts.sender"
 
 
-def channels_of(urls: Sequence[str]) -> dict[str, str]:
+def name_channels(urls: Sequence[str]) -> dict[str, str]:
     """The URL of each channel, by a name that may be shown: `json#1`, `slack#1`, `json#2`."""
     channels: dict[str, str] = {}
     counts: dict[str, int] = {}

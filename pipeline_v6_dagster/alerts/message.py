@@ -114,7 +114,7 @@ def alert_id(subject: str, evidence: str, kind: Kind, since_ts: float, number: i
     return hashlib.sha256(named.encode()).hexdigest()[:_ID_CHARS]
 
 
-def title_of(message: Message) -> str:
+def format_title(message: Message) -> str:
     """The line that a phone shows."""
     at = f" on {message.host}" if message.host else ""
     if message.kind is Kind.ENDS:
@@ -123,7 +123,7 @@ def title_of(message: Message) -> str:
     return f"pipeline v6: {message.severity}: {message.subject}{again}{at}"
 
 
-def body_of(message: Message) -> str:
+def format_body(message: Message) -> str:
     """What happened, when, which orders, how much, where, what to do, where to read on."""
     since = f"{utc(message.since_ts)}, {span(message.ts - message.since_ts)} ago"
     if message.kind is Kind.ENDS:

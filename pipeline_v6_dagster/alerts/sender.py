@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline_v6_dagster.alerts.message import Kind, Message, Severity, body_of, title_of
+from pipeline_v6_dagster.alerts.message import Kind, Message, Severity, format_body, format_title
 
 if TYPE_CHECKING:
     import apprise
@@ -51,15 +51,15 @@ def _notify(channel: "apprise.Apprise", message: Message) -> bool:
 
     return bool(
         channel.notify(
-            title=title_of(message),
-            body=body_of(message),
-            notify_type=_type_of(message),
+            title=format_title(message),
+            body=format_body(message),
+            notify_type=_notify_type(message),
             body_format=apprise.NotifyFormat.TEXT,
         )
     )
 
 
-def _type_of(message: Message) -> str:
+def _notify_type(message: Message) -> str:
     if message.kind is Kind.ENDS:
         return "success"
     return "failure" if message.severity is Severity.ERROR else "warning"

@@ -121,6 +121,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield from _fields("intent", asdict(decision.intent))
     if decision.state is not None:
         yield from _fields("account as of the attempt", asdict(decision.state))
+    if explanation.exposure is not None:
+        yield from _fields("exposure of the symbol", asdict(explanation.exposure))
     if explanation.rules:
         yield "rules"
         yield from map(_rule, explanation.rules)

@@ -7,7 +7,10 @@ from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent, OrderStatu
 
 def classify_outcome(order: IntentOrders) -> LiveOutcome:
     """Executed where an order was placed; an error where the exchange refused all of it."""
-    return LiveOutcome.ERROR if all(leg.is_rejected for leg in order.legs) else LiveOutcome.EXECUTED
+    for leg in order.legs:
+        if leg.status is not OrderStatus.REJECTED or leg.executed_qty:
+            return LiveOutcome.EXECUTED
+    return LiveOutcome.ERROR
 
 
 def explain_refusal(order: IntentOrders, veto: Veto | None, error: OrderEvent | None) -> str | None:

@@ -112,9 +112,12 @@ def _fold_into(leg: Leg, event: OrderEvent) -> None:
     was_final = leg.is_final
     if event.is_reduce_only or (attempt_id is not None and attempt_id.endswith(REDUCE_SUFFIX)):
         leg.is_reduce_only = True
-    leg.lot_step = leg.lot_step or event.lot_step
-    leg.route = leg.route or event.route
-    leg.position_side = leg.position_side or event.position_side
+    if event.lot_step is not None:
+        leg.lot_step = leg.lot_step or event.lot_step
+    if leg.route is None:
+        leg.route = event.route
+    if leg.position_side is None:
+        leg.position_side = event.position_side
     if event.kind is EventKind.FILL:
         _fold_fill(leg, event)
     else:

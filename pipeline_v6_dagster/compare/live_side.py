@@ -12,7 +12,7 @@ from pipeline_v6_dagster.compare.quantities import (
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.comparison import LiveSide, ShadowSide
 from pipeline_v6_dagster.domain.figures import finite
-from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent, Veto
+from pipeline_v6_dagster.domain.live import IntentOrders, Leg, OrderEvent, OrderStatus, Veto
 
 MIXED_ROUTE = "mixed"
 
@@ -29,6 +29,10 @@ def describe_live(
     Where legs differ in symbol, side or position side, what differs from the decision is given.
     """
     legs = tuple(order.legs) if order is not None else ()
+    if order is not None and len(legs) == 1:
+        described = _describe_one_leg(order, legs[0], decision, reason, arrival_price)
+        if described is not None:
+            return described
     parts = count_legs(legs, counts_reduce=decision is None or decision.is_reduce_only)
     priced = [(part.executed_qty, part.leg.avg_price) for part in parts if part.executed_qty and part.leg.avg_price]
     executed_gross_usd = sum(qty * avg for qty, avg in priced) if priced else None
@@ -51,6 +55,38 @@ def describe_live(
         symbol=symbol,
         side=side,
         position_side=_find_position_side(parts, decision, order),
+    )
+
+
+def _describe_one_leg(
+    order: IntentOrders, leg: Leg, decision: ShadowSide | None, reason: str | None, arrival_price: float | None
+) -> LiveSide | None:
+    """What `describe_live` says of an opening order that was filled, as most are; None of any other."""
+    placed_qty, executed_qty, avg_price = leg.requested_qty, leg.executed_qty, leg.avg_price
+    if leg.status is not OrderStatus.FILLED or leg.is_reduce_only or not placed_qty or not executed_qty:
+        return None
+    if decision is None or not decision.price or not avg_price:
+        return None
+    placed_qty = executed_qty if executed_qty > placed_qty else placed_qty
+    executed_gross_usd = executed_qty * avg_price
+    symbol, side = _find_instrument(order, decision, None)
+    return LiveSide(
+        legs=(leg,),
+        requested_qty=finite(placed_qty),
+        executed_qty=finite(executed_qty),
+        avg_price=finite(executed_gross_usd / executed_qty),
+        executed_gross_usd=finite(executed_gross_usd),
+        gross_usd=finite(placed_qty * decision.price),
+        fees_usd=finite(leg.fees_usd),
+        first_ack_ts=leg.first_ack_ts,
+        last_fill_ts=leg.last_fill_ts,
+        status=leg.status,
+        reason=reason,
+        arrival_price=arrival_price,
+        route=None if leg.route is None else leg.route.value,
+        symbol=symbol,
+        side=side,
+        position_side=leg.position_side,
     )
 
 

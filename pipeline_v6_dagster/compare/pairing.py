@@ -69,12 +69,12 @@ def first_partner(
                     found.append(_Way(j + 1, way.pairs + 1, way.less_gap - gap_s, way.partner if i else j))
                 if orders[j] >= decision and nearest <= gap_s:
                     break  # Those that follow are farther away and leave fewer.
-        ways = _improving(sorted([*ways, *found], key=_free_of))
+        ways = _improving(sorted([*ways, *found], key=_count_free))
     partner = ways[-1].partner
     return None if partner == nobody else partner
 
 
-def _free_of(way: _Way) -> int:
+def _count_free(way: _Way) -> int:
     return way.free
 
 

@@ -48,8 +48,12 @@ def is_final_ahead(item: OpenDecision, state: OpenState, policy: ComparePolicy, 
 
 def _may_grow(item: OpenDecision, order: IntentOrders, state: OpenState, policy: ComparePolicy) -> bool:
     """Whether live asked for less than v6 would have so far, which only the deadline decides."""
-    decision = item.decision
+    decision, legs = item.decision, order.legs
+    sized_qty = decision.sized_qty
+    if len(legs) == 1 and sized_qty is not None and not legs[0].is_reduce_only:
+        if (legs[0].requested_qty or 0.0) >= sized_qty:
+            return False  # As most orders are.
     if classify_outcome(order) is LiveOutcome.ERROR:
         return False
     lot_step = find_lot_step(decision.symbol, order.legs, state.filters.get(decision.symbol), policy)
-    return is_v6_larger(decision, order.legs, lot_step) is True
+    return is_v6_larger(decision, legs, lot_step) is True

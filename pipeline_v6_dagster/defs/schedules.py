@@ -1,4 +1,4 @@
-"""The same runs on a clock instead of a sensor: off by default, sharing the sensors' guard. And what no sensor starts.
+"""The same runs on a clock instead of a sensor: off by default, in the same run slots. And what no sensor starts.
 
 Cron speaks of whole minutes within an hour and whole hours within a day. An interval that it cannot say evenly is
 ticked every minute and skipped in between; one that is not whole minutes is refused with a sentence when the
@@ -78,7 +78,7 @@ def why_no_schedule(interval_s: float) -> str:
     )
 
 
-def cron_of(minutes: int) -> str | list[str]:
+def build_cron(minutes: int) -> str | list[str]:
     """The cron (UTC) that ticks at every multiple of `minutes` since the epoch; every minute where none does."""
     if minutes < _HOUR_MIN and _HOUR_MIN % minutes == 0:
         return f"*/{minutes} * * * *" if minutes > 1 else "* * * * *"
@@ -105,7 +105,7 @@ def _interval_schedule(name: str, pace: RunInterval) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=name,
         job_name=pace.job_name,
-        cron_schedule=cron_of(int(interval_s // _MINUTE_S)),
+        cron_schedule=build_cron(int(interval_s // _MINUTE_S)),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"Starts {pace.job_name} at every multiple of {interval_s:g} s since the epoch (UTC).",

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline_v6_dagster.domain.formatting import NOT_MEASURED, format_bps, format_number, format_percent, format_time
 from pipeline_v6_dagster.domain.summary import Summary, Verdict
-from pipeline_v6_dagster.reports.tables import Table, number, utc
+from pipeline_v6_dagster.reports.tables import Table
 
 _ANSWERS = {
     Verdict.PASS: "The evidence supports flipping v6 on.",
@@ -31,10 +32,20 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSource:
+    """What the page is made from: a compare log, how many of its newest diffs, since when its epoch lasts (epoch s)."""
+
+    compare_log: str
+    diffs: int
+    epoch_since_ts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContent:
     """All that the page shows. `span` are the first and last as-of times of what plots and tables cover."""
 
     generated_ts: float
+    source: ReportSource
     summary: Summary
     verdict: Verdict
     reasons: Sequence[str]
@@ -42,6 +53,7 @@ class ReportContent:
     decisions: int
     span: tuple[float, float] | None
     stale: Sequence[str]
+    criteria: Table
     plots: Sequence[Plot]
     tables: Sequence[Table]
 
@@ -68,7 +80,11 @@ def render(content: ReportContent) -> str:
         acknowledged=content.acknowledged,
         plots=[(plot, Markup(plot.svg) if plot.svg is not None else None) for plot in content.plots],  # noqa: S704 -- our own drawing
         tables=content.tables,
-        generated=utc(content.generated_ts),
+        criteria=content.criteria,
+        generated=format_time(content.generated_ts),
+        source=content.source,
+        diffs=format_number(content.source.diffs),
+        epoch_since=format_time(content.source.epoch_since_ts),
     )
 
 
@@ -77,48 +93,45 @@ def _sentences(summary: Summary) -> list[str]:
     sizing, coverage = summary.sizing_diff_stats, summary.coverage
     upsizes = sizing.upsize_count
     mismatch = summary.veto_mismatch_pct
-    placed = f"{upsizes} {'order was' if upsizes == 1 else 'orders were'}"
+    disagree = format_percent(None if mismatch is None else mismatch / 100)
+    placed = f"{format_number(upsizes)} {'order was' if upsizes == 1 else 'orders were'}"
     return [
-        f"Of the newest {summary.sample_size} decisions"
-        f" {'none could be compared' if mismatch is None else f'v6 and live disagree on {mismatch:.1f} %'}.",
+        f"Of the newest {format_number(summary.sample_size)} decisions"
+        f" {'none could be compared' if mismatch is None else f'v6 and live disagree on {disagree}'}.",
         f"{placed if upsizes else 'No order was'} placed larger than asked for"
         f"{' (no order size could be compared)' if not sizing.sample_size else ''}.",
-        f"Decisions without a known live outcome: {coverage.unresolved}."
-        f" Live orders without a decision: {coverage.live_only}.",
+        f"Decisions without a known live outcome: {format_number(coverage.unresolved)}."
+        f" Live orders without a decision: {format_number(coverage.live_only)}.",
     ]
 
 
 def _facts(content: ReportContent) -> list[tuple[str, str]]:
     summary = content.summary
     sizing, slippage = summary.sizing_diff_stats, summary.slippage_diff_bps
-    window = summary.window
-    span = f"{_day(content.span[0])} to {_day(content.span[1])}" if content.span else "nothing yet"
-    newest = _day(window.last_ts) if window.last_ts is not None else "-"
-    return [
-        ("Decisions compared", f"{summary.sample_size} (at least {summary.min_sample_size} needed)"),
-        ("Veto mismatch", _percent(summary.veto_mismatch_pct)),
-        ("Upsizes", f"{sizing.upsize_count} of {sizing.sample_size} orders"),
-        ("Sizing difference, p95", _percent(None if sizing.p95 is None else 100 * sizing.p95)),
-        ("Slippage above expected, p50 / p95", f"{_bps(slippage.p50)} / {_bps(slippage.p95)}"),
-        ("Newest decision", newest),
-        ("Plots and tables cover", f"{content.decisions} decisions, {span}"),
+    mismatch = summary.veto_mismatch_pct
+    span = f"{_minute(content.span[0])} to {_minute(content.span[1])}" if content.span else "nothing yet"
+    facts = [
+        (
+            "Decisions compared",
+            f"{format_number(summary.sample_size)} (at least {format_number(summary.min_sample_size)} needed)",
+        ),
+        ("Veto mismatch", format_percent(None if mismatch is None else mismatch / 100)),
+        ("Upsizes", f"{format_number(sizing.upsize_count)} of {format_number(sizing.sample_size)} orders"),
+        ("Sizing difference, p95", format_percent(sizing.p95)),
+        ("Slippage above expected, p50 / p95", f"{format_bps(slippage.p50)} / {format_bps(slippage.p95)}"),
+        ("Newest decision", _minute(summary.window.last_ts)),
+        ("Plots and tables cover", f"{format_number(content.decisions)} decisions, {span}"),
         ("Configuration", str(summary.config_hash)),
     ]
+    return [(name, _unbroken(value)) for name, value in facts]
 
 
-def _day(epoch_s: float) -> str:
-    """A time to the minute; its date is not parted at the end of a line."""
-    return utc(epoch_s)[:16].replace("-", "\N{NON-BREAKING HYPHEN}")
+def _minute(epoch_s: float | None) -> str:
+    """A time in UTC to the minute, without a line break within its date; `not measured` where there is none."""
+    text = format_time(epoch_s)
+    return text if text == NOT_MEASURED else text.removesuffix(" UTC")[:-3].replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def _unbroken(text: str) -> str:
-    """A number and its percent sign stay in one line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _percent(value: float | None) -> str:
-    return "not measured" if value is None else f"{number(value, 2)} %"
-
-
-def _bps(value: float | None) -> str:
-    return "not measured" if value is None else f"{number(value, 2)} bps"
+    """A number and its unit stay in one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" bps", "\N{NO-BREAK SPACE}bps")

@@ -11,11 +11,13 @@ from io import BytesIO, StringIO
 from itertools import cycle
 
 import matplotlib as mpl
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from pipeline_v6_dagster.domain.formatting import format_number
 from pipeline_v6_dagster.reports.series import Bin, Quality, SizedOrder, Slippage
 
 # Stand-ins in the drawing for the page's own colours.
@@ -63,48 +65,13 @@ def mismatch_plot(bins: Sequence[Bin], limit_pct: float) -> str:
 
     def draw(axes: Axes) -> None:
         axes.plot(range(len(bins)), [bin.mismatch_pct for bin in bins], "o-", color=BLUE, label="mismatches")
-        axes.axhline(limit_pct, color=RED, linestyle="--", label=f"limit: {limit_pct:g} %")
+        axes.axhline(limit_pct, color=RED, linestyle="--", label=f"limit: {format_number(limit_pct)} %")
         axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         axes.set_ylim(bottom=0)
         label_groups(axes, [bin.ts for bin in bins])
         place_legend(axes)
 
     return draw_both("Veto mismatch over time", draw)
-
-
-def sizing_plot(orders: Sequence[SizedOrder]) -> str:
-    """Live over shadow size per order; upsizes stand out by colour and by shape."""
-    shown = [order for order in orders if not order.is_upsize][-MOST_POINTS:]
-    upsizes = [order for order in orders if order.is_upsize]
-
-    def draw(axes: Axes) -> None:
-        axes.axhline(1.0, color=MUTED, linewidth=1)
-        axes.plot(
-            _days(order.ts for order in shown),
-            [order.ratio for order in shown],
-            linestyle="none",
-            marker="o",
-            markersize=4,
-            color=BLUE,
-            alpha=0.7,
-            label="orders",
-        )
-        if upsizes:
-            axes.plot(
-                _days(order.ts for order in upsizes),
-                [order.ratio for order in upsizes],
-                linestyle="none",
-                marker="x",
-                markersize=7,
-                markeredgewidth=2,
-                color=RED,
-                label=f"upsizes ({len(upsizes)})",
-            )
-        axes.set_ylabel("live / v6 size")
-        _time_axis(axes)
-        place_legend(axes)
-
-    return draw_both("Size of each order, live over v6", draw)
 
 
 def slippage_plot(slippages: Sequence[Slippage]) -> str:
@@ -121,7 +88,7 @@ def slippage_plot(slippages: Sequence[Slippage]) -> str:
         if known:
             expected, rows = zip(*known, strict=True)
             axes.plot(expected, rows, "|", color=ORANGE, markersize=18, mew=3, label="v6 expects")
-        axes.set_yticks(list(places), [f"{_name(one.symbol)} ({one.count})" for one in shown])
+        axes.set_yticks(list(places), [f"{shorten_name(one.symbol)} ({one.count})" for one in shown])
         axes.set_xlabel("slippage, bps (positive = cost)")
         axes.margins(y=0.15)
         place_legend(axes)
@@ -134,7 +101,9 @@ def causes_plot(causes: Sequence[tuple[str, int]]) -> str:
     shown = list(reversed(causes[:MOST_SYMBOLS]))
 
     def draw(axes: Axes) -> None:
-        bars = axes.barh([_name(cause) for cause, _ in shown], [count for _, count in shown], color=BLUE, height=0.6)
+        bars = axes.barh(
+            [shorten_name(cause) for cause, _ in shown], [count for _, count in shown], color=BLUE, height=0.6
+        )
         axes.bar_label(bars, padding=4, color=INK)
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.12)
@@ -222,16 +191,17 @@ def _svg(label: str, size: tuple[float, float], draw: Callable[[Axes], None]) ->
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg [^>]*?)height="[^"]*"([^>]*?)width="[^"]*"', r"\1\2", svg, count=1)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
     return re.sub("|".join(_VARIABLES), lambda match: _VARIABLES[match[0]], svg)
 
 
-def _days(epochs: Iterable[float]) -> list[float]:
+def to_days(epochs: Iterable[float]) -> list[float]:
     """Times as matplotlib holds dates: days since the epoch."""
     return [ts / 86_400 for ts in epochs]
 
 
-def _time_axis(axes: Axes) -> None:
+def draw_time_axis(axes: Axes) -> None:
+    """Label the horizontal axis with times in UTC."""
     locator = AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
@@ -259,6 +229,7 @@ def place_legend(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.6)
 
 
-def _name(name: str) -> str:
+def shorten_name(name: str) -> str:
+    """A name from a log as a drawing can hold it: printable, at most 24 characters."""
     shown = "".join(char if char.isprintable() else "?" for char in name) or "-"
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite, log2
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
 from pipeline_v6_dagster.domain.summary import Summary
+from pipeline_v6_dagster.verdict.betting import upper_bound
+from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 
 MOST_BINS = 24
 LEAST_PER_BIN = 20
@@ -29,11 +32,20 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class SizedOrder:
-    """One order beside what v6 would have ordered: live over shadow gross."""
+    """One order beside what v6 would have ordered: live over shadow gross.
+
+    `is_downsize` tells that v6 would have ordered more, beyond what rounding explains.
+    """
 
     ts: float
     ratio: float
     is_upsize: bool
+    is_downsize: bool = False
+
+    @property
+    def log2_ratio(self) -> float | None:
+        """How many times live doubled v6's size; None where live ordered nothing or the ratio is no number."""
+        return log2(self.ratio) if self.ratio > 0 and isfinite(self.ratio) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ class Quality:
     malformed_pct: dict[str, float]
 
 
-def bins_of(samples: Sequence[Diff]) -> list[Bin]:
+def group_bins(samples: Sequence[Diff]) -> list[Bin]:
     """Decisions (oldest first) in groups of equal size, each with its share of mismatches."""
     if not samples:
         return []
@@ -80,16 +92,16 @@ def _bin(samples: Sequence[Diff]) -> Bin:
     )
 
 
-def sized_orders_of(samples: Iterable[Diff]) -> list[SizedOrder]:
+def collect_sized_orders(samples: Iterable[Diff]) -> list[SizedOrder]:
     """Every order whose size could be compared."""
     return [
-        SizedOrder(diff.ts, 1 + diff.sizing_diff_pct, diff.is_upsize is True)
+        SizedOrder(diff.ts, 1 + diff.sizing_diff_pct, diff.is_upsize is True, diff.is_downsize is True)
         for diff in samples
         if diff.sizing_diff_pct is not None
     ]
 
 
-def slippages_of(samples: Iterable[Diff]) -> list[Slippage]:
+def summarize_slippages(samples: Iterable[Diff]) -> list[Slippage]:
     """By symbol, the most orders first: live slippage beside what v6 expects of those that it would have placed."""
     # Imported here: it takes a second, and only the report needs it.
     import pandas as pd
@@ -125,7 +137,7 @@ def _live_slippage_bps(diff: Diff) -> float | None:
     return sign * (live.avg_price - decision.price) / decision.price * 1e4
 
 
-def causes_of(diffs: Iterable[Diff]) -> list[tuple[str, int]]:
+def count_causes(diffs: Iterable[Diff]) -> list[tuple[str, int]]:
     """Mismatches, upsizes and orders without a decision by cause, the most frequent first."""
     causes = Counter(
         diff.root_cause.value if diff.root_cause is not None else "none"
@@ -135,7 +147,7 @@ def causes_of(diffs: Iterable[Diff]) -> list[tuple[str, int]]:
     return causes.most_common()
 
 
-def quality_of(summaries: Iterable[Summary]) -> list[Quality]:
+def collect_quality(summaries: Iterable[Summary]) -> list[Quality]:
     """The malformed share of each input, in percent, as each run counted it; oldest first."""
     found = []
     for summary in summaries:
@@ -148,12 +160,15 @@ def quality_of(summaries: Iterable[Summary]) -> list[Quality]:
     return sorted(found, key=lambda one: one.ts)
 
 
-def collect_bounds(summaries: Iterable[Summary]) -> list[tuple[float, float]]:
-    """(time in epoch s, upper bound of the mismatch rate in percent) of each run that had one, oldest first."""
+def collect_bounds(runs: Iterable[tuple[float, EpochEvidence, float]]) -> list[tuple[float, float]]:
+    """(time in epoch s, upper bound of the mismatch rate in percent) of each run that had a sample, oldest first.
+
+    `runs` are the time of a run, the evidence of its epoch as it stood then, and the error rate at which that epoch is
+    tested (share of 1). The bound is the one by which `decisions_agree` is judged.
+    """
     found = [
-        (summary.generated_ts, criterion.value)
-        for summary in summaries
-        for criterion in summary.criteria
-        if criterion.name == "decisions_agree" and criterion.value is not None
+        (ts, 100 * upper_bound(evidence.bet.counts(), evidence.bet.length, level))
+        for ts, evidence, level in runs
+        if evidence.samples
     ]
     return sorted(found)

@@ -3,9 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.formatting import (
+    format_bps,
+    format_number,
+    format_percent,
+    format_ratio,
+    format_time,
+    format_usd,
+)
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 
@@ -15,13 +22,17 @@ _DELAY_BANDS = ((1.0, "up to 1 s"), (10.0, "up to 10 s"), (60.0, "up to 1 min"),
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under headings; `numeric` columns stand to the right. `rest` rows are not shown."""
+    """Rows of text under headings; `numeric` columns stand to the right, `long` ones hold sentences.
+
+    `rest` rows are not shown.
+    """
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: frozenset[int]
     rest: int = 0
+    long: frozenset[int] = frozenset()
 
 
 def upsizes(diffs: Iterable[Diff]) -> Table:
@@ -29,13 +40,13 @@ def upsizes(diffs: Iterable[Diff]) -> Table:
     found = sorted((diff for diff in diffs if diff.is_upsize), key=lambda diff: -(_excess_usd(diff) or 0.0))
     return _table(
         "Orders larger than asked for",
-        ("asked, USD", "placed, USD", "ratio", "excess, USD"),
+        ("asked", "placed", "ratio", "excess"),
         found,
         lambda diff: (
-            number(diff.shadow.gross_usd if diff.shadow else None, 2),
-            number(diff.live.gross_usd if diff.live else None, 2),
-            number(None if diff.sizing_diff_pct is None else 1 + diff.sizing_diff_pct, 3),
-            number(_excess_usd(diff), 2),
+            format_usd(diff.shadow.gross_usd if diff.shadow else None),
+            format_usd(diff.live.gross_usd if diff.live else None),
+            format_ratio(None if diff.sizing_diff_pct is None else 1 + diff.sizing_diff_pct),
+            format_usd(_excess_usd(diff)),
         ),
     )
 
@@ -45,14 +56,9 @@ def mismatches(diffs: Iterable[Diff]) -> Table:
     found = sorted((diff for diff in diffs if diff.veto_mismatch), key=lambda diff: -abs(diff.impact_usd or 0.0))
     return _table(
         "Decisions on which v6 and live disagree",
-        ("v6", "live", "cause", "impact, USD"),
+        ("v6", "live", "cause", "impact"),
         found,
-        lambda diff: (
-            "allows" if diff.shadow is not None and diff.shadow.is_allowed else f"denies: {_reasons(diff)}",
-            f"{diff.live_outcome.value}{': ' + diff.live.reason if diff.live and diff.live.reason else ''}",
-            diff.root_cause.value if diff.root_cause is not None else "-",
-            number(diff.impact_usd, 2),
-        ),
+        _both_sides,
         numeric=1,
     )
 
@@ -64,13 +70,13 @@ def slippages(diffs: Iterable[Diff]) -> Table:
     )
     return _table(
         "Slippage furthest above what v6 expects",
-        ("decision price", "average fill", "above expected, bps", "executed, USD"),
+        ("decision price", "average fill", "above expected", "executed"),
         found,
         lambda diff: (
-            number(diff.shadow.price if diff.shadow else None, 6),
-            number(diff.live.avg_price if diff.live else None, 6),
-            number(diff.slippage_diff_bps, 2),
-            number(diff.live.executed_gross_usd if diff.live else None, 2),
+            _price(diff.shadow.price if diff.shadow else None),
+            _price(diff.live.avg_price if diff.live else None),
+            format_bps(diff.slippage_diff_bps),
+            format_usd(diff.live.executed_gross_usd if diff.live else None),
         ),
     )
 
@@ -92,6 +98,7 @@ def list_criteria(criteria: Iterable[Criterion]) -> Table:
             for each in criteria
         ),
         frozenset(),
+        long=frozenset({5}),
     )
 
 
@@ -109,7 +116,13 @@ def compare_sides(samples: Sequence[Diff]) -> Table:
         "Live side against v6 side",
         ("symbol", "delay", "orders", "same side", "opposite side"),
         tuple(
-            (symbol, band, f"{counts[symbol, band]:,}", f"{counts[symbol, band] - wrong:,}", f"{wrong:,}")
+            (
+                symbol,
+                band,
+                format_number(counts[symbol, band]),
+                format_number(counts[symbol, band] - wrong),
+                format_number(wrong),
+            )
             for symbol, band in sorted(counts)
             for wrong in (opposite[symbol, band],)
         ),
@@ -125,14 +138,9 @@ def first_divergences(samples: Sequence[Diff]) -> Table:
             first.setdefault(diff.symbol, diff)
     return _table(
         "First divergence of each symbol",
-        ("v6", "live", "cause", "impact, USD"),
+        ("v6", "live", "cause", "impact"),
         list(first.values()),
-        lambda diff: (
-            "allows" if diff.shadow is not None and diff.shadow.is_allowed else f"denies: {_reasons(diff)}",
-            f"{diff.live_outcome.value}{': ' + diff.live.reason if diff.live and diff.live.reason else ''}",
-            diff.root_cause.value if diff.root_cause is not None else "-",
-            number(diff.impact_usd, 2),
-        ),
+        _both_sides,
         numeric=1,
     )
 
@@ -148,14 +156,14 @@ def symbols(summary: Summary) -> Table:
     slices = summary.by_symbol
     return Table(
         "By symbol",
-        ("symbol", "decisions", "veto mismatch, %", "upsizes", "impact, USD"),
+        ("symbol", "decisions", "veto mismatch", "upsizes", "impact"),
         tuple(
             (
                 symbol or "-",
-                str(one.sample_size),
-                number(one.veto_mismatch_pct, 2),
-                str(one.upsize_count),
-                number(one.impact_usd, 2),
+                format_number(one.sample_size),
+                format_percent(None if one.veto_mismatch_pct is None else one.veto_mismatch_pct / 100),
+                format_number(one.upsize_count),
+                format_usd(one.impact_usd),
             )
             for symbol, one in slices.items()
         ),
@@ -167,12 +175,12 @@ def inputs(summary: Summary) -> Table:
     """What was read of each input since the beginning, and what of it was not used."""
     return Table(
         "Input quality",
-        ("input", "lines", "malformed, %", "not used, by kind", "position"),
+        ("input", "lines", "malformed", "not used, by kind", "position"),
         tuple(
             (
                 name,
-                str(counts.lines),
-                number(None if counts.malformed_ratio is None else 100 * counts.malformed_ratio, 3),
+                format_number(counts.lines),
+                format_percent(counts.malformed_ratio),
                 ", ".join(f"{count} {kind}" for kind, count in counts.unusable.items()) or "-",
                 "LOST" if counts.is_offset_lost else "kept",
             )
@@ -182,19 +190,6 @@ def inputs(summary: Summary) -> Table:
     )
 
 
-def number(value: float | None, places: int) -> str:
-    """A figure as people read it; what was not measured says so."""
-    if value is None:
-        return "not measured"
-    text = f"{value:,.{places}f}"
-    return text.rstrip("0").rstrip(".") if places > 2 else text
-
-
-def utc(ts: float) -> str:
-    """A time as people read it."""
-    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _table(
     title: str,
     headings: tuple[str, ...],
@@ -202,10 +197,10 @@ def _table(
     cells: Callable[[Diff], tuple[str, ...]],
     numeric: int | None = None,
 ) -> Table:
-    common = ("time, UTC", "symbol", "side", "decision id")
+    common = ("time", "symbol", "side", "decision id")
     rows = tuple(
         (
-            utc(diff.ts),
+            format_time(diff.ts),
             diff.symbol or "-",
             diff.side.value if diff.side is not None else "-",
             diff.decision_id or "-",
@@ -221,6 +216,21 @@ def _excess_usd(diff: Diff) -> float | None:
     shadow = diff.shadow.gross_usd if diff.shadow is not None else None
     live = diff.live.gross_usd if diff.live is not None else None
     return None if shadow is None or live is None else live - shadow
+
+
+def _both_sides(diff: Diff) -> tuple[str, ...]:
+    """What each side did with one decision, why they differ, and what it comes to."""
+    return (
+        "allows" if diff.shadow is not None and diff.shadow.is_allowed else f"denies: {_reasons(diff)}",
+        f"{diff.live_outcome.value}{': ' + diff.live.reason if diff.live and diff.live.reason else ''}",
+        diff.root_cause.value if diff.root_cause is not None else "-",
+        format_usd(diff.impact_usd),
+    )
+
+
+def _price(price: float | None) -> str:
+    """A price to eight significant digits: an average of fills has more than any exchange quotes."""
+    return format_number(None if price is None else float(f"{price:.8g}"))
 
 
 def _reasons(diff: Diff) -> str:

@@ -8,6 +8,7 @@ do no harm; the beginning is the first decision's as-of time, corrected by the m
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from statistics import median_low
 
@@ -22,6 +23,7 @@ MAX_AHEAD_S = DAY_S
 _MAX_BEHIND_S = RESTART_HORIZON_DAYS * DAY_S
 
 
+@lru_cache(maxsize=64)
 def epoch_identity(config_hash: str | None, engine_version: str | None, settings_identity: str | None) -> str:
     """16 hex digits over what a decision was made under. What is missing is an identity of its own."""
     parts = (config_hash, engine_version, settings_identity)
@@ -108,8 +110,10 @@ class EpochTracker:
         state.next_number = number + 1
         state.seen += 1
         state.recent.append(as_of)
-        del state.recent[:-RECENT_TIMES]
-        self._correct_beginning()
+        if len(state.recent) > RECENT_TIMES:
+            del state.recent[0]
+        if state.seen <= RECENT_TIMES:
+            self._correct_beginning()
         return began
 
     def finish(self) -> bool:
@@ -153,7 +157,7 @@ class EpochTracker:
     def _correct_beginning(self) -> None:
         """Replace a wild beginning by the median, while the epoch is so young that the median is about it."""
         state = self.state
-        if state.is_since_exact or state.since_ts is None or state.seen > RECENT_TIMES:
+        if state.is_since_exact or state.since_ts is None:
             return
         middle = median_low(state.recent[-state.seen :])
         if not middle - _MAX_BEHIND_S <= state.since_ts <= middle + MAX_AHEAD_S:

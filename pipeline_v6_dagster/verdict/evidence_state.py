@@ -17,6 +17,7 @@ from pipeline_v6_dagster.verdict.reading_diffs import (
     agreement,
     asked_and_filled,
     decision_number,
+    is_inoffensive,
     live_and_added,
     offences,
     offender_id,
@@ -136,7 +137,7 @@ class EpochEvidence:
         if diff.ignored_by is not None:
             self.ignored += sign * is_decision
             return
-        for name in offences(diff):
+        for name in () if is_inoffensive(diff) else offences(diff):
             offender = Offender(offender_id(diff), diff.symbol, diff.ts, order_usd(diff))
             found = self.offenders.setdefault(name, Offenders())
             if sign > 0:

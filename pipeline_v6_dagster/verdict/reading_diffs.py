@@ -42,6 +42,26 @@ def offender_id(diff: Diff) -> str:
     return UNKNOWN
 
 
+def is_inoffensive(diff: Diff) -> bool:
+    """Whether it is plain that a diff breaks no critical criterion, as of most."""
+    if (
+        diff.is_upsize
+        or diff.is_position_side_wrong
+        or diff.is_overfill
+        or diff.is_downsize
+        or diff.reduce_label is not None
+        or diff.mismatch_kind is not MismatchKind.MATCH
+    ):
+        return False
+    shadow, live = diff.shadow, diff.live
+    return (
+        shadow is not None
+        and live is not None
+        and live.symbol == shadow.symbol
+        and (live.side is shadow.side or live.side is None)
+    )
+
+
 def offences(diff: Diff) -> Iterator[str]:
     """The names of the critical criteria that this diff breaks by itself."""
     if _is_other_side(diff):

@@ -17,8 +17,8 @@ class WindowEvidence:
     """Figures of the newest decisions by as-of time.
 
     `decisions`, `samples` (those with a known outcome) and `mismatches` are of the newest `compare_limit`; the rest is
-    of the newest 200 (`gate_decisions`): the most frequent reason for which a side vetoed and how often, how many orders
-    executed something, how many decisions knew the NAV, and how many values it had.
+    of the newest 200 (`gate_decisions`): the most frequent reason for which a side vetoed and how often, how many
+    orders executed something, how many decisions knew the NAV, and how many values it had.
     """
 
     decisions: int = 0

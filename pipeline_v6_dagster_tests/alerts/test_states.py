@@ -11,8 +11,8 @@ from pipeline_v6_dagster.alerts.message import (
     Message,
     OffendingOrder,
     Severity,
-    body_of,
-    title_of,
+    format_body,
+    format_title,
 )
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, worth_announcing
 from pipeline_v6_dagster.logs.alert_outbox import Outbox, decode_line, encode_line
@@ -146,8 +146,8 @@ def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> Non
     desk = Desk()
     desk.at(T0 + 90, desk.new())
     message = desk.outbox.newest["compare_summary/no_upsizes"]
-    assert title_of(message) == "pipeline v6: ERROR: compare_summary/no_upsizes"
-    body = body_of(message)
+    assert format_title(message) == "pipeline v6: ERROR: compare_summary/no_upsizes"
+    body = format_body(message)
     for part in (
         "BTCUSDT ord_1 x2.00 (500.00 USD too much)",
         "Noticed: 2026-09-21 14:13:20 UTC, 1 min ago",
@@ -158,8 +158,8 @@ def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> Non
         assert part in body
     desk.at(T0 + 3 * HOUR, desk.new(None, text="no order of 500 was placed larger than asked for"))
     over = desk.outbox.newest["compare_summary/no_upsizes"]
-    assert title_of(over) == "pipeline v6: over: compare_summary/no_upsizes"
-    assert "Failed since: 2026-09-21 14:13:20 UTC, 3 h 0 min ago" in body_of(over)
+    assert format_title(over) == "pipeline v6: over: compare_summary/no_upsizes"
+    assert "Failed since: 2026-09-21 14:13:20 UTC, 3 h 0 min ago" in format_body(over)
 
 
 def order(number: int, ts: float = T0, excess_usd: float | None = 100.0) -> OffendingOrder:
@@ -174,7 +174,7 @@ def test_the_message_names_the_largest_orders_with_their_time_and_the_command_th
     desk.at(T0 + 60, desk.new(orders=orders, excess_usd=2800.0))
     message = desk.outbox.newest["compare_summary/no_upsizes"]
     assert [each.decision_id for each in message.orders] == ["d7", "d6", "d5", "d4", "d3"]
-    body = body_of(message)
+    body = format_body(message)
     assert "When: 2026-09-21 14:13:13 UTC to 2026-09-21 14:13:20 UTC" in body
     assert "Excess: 2,800.00 USD in total" in body
     line = "2026-09-21 14:13:13 UTC BTCUSDT BUY x2.00, 700.00 USD too much; pipeline-v6 explain d7"
@@ -202,7 +202,9 @@ def test_an_acknowledgement_with_an_end_silences_repeats_until_then_and_nothing_
     assert desk.at(T0 + 5 * HOUR) == []
     assert desk.at(T0 + 6 * HOUR, desk.new()) == [(Kind.WORSENS, "no_upsizes")]
     message = desk.outbox.newest["compare_summary/no_upsizes"]
-    assert "Acknowledged: by Ada on 2026-09-21 14:13:20 UTC: known (not repeated before 2026-09-22" in body_of(message)
+    assert "Acknowledged: by Ada on 2026-09-21 14:13:20 UTC: known (not repeated before 2026-09-22" in format_body(
+        message
+    )
     assert desk.at(T0 + 10 * HOUR - 1) == []
     assert desk.at(T0 + 10 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
     assert desk.outbox.newest["compare_summary/no_upsizes"].acknowledged is None
@@ -214,7 +216,7 @@ def test_an_acknowledgement_without_an_end_is_named_and_silences_nothing() -> No
     assert desk.at(T0, desk.new()) == [(Kind.BEGINS, "no_upsizes")]
     desk.outbox.acknowledged["no_upsizes"] = AcknowledgedBy(ts=T0 + 60, by="Ada", why="known")
     assert desk.at(T0 + 5 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
-    assert "Acknowledged: by Ada " in body_of(desk.outbox.newest["compare_summary/no_upsizes"])
+    assert "Acknowledged: by Ada " in format_body(desk.outbox.newest["compare_summary/no_upsizes"])
 
 
 def test_what_doubles_is_announced_at_once() -> None:

@@ -1,5 +1,6 @@
 """The figures of a diff, computed by hand. The decision is 5 at 100 unless a test says otherwise."""
 
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline_v6_dagster.compare import live_side
 from pipeline_v6_dagster.compare.difference import compare_sides
 from pipeline_v6_dagster.compare.revision import revise
 from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder
@@ -30,6 +32,7 @@ from pipeline_v6_dagster_tests.live_builders import (
     fill,
     flat,
     folded,
+    leg,
     policy,
     settled,
 )
@@ -497,3 +500,37 @@ class TestRevision:
     def test_a_line_without_a_decision_is_not_revised(self) -> None:
         known = compare_sides(UnmatchedOrder(folded(ack(1)), LiveOutcome.EXECUTED), policy())
         assert revise(known, folded(fill(1000)), policy()) is None
+
+
+@given(
+    st.sampled_from([None, 0.0, 1.0, 5.0, 7.5, 1e308]),
+    st.sampled_from([None, 0.0, 1.0, 5.0, 7.5, 1e308]),
+    st.sampled_from([None, 0.0, 99.5, 100.0, 1e308]),
+    st.sampled_from([None, 0.25]),
+    st.sampled_from(list(OrderStatus)),
+    st.sampled_from([None, PositionSide.LONG, PositionSide.SHORT]),
+    st.booleans(),
+)
+def test_the_short_way_of_an_order_of_one_leg_says_what_the_long_way_says(
+    requested_qty: float | None,
+    executed_qty: float | None,
+    avg_price: float | None,
+    fees_usd: float | None,
+    status: OrderStatus,
+    position_side: PositionSide | None,
+    is_reduce_only: bool,
+) -> None:
+    one = leg(
+        requested_qty=requested_qty,
+        executed_qty=executed_qty,
+        avg_price=avg_price,
+        fees_usd=fees_usd,
+        status=status,
+        position_side=position_side,
+        is_reduce_only=is_reduce_only,
+    )
+    order = replace(folded(ack()), legs=[one])
+    short = live_side.describe_live(order, decision(), None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(live_side, "_describe_one_leg", lambda *_: None)
+        assert live_side.describe_live(order, decision(), None) == short

@@ -20,7 +20,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
 from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT, RunInterval, request_or_skip
-from pipeline_v6_dagster.defs.schedules import cron_of, schedules
+from pipeline_v6_dagster.defs.schedules import build_cron, schedules
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
 from pipeline_v6_dagster_tests.homes import settings_of
 
@@ -242,7 +242,7 @@ def switch_on(instance: dg.DagsterInstance, settings: Settings, name: str) -> No
     ],
 )
 def test_cron_of_whole_minutes(minutes: int, cron: str | list[str]) -> None:
-    assert cron_of(minutes) == cron
+    assert build_cron(minutes) == cron
 
 
 @pytest.mark.parametrize("minutes", [1, 7, 10, 45, 60, 90, 120, 1440])

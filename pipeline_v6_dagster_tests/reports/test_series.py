@@ -9,21 +9,29 @@ import pytest
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
-from pipeline_v6_dagster.reports.series import bins_of, causes_of, quality_of, sized_orders_of, slippages_of
-from pipeline_v6_dagster_tests.live_builders import Home, ack_row, attempt_row, decision, diff, fill_row, live
+from pipeline_v6_dagster.reports.series import (
+    collect_bounds,
+    collect_quality,
+    collect_sized_orders,
+    count_causes,
+    group_bins,
+    summarize_slippages,
+)
+from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
+from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, decision, diff, fill_row, live
 
 
 def test_groups_cover_every_decision_once_in_order() -> None:
     samples = [diff(number, veto_mismatch=number % 4 == 0) for number in range(101)]
-    bins = bins_of(samples)
+    bins = group_bins(samples)
     assert sum(one.count for one in bins) == 101
     assert all(before.ts < after.ts for before, after in pairwise(bins))
     assert sum(one.mismatch_pct * one.count for one in bins) == pytest.approx(100 * 26)
 
 
 def test_few_decisions_are_one_group_and_none_are_none() -> None:
-    assert len(bins_of([diff()])) == 1
-    assert bins_of([]) == []
+    assert len(group_bins([diff()])) == 1
+    assert group_bins([]) == []
 
 
 def test_coverage_is_what_has_a_counterpart_and_what_nobody_logged() -> None:
@@ -33,27 +41,27 @@ def test_coverage_is_what_has_a_counterpart_and_what_nobody_logged() -> None:
         diff(match_method=None, live_outcome=LiveOutcome.UNRESOLVED),
         diff(match_method=None, live_outcome=LiveOutcome.ERROR),
     ]
-    (one,) = bins_of(samples)
+    (one,) = group_bins(samples)
     assert (one.matched_pct, one.unresolved_pct) == (25, 50)
 
 
 def test_an_order_without_a_measured_size_is_left_out() -> None:
-    orders = sized_orders_of([diff(sizing_diff_pct=None), diff(sizing_diff_pct=1.0, is_upsize=True)])
+    orders = collect_sized_orders([diff(sizing_diff_pct=None), diff(sizing_diff_pct=1.0, is_upsize=True)])
     assert [(one.ratio, one.is_upsize) for one in orders] == [(2.0, True)]
 
 
 def test_slippage_costs_on_either_side_and_is_measured_also_where_v6_would_refuse() -> None:
     bought = diff(shadow=decision(price=100.0, expected_slippage_bps=2.0), live=live(avg_price=100.1))
     sold = diff(shadow=decision(price=100.0, side=Side.SELL, expected_slippage_bps=None), live=live(avg_price=99.7))
-    (one,) = slippages_of([bought, sold, diff(live=None)])
+    (one,) = summarize_slippages([bought, sold, diff(live=None)])
     assert (one.symbol, one.count, one.expected_bps) == ("BTCUSDT", 2, 2.0)
     assert one.p50_bps == pytest.approx(20.0)
-    (refused,) = slippages_of([sold])
+    (refused,) = summarize_slippages([sold])
     assert refused.expected_bps is None
 
 
 def test_causes_are_counted_once_for_what_differs() -> None:
-    causes = causes_of(
+    causes = count_causes(
         [
             diff(veto_mismatch=True, root_cause=RootCause.LIVE_VETO),
             diff(veto_mismatch=True, is_upsize=True, root_cause=RootCause.LIVE_VETO),
@@ -72,11 +80,11 @@ def test_quality_is_what_each_run_measured_oldest_first(tmp_path: Path) -> None:
     home.run(5000)
     newest, *_ = runs = list(read_summaries_backward(open_compare_log(home.settings)))
     assert newest.input_quality["orders_executed"].malformed_ratio == 0.5
-    found = quality_of(runs)
+    found = collect_quality(runs)
     assert [one.ts for one in found] == sorted(one.generated_ts for one in runs)
     assert found[-1].malformed_pct["orders_executed"] == 50.0
     nothing = replace(newest.input_quality["orders_executed"], malformed_ratio=None)
-    (unmeasured,) = quality_of([replace(newest, input_quality={"orders_executed": nothing})])
+    (unmeasured,) = collect_quality([replace(newest, input_quality={"orders_executed": nothing})])
     assert unmeasured.malformed_pct == {}
 
 
@@ -85,7 +93,7 @@ def test_slippage_is_by_symbol_the_most_orders_first() -> None:
         made = decision(symbol=symbol, expected_slippage_bps=expected)
         return diff(symbol=symbol, shadow=made, live=live(avg_price=price))
 
-    first, second = slippages_of(
+    first, second = summarize_slippages(
         [filled("ETHUSDT", 100.0, None), *(filled("BTCUSDT", 100.0 + n / 100, float(n)) for n in range(5))]
     )
     assert (first.symbol, first.count, first.expected_bps) == ("BTCUSDT", 5, 2.0)
@@ -94,4 +102,10 @@ def test_slippage_is_by_symbol_the_most_orders_first() -> None:
 
 
 def test_of_no_order_there_is_no_slippage() -> None:
-    assert slippages_of([diff(live=None)]) == []
+    assert summarize_slippages([diff(live=None)]) == []
+
+
+def test_of_no_sample_there_is_no_bound_and_no_evidence_bounds_nothing() -> None:
+    assert collect_bounds([(T0, EpochEvidence(), 0.025)]) == []
+    nothing_yet = EpochEvidence(samples=1)
+    assert collect_bounds([(T0 + 1, nothing_yet, 0.025), (T0, nothing_yet, 0.025)]) == [(T0, 100.0), (T0 + 1, 100.0)]

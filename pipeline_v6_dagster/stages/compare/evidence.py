@@ -7,7 +7,7 @@ from pipeline_v6_dagster.compare.processes import watch_processes
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff, ShadowSide
 from pipeline_v6_dagster.domain.ignoring import IgnoreRule
-from pipeline_v6_dagster.domain.live import OrderEvent
+from pipeline_v6_dagster.domain.live import EventKind, OrderEvent
 from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_diffs_backward
 from pipeline_v6_dagster.logs.evidence_records import append_records, read_records
 from pipeline_v6_dagster.logs.evidence_rows import (
@@ -94,7 +94,10 @@ class EvidenceKeeper:
 
     def watch(self, event: OrderEvent) -> None:
         """Add an event of the order log."""
-        watch_processes(self._cursor.processes, event)
+        state = self._cursor.processes
+        # Other rows of the same process tell nothing.
+        if event.kind is EventKind.ACK or event.process != state.current:
+            watch_processes(state, event)
 
     def count(self, diff: Diff, before: Diff | None) -> None:
         """Count a diff that was settled, in place of the one that it revises."""
@@ -252,8 +255,13 @@ class EvidenceKeeper:
 
     def _identity_at(self, number: int) -> str:
         """The identity of the settings that hold for a decision."""
-        place = bisect_right(self._identities, number, key=lambda record: record.first_number)
-        return self._identities[max(0, place - 1)].identity if self._identities else ""
+        identities = self._identities
+        if not identities:
+            return ""
+        if number >= identities[-1].first_number:
+            return identities[-1].identity
+        place = bisect_right(identities, number, key=lambda record: record.first_number)
+        return identities[max(0, place - 1)].identity
 
 
 def _fold(evidence: EpochEvidence, diff: Diff, before: Diff | None) -> None:

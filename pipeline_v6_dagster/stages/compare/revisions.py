@@ -172,7 +172,7 @@ class KnownDiffs:
             place = places.get(key)
             if place is not None:
                 line = lines.read(place)
-                if key in _keys_of(_ids_decoder.decode(line)):
+                if key in _list_keys(_ids_decoder.decode(line)):
                     return read_diff(self._log, line)
         return self._read_on(key, oldest_ts)
 
@@ -190,7 +190,7 @@ class KnownDiffs:
             (place, _ids_decoder.decode(line)) for place, line in self._diffs_down_to(lines, self._newest_number)
         ]
         for place, row in reversed(appended):
-            self._newer.add(row.ts, _keys_of(row), place)
+            self._newer.add(row.ts, _list_keys(row), place)
 
     def _diffs_down_to(self, lines: PlacedLines, last_number: int) -> Generator[tuple[int, bytes]]:
         """(place, line) of the diffs in the log, newest first, after the line with this number in the chain."""
@@ -212,7 +212,7 @@ class KnownDiffs:
             return None
         for place, line in self._unread:
             row = _ids_decoder.decode(line)
-            keys = _keys_of(row)
+            keys = _list_keys(row)
             self._older.add(row.ts, keys, place)
             # Late rows come in the order of their times, so the first one asks for the most of the log.
             self._strays = self._strays + 1 if row.ts < oldest_ts - self._slack_s else 0
@@ -223,7 +223,7 @@ class KnownDiffs:
         return None
 
 
-def _keys_of(row: _Ids) -> list[str]:
+def _list_keys(row: _Ids) -> list[str]:
     return _keys(row.intent_id, None if row.shadow is None else row.shadow.attempt_id, row.decision_id)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline_v6_dagster.alerts.delivery import channels_of, send_all
+from pipeline_v6_dagster.alerts.delivery import name_channels, send_all
 from pipeline_v6_dagster.alerts.message import AcknowledgedBy, Delivery, Kind, Message, Severity, alert_id
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
@@ -103,7 +103,7 @@ def send_test(settings: Settings, now: float, host: str, budget_s: float = SENDI
     Raises:
         ConfigError: there is no channel.
     """
-    channels = channels_of(settings.alert_urls)
+    channels = name_channels(settings.alert_urls)
     if not channels:
         raise ConfigError([Problem("environment", _URLS, "", "is empty, so there is no channel to test; set it")])
     message = Message(
@@ -161,7 +161,7 @@ def _sent(newest_first: list[Message | Delivery | Acknowledgement]) -> Iterator[
 
 
 def _waiting(settings: Settings, outbox: Outbox) -> Iterator[WaitingMessages]:
-    configured = channels_of(settings.alert_urls)
+    configured = name_channels(settings.alert_urls)
     by_channel = outbox.waiting_by_channel()
     for channel in dict.fromkeys((*configured, *by_channel)):
         messages = by_channel.get(channel, [])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pipeline_v6_dagster.alerts.delivery import channels_of, send_all
+from pipeline_v6_dagster.alerts.delivery import name_channels, send_all
 from pipeline_v6_dagster.alerts.message import Delivery, Message
 from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
@@ -53,7 +53,7 @@ class AlertDesk:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._channels = channels_of(settings.alert_urls)
+        self._channels = name_channels(settings.alert_urls)
         self._policy = Policy(
             repeat_s=settings.alert_repeat_s,
             group_s=ALERT_GROUP_S,
@@ -171,10 +171,10 @@ def record_alerts(
         DataError: it holds what is not ours.
     """
     desk = AlertDesk(settings, lambda: now, host=host, executor=executor)
-    return desk.record([[evidence_of(settings, evaluation, now, run_id) for evaluation in evaluations]])
+    return desk.record([[build_evidence(settings, evaluation, now, run_id) for evaluation in evaluations]])
 
 
-def evidence_of(settings: Settings, evaluation: Evaluation, now: float, run_id: str | None) -> Evidence:
+def build_evidence(settings: Settings, evaluation: Evaluation, now: float, run_id: str | None) -> Evidence:
     """What an evaluation says about its state at `now` (epoch s)."""
     name = evaluation.name
     return Evidence(

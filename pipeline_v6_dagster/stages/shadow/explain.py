@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.domain.risk import DenyReason
+from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
 from pipeline_v6_dagster.logs.shadow_log import (
     Checkpoint,
     RecordedDecision,
@@ -23,13 +23,25 @@ _ID_FIELD = b'"decision_id":"%b"'
 
 
 @dataclass(frozen=True, slots=True)
+class SymbolExposure:
+    """What the caps counted for the symbol, in USD; None where a part is not known."""
+
+    snapshot_usd: float | None
+    pending_live_usd: float | None
+    pending_v6_usd: float | None
+    total_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """A decision as it stands in the log, and what every built-in rule says of it under the limits of that time.
 
-    `note` says why there are no `rules`, or why they are not the whole answer.
+    `note` says why there are no `rules`, or why they are not the whole answer. `exposure` is None where the log holds
+    no state.
     """
 
     decision: RecordedDecision
+    exposure: SymbolExposure | None
     rules: tuple[RuleReading, ...]
     note: str | None
 
@@ -45,9 +57,15 @@ def explain(settings: Settings, decision_id: str) -> Explanation:
     if found is None:
         raise DataError(f"{settings.shadow_log}: has no decision {decision_id}; take an id from a row of the log")
     if found.state is None or checkpoint is None:
-        return Explanation(found, (), "the log holds no limits for this decision: an older version wrote it")
+        return Explanation(found, None, (), "the log holds no limits for this decision: an older version wrote it")
     rules = tuple(read_rules(found.intent, found.state, checkpoint.limits))
-    return Explanation(found, rules, _note(found, rules))
+    return Explanation(found, _exposure(found.intent, found.state), rules, _note(found, rules))
+
+
+def _exposure(intent: OrderIntent, state: RiskState) -> SymbolExposure:
+    held, live, v6 = intent.current_gross_notional, state.pending_live_usd, state.pending_v6_usd
+    total = None if held is None or live is None or v6 is None else held + live + v6
+    return SymbolExposure(held, live, v6, total)
 
 
 def find_decision_ids(settings: Settings, wanted_id: str) -> tuple[str, ...]:

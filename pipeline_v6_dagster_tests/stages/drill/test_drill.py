@@ -89,7 +89,7 @@ def test_a_fault_of_each_criterion_is_caught_by_a_plain_reading(desk: Settings) 
 @pytest.mark.slow
 def test_the_verdict_catches_every_fault(desk: Settings) -> None:
     # A small desk has too few decisions for the usual limit of mismatches, and a short window for so few.
-    changes = {"verdict_max_mismatch": 0.2, "compare_limit": 250, "verdict_max_route_mismatch": 0.3}
+    changes = {"max_mismatch_ratio": 0.2, "compare_limit": 250, "max_route_mismatch_ratio": 0.3}
     report = run_drill(desk.model_copy(update=changes), START_TS + 60)
     assert set(report.baseline.values()) == {"holds"}
     assert {result.name for result in report.results} == set(FAULT_TABLE)

@@ -7,7 +7,7 @@ import apprise
 import dagster as dg
 import pytest
 
-from pipeline_v6_dagster.alerts.delivery import channels_of
+from pipeline_v6_dagster.alerts.delivery import name_channels
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
@@ -89,7 +89,7 @@ def test_a_url_is_one_of_its_service_is_named_by_its_scheme_and_shown_without_it
     channel = apprise.Apprise.instantiate(url)
     assert channel is not None and str(channel.service_name).startswith(service)
     scheme = url.partition(":")[0]
-    assert channels_of(settings.alert_urls) == {f"{scheme}#1": url}
+    assert name_channels(settings.alert_urls) == {f"{scheme}#1": url}
     for arguments in (("doctor",), ("doctor", "--json"), ("status", "--json")):
         said = pipeline_v6(settings.home, *arguments, PIPELINE_V6_ALERT_URLS=url)
         assert "PIPELINE_V6_ALERT_URLS: URL" not in said.stdout

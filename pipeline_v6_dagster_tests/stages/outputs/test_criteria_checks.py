@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline_v6_dagster.alerts.message import Severity, body_of
+from pipeline_v6_dagster.alerts.message import Severity, format_body
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.acknowledge import acknowledge
@@ -114,7 +114,7 @@ def test_who_acknowledged_a_criterion_is_said_where_it_fails_and_in_its_alert(tm
     assert found.text_with_acknowledgement.endswith(f". Acknowledged {said}")
     assert evaluate_criterion(CheckContext(settings, NOW), "same_side").acknowledged is None
     (message,) = record_alerts(settings, [found], NOW)
-    assert f"Acknowledged: {said}\n" in body_of(message)
+    assert f"Acknowledged: {said}\n" in format_body(message)
     # It has run out.
     assert evaluate_criterion(CheckContext(settings, NOW + 3600), "no_upsizes").acknowledged is None
 

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.formatting import format_number, format_time
+from pipeline_v6_dagster.logs.compare_log import ends_backward, open_compare_log
+from pipeline_v6_dagster.reports.series import collect_bounds
 from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
@@ -51,27 +55,55 @@ def test_the_verdict_and_why_stand_at_the_top_in_words(upsized: tuple[Settings, 
     top = page[: page.index("<svg")]
     assert "v6 may not go live on this evidence." in top
     for reason in report.reasons:
-        assert reason in top
+        assert escape(reason).replace(" %", "\N{NO-BREAK SPACE}%") in top
 
 
 def test_every_plot_is_there_for_a_desk_and_for_a_phone(upsized: tuple[Settings, str]) -> None:
     _, page = upsized
     titles = re.findall(r"<h2>(.+?)</h2>", page)
+    fills = [title for title in titles if title.startswith("Fills of ")]
+    assert 1 <= len(fills) <= 4
     assert titles == [
+        "Criteria of the verdict",
         "Veto mismatch over time",
+        "Bound of the mismatch rate over time",
         "Size of each order",
+        *fills,
         "Slippage by symbol",
         "Mismatches by root cause",
         "Coverage over time",
         "Input quality over time",
         "Orders larger than asked for",
+        "Live side against v6 side",
+        "First divergence of each symbol",
         "Decisions on which v6 and live disagree",
         "Slippage furthest above what v6 expects",
         "By symbol",
         "Input quality",
     ]
-    assert page.count("<svg") == 12
-    assert page.count('class="wide"') == page.count('class="narrow"') == 6
+    drawn = 7 + len(fills) - page.count("Nothing was measured to draw here.")
+    assert page.count('class="wide"') == page.count('class="narrow"') == drawn
+    assert page.count("<svg") == 2 * drawn
+
+
+def test_the_top_says_when_and_from_what_it_was_made(upsized: tuple[Settings, str]) -> None:
+    settings, page = upsized
+    summary = read_status(settings, START_TS + 3600).summary
+    assert summary is not None
+    seen = Seen(page[: page.index("</header>")]).text
+    diffs = sum(b'"mismatch_kind":' in line for line in settings.compare_diffs.read_bytes().splitlines())
+    assert (
+        f"Made {format_time(START_TS + 3600)} from {format_number(diffs)} diffs of {settings.compare_diffs},"
+        f" epoch since {format_time(summary.epoch.since_ts)}."
+    ) in seen
+
+
+def test_the_bound_drawn_is_the_one_that_the_criterion_names(upsized: tuple[Settings, str]) -> None:
+    settings, _ = upsized
+    end = next(ends_backward(open_compare_log(settings)))
+    ((_, bound_pct),) = collect_bounds([(end.ts, end.cursor.evidence, end.summary.epoch.error_rate)])
+    measured = next(each.measured for each in end.summary.criteria if each.name == "decisions_agree")
+    assert measured.endswith(f"at most {bound_pct:.2f} %")
 
 
 def test_the_worst_cases_carry_the_ids_of_their_decisions(upsized: tuple[Settings, str]) -> None:
@@ -154,7 +186,29 @@ def test_of_no_decision_at_all_the_page_is_still_one(tmp_path: Path) -> None:
     write_report(settings, START_TS)
     page = report_path(settings).read_text(encoding="utf-8")
     assert "There is nothing yet to judge v6 by." in page
-    assert page.count("Nothing was measured to draw here.") == 6
+    assert page.count("Nothing was measured to draw here.") == 8
+
+
+def test_of_one_decision_the_page_is_whole(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0, "1"))
+    home.orders(ack_row(1, "1"), fill_row(2, "1"))
+    home.run(2000)
+    write_report(home.settings, T0 + 2000)
+    page = report_path(home.settings).read_text(encoding="utf-8")
+    assert "from 1 diffs of" in page
+    assert "<h2>Fills of BTCUSDT</h2>" in page
+    assert page.count("</svg>") == page.count("<svg") > 0
+
+
+def test_half_of_a_surrogate_pair_does_not_stop_the_page(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0, "1"), attempt_row(5, "2"))
+    home.orders(ack_row(1, "1"), fill_row(2, "1"))
+    home.vetoes(veto_row(5.1, "2", veto_reason="bad \ud800 reason"))
+    home.run(2000)
+    write_report(home.settings, T0 + 2000)
+    assert report_path(home.settings).read_bytes().startswith(b"<!doctype html>")
 
 
 def test_the_command_says_where_it_is(tmp_path: Path) -> None:
