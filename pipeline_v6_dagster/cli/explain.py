@@ -31,7 +31,7 @@ def command(wanted_id: str, as_json: bool) -> None:
 
 
 def _as_data(both: BothSides) -> dict[str, Any]:
-    shadow: dict[str, Any] = {"decision": None, "rules": [], "note": None}
+    shadow: dict[str, Any] = {"decision": None, "exposure": None, "rules": [], "note": None}
     if both.shadow is not None:
         shadow = msgspec.to_builtins(both.shadow)
     return {**shadow, "other_decision_ids": both.other_decision_ids, "diff": msgspec.to_builtins(both.diff)}
