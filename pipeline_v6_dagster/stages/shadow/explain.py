@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
@@ -66,6 +68,38 @@ def _exposure(intent: OrderIntent, state: RiskState) -> SymbolExposure:
     return SymbolExposure(held, live, v6, total)
 
 
+def find_decision_ids(settings: Settings, wanted_id: str) -> tuple[str, ...]:
+    """The decision of that id, else all decisions whose intent or attempt has it, newest first; none is empty.
+
+    Raises:
+        DataError: the log has such a decision of another producer.
+        StorageError: the log cannot be read.
+    """
+    found: list[str] = []
+    mark = msgspec.json.encode(_as_text(wanted_id))
+    for line in open_shadow_log(settings).backward():
+        if mark not in line:
+            continue
+        row = parse_recorded(line)
+        if row is None:
+            if _ID_FIELD % wanted_id.encode("utf-8", "replace") in line:
+                raise _foreign(settings, wanted_id)
+        elif row.decision_id == wanted_id:
+            return (wanted_id,)
+        elif wanted_id in (row.intent.intent_id, row.intent.attempt_id):
+            found.append(row.decision_id)
+    return tuple(dict.fromkeys(found))
+
+
+def _as_text(wanted_id: str) -> str:
+    """An argument of a command may hold bytes that are no text; no row holds them."""
+    return wanted_id.encode("utf-8", "replace").decode()
+
+
+def _foreign(settings: Settings, decision_id: str) -> DataError:
+    return DataError(f"{settings.shadow_log}: decision {decision_id} is another producer's and says not why")
+
+
 def _note(found: RecordedDecision, rules: tuple[RuleReading, ...]) -> str | None:
     recorded = set(found.risk_decision.reasons)
     if DenyReason.ENGINE_ERROR in recorded:
@@ -85,7 +119,7 @@ def _find(settings: Settings, decision_id: str) -> tuple[RecordedDecision | None
                 continue
             found = parse_recorded(line)
             if found is None:
-                raise DataError(f"{settings.shadow_log}: decision {decision_id} is another producer's and says not why")
+                raise _foreign(settings, decision_id)
             if found.decision_id != decision_id:
                 found = None
                 continue
