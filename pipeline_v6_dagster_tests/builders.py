@@ -107,6 +107,7 @@ def state(**changes: Any) -> RiskState:
         "has_position": False,
         "is_in_trade": False,
         "peak_nav_usd": NAV_USD,
+        "position_qty": 1e9,  # Nothing that a test reduces exceeds it.
     }
     return RiskState(**(fields | changes))
 

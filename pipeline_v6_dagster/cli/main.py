@@ -29,7 +29,7 @@ _COMMANDS = {
     "metrics": "The summary in the Prometheus text format, for a textfile collector.",
     "simulate": "A live executor's logs, made up but faithful, at a given rate, seed and fault mix.",
     "drill": "Whether the verdict sees known faults in a copy of this desk's own logs.",
-    "explain": "Why one attempt was decided as it was: every rule with its threshold and what it saw.",
+    "explain": "What v6 decided about one attempt and why, what live did, and how the two differ.",
     "acknowledge": "Record that a person has taken care of an incident; with --fixed-at a new epoch begins.",
     "alerts": "Which alerts stand, what was sent where, what waits; --test sends one to every channel.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",

@@ -72,12 +72,7 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
     if unknown:
         then, now = (dollars[which]["without_fees"] for which in ("then", "now"))
         yield f"fees were not logged of {then} orders then, {now} now; they are in no sum"
-    placed = data["not_placed"]
-    yield (
-        f"{placed['orders']} orders would not have been placed; they earned {_usd(placed['earned_usd'])} and lost"
-        f" {_usd(placed['lost_usd'])} before fees"
-        + (f"; {placed['without_profit']} opened nothing that is known" if placed["without_profit"] else "")
-    )
+    yield _not_placed(data["not_placed"])
     listed = sorted(data["orders_not_placed"], key=lambda one: -abs(one["profit_usd"] or 0.0))[:most]
     for one in listed:
         marked = " (marked, still open)" if one["is_profit_marked"] else ""
@@ -86,6 +81,16 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
             f"  {_usd(one['executed_gross_usd'])} USD, profit {_usd(one['profit_usd'])}{marked}:"
             f" {', '.join(one['rules'])}"
         )
+
+
+def _not_placed(placed: dict[str, Any]) -> str:
+    line = f"{placed['orders']} orders would not have been placed"
+    if not placed["orders"]:
+        return line
+    if placed["earned_usd"] is None:
+        return f"{line}; what they earned or lost was not measured"
+    line += f"; they earned {_usd(placed['earned_usd'])} and lost {_usd(placed['lost_usd'])} before fees"
+    return line + (f"; {placed['without_profit']} opened nothing that is known" if placed["without_profit"] else "")
 
 
 def _usd(value: float | None) -> str:

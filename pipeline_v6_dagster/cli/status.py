@@ -13,6 +13,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
 from pipeline_v6_dagster.domain.summary import Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import CriterionState
+from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.next_steps import mismatch_ratio, order_criteria
 from pipeline_v6_dagster.stages.outputs.status import ChainReader, Report, read_status
 
@@ -90,15 +91,17 @@ def _lines(report: Report) -> list[str]:
     if summary is None:
         return [*lines, *(f"  {reason}" for reason in report.reasons), *(f"to do: {step}" for step in report.to_do)]
     lines += list(_criteria_lines(report))
-    lines += [
-        f"acknowledged: {each.criterion} by {each.by} on {format_time(each.ts)}: {each.why}"
-        for each in report.acknowledged
-    ]
+    lines += map(_acknowledged, report.acknowledged)
     lines += [*_reach_lines(report), *_figures(summary)]
     if report.changes:
         lines.append(f"changed since {format_time(report.previous_ts)}: {'; '.join(report.changes)}")
     lines += [f"to do: {step}" for step in report.to_do]
     return [*lines, *_upsizes(summary)]
+
+
+def _acknowledged(record: Acknowledgement) -> str:
+    until = "" if record.until is None else f"; silent until {format_time(record.until)}"
+    return f"acknowledged: {record.criterion} by {record.by} on {format_time(record.ts)}: {record.why}{until}"
 
 
 def _criteria_lines(report: Report) -> Iterator[str]:

@@ -4,17 +4,28 @@ What the keys come to is `config.limits`. Keys that no field names are kept in `
 """
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from pipeline_v6_dagster.config.problems import problems_of, shorten
 from pipeline_v6_dagster.config.units import Count, Counted, Finite, NotNegative, Positive, Ratio, Switch
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem, StorageError
+from pipeline_v6_dagster.domain.limits import DEFAULT_RULES, TradingState
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -35,6 +46,8 @@ class SharedLimits(_Keys):
     cooldown_sec: NotNegative | None = None
     max_trades_per_symbol_per_hour: Counted | None = None
     price_collar_pct: Ratio | None = None
+    max_position_usd: Positive | None = None
+    max_open_orders: Count | None = None
     symbol_notional_share_cap_pct: Ratio | None = None
     symbol_drawdown_cap_pct: Ratio | None = None
 
@@ -97,10 +110,24 @@ class GlobalLimits(SharedLimits):
     max_nav_drawdown_pct: Ratio | None = None
     nav_peak_since: AwareDatetime | None = None
     duplicate_window_sec: NotNegative | None = None
+    trading_state: TradingState | None = None
+    disabled_rules: list[str] | None = None
+    notional_mismatch_pct: Ratio | None = None
+    max_margin_pct: Ratio | None = None
+    max_net_exposure_pct: Ratio | None = None
     quote_symbols: list[str] | None = None
     drawdown_alert_pct: Ratio | None = None
     known_rows_ok: KnownRowsKeys | None = None
     unread_keys_ok: list[str] = Field(default_factory=list)
+
+    @field_validator("disabled_rules")
+    @classmethod
+    def _are_default_rules(cls, names: list[str] | None) -> list[str] | None:
+        unknown = [name for name in names or () if name not in DEFAULT_RULES]
+        if unknown:
+            known = ", ".join(sorted(DEFAULT_RULES))
+            raise ValueError(f"may name rules that are on by default ({known}), not {', '.join(map(repr, unknown))}")
+        return names
 
     @field_validator("reset_timezone")
     @classmethod
@@ -119,6 +146,7 @@ class SymbolKeys(SharedLimits):
     enabled: Switch | None = None
     max_nav_pct: Ratio | None = None
     max_open_qty: NotNegative | None = None
+    max_position_qty: NotNegative | None = None
     block_sides: list[str] | None = None
 
     @field_validator("block_sides")
@@ -145,6 +173,13 @@ class UniverseCaps(_Keys):
     max_concurrent_positions: Count | None = None
 
 
+class LeverageBracketKeys(BaseModel):
+    """One of `leverage_brackets`, as here or as the exchange writes it (`initialLeverage`, `notionalCap`)."""
+
+    leverage: Positive = Field(validation_alias=AliasChoices("leverage", "initialLeverage"))
+    max_position_usd: Positive = Field(validation_alias=AliasChoices("max_position_usd", "notionalCap"))
+
+
 class UniverseKeys(_Keys):
     """What the universe says of one symbol: an entry of `overrides`, or of `universe`."""
 
@@ -159,6 +194,14 @@ class UniverseKeys(_Keys):
     min_gross_usd: NotNegative | None = None
     step_size: Positive | None = None
     tick_size: Positive | None = None
+    min_qty: NotNegative | None = None
+    max_qty: Positive | None = None
+    market_min_qty: NotNegative | None = None
+    market_max_qty: Positive | None = None
+    max_open_orders: Count | None = None
+    multiplier_up: Positive | None = None
+    multiplier_down: NotNegative | None = None
+    leverage_brackets: list[LeverageBracketKeys] | None = None
     caps: UniverseCaps | None = None
 
 
@@ -216,7 +259,11 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        parsed = json.loads(content.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+        parsed = json.loads(
+            content.removeprefix(BOM_UTF8).decode("utf-8"),
+            parse_constant=_no_constant,
+            object_pairs_hook=_no_duplicates,
+        )
         # An escape may stand for half a character, which no log of ours can hold.
         json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:

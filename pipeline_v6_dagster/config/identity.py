@@ -7,10 +7,10 @@ throws no evidence away.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import MISSING, Field, fields, replace
+from dataclasses import MISSING, Field, asdict, fields, replace
 from typing import Any
 
-from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
+from pipeline_v6_dagster.domain.limits import LeverageBracket, Limits, SymbolLimits
 
 _HASH_HEX_DIGITS = 16
 # The hash itself, and what changes no decision: rows that may be dropped, a level at which somebody is alerted.
@@ -22,7 +22,7 @@ def hash_limits(limits: Limits) -> str:
     content = _configured(limits)
     content["symbols"] = {symbol: _configured(rules) for symbol, rules in limits.symbols.items()}
     content["fallback"] = _configured(limits.fallback)
-    text = json.dumps(content, sort_keys=True, default=sorted)
+    text = json.dumps(content, sort_keys=True, default=_to_json)
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_HEX_DIGITS]
 
 
@@ -45,6 +45,10 @@ def scope_hash(limits: Limits, symbols: Iterable[str]) -> str:
             whitelist=None if limits.whitelist is None else limits.whitelist & scope,
         )
     )
+
+
+def _to_json(value: LeverageBracket | frozenset[str]) -> object:
+    return asdict(value) if isinstance(value, LeverageBracket) else sorted(value)
 
 
 def _configured(record: Limits | SymbolLimits) -> dict[str, Any]:

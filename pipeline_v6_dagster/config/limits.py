@@ -26,6 +26,7 @@ from pipeline_v6_dagster.config.keys import (
     unlisted_symbols,
     without_exempt,
 )
+from pipeline_v6_dagster.config.order_limits import account_limits, order_limits
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 from pipeline_v6_dagster.domain.limits import KnownRows, Limits, SymbolLimits
@@ -130,7 +131,7 @@ def resolve(risk: RiskLimitsFile, universe: PairsUniverseFile) -> Limits:
         taker_fee_bps=_first((level.taker_fee_bps for level in levels), defaults.taker_fee_bps),
         expected_slippage_bps=_first((level.expected_slippage_bps for level in levels), defaults.expected_slippage_bps),
     )
-    limits = replace(limits, **_rolling_limits(levels), **_other_keys(levels))
+    limits = replace(limits, **_rolling_limits(levels), **_other_keys(levels), **account_limits(levels))
     return replace(limits, config_hash=hash_limits(limits))
 
 
@@ -206,15 +207,13 @@ def _symbol_limits(
             *(level.max_symbol_exposure_pct for level in levels),
         ),
         max_open_qty=own_keys.max_open_qty,
-        max_concurrent_positions=_fewest(cap.max_concurrent_positions for cap in caps),
-        max_share_ratio=_smallest(*(level.symbol_notional_share_cap_pct for level in shared)),
-        max_drawdown_ratio=_smallest(*(level.symbol_drawdown_cap_pct for level in shared)),
         block_sides=frozenset(SIDES[side.upper()] for side in own_keys.block_sides or ()),
         cooldown_s=_largest(*(level.cooldown_sec for level in shared)),
         max_openings_per_hour=_fewest(level.max_trades_per_symbol_per_hour for level in shared),
         price_collar_ratio=_smallest(*(level.price_collar_pct for level in shared)),
         lot_step=_largest(*(keys.step_size for keys in entries)),
         tick_size=_largest(*(keys.tick_size for keys in entries)),
+        **order_limits(shared, own_keys, entries),
     )
 
 

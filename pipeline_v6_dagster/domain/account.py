@@ -6,6 +6,7 @@ asset, money in USD.
 
 from dataclasses import dataclass, field
 
+from pipeline_v6_dagster.domain.pending import PendingState
 from pipeline_v6_dagster.domain.position_state import PositionState
 
 
@@ -24,15 +25,18 @@ class Measured:
 class SymbolState:
     """What is known of one symbol beside its position.
 
-    `price` is that of the newest fill or mark. `opening_ts` are the log times of the newest opening orders,
-    `missed_intent` is the intent whose maker order was the newest not to be filled.
+    `price` is that of the newest fill or mark, logged at `price_ts`, which is None where `price` is the entry price of
+    a position. `opening_ts` are the log times of the newest opening orders, `pnl_usd` is realised per quarter of an
+    hour, `missed_intent` is the intent whose maker order was the newest not to be filled.
     """
 
     price: float | None = None
+    price_ts: float | None = None
     last_fill_ts: float | None = None
     last_loss_ts: float | None = None
     missed_intent: str | None = None
     opening_ts: list[float] = field(default_factory=list)
+    pnl_usd: dict[int, float] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
 
 
@@ -52,6 +56,7 @@ class AccountState:
     peak_nav_usd: float | None = None
     peak_since: float | None = None
     measured: list[Measured] = field(default_factory=list)
+    pending: PendingState = field(default_factory=PendingState)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from pipeline_v6_dagster.domain.position_state import PositionRow
 class OrderPlaced:
     """The exchange has an order. `order_key` names it also where executors use order ids again.
 
-    `status` is what the row says of it; `requested_qty` is None where the row does not say.
+    `status` is what the row says of it; `requested_qty` is None where the row does not say. `is_immediate`: it cannot
+    rest on the book (MARKET, IOC, FOK).
     """
 
     ts: float
@@ -29,6 +30,7 @@ class OrderPlaced:
     status: OrderStatus | None
     intent_id: str | None = None
     attempt_id: str | None = None
+    is_immediate: bool = False
 
 
 @dataclass(slots=True)

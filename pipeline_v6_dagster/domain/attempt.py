@@ -32,13 +32,15 @@ class NavSnapshot:
     """The account as the executor saw it when it made the attempt.
 
     `age_s` is seconds between the snapshot and the attempt; None where the snapshot has no time of its own,
-    which makes it as fresh as the attempt. `symbol_gross_usd` is None where the producer writes no such map.
+    which makes it as fresh as the attempt. `symbol_gross_usd` is None where the producer writes no such map,
+    `free_balance_usd` where it does not write what is free for margin.
     """
 
     nav_usd: float | None
     gross_usd: float | None
     symbol_gross_usd: Mapping[str, float] | None
     age_s: float | None
+    free_balance_usd: float | None = None
 
 
 @dataclass(slots=True)

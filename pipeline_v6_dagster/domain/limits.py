@@ -6,11 +6,33 @@ nothing is configured and the limit does not deny.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from pipeline_v6_dagster.domain.attempt import Side
 
 # The most orders, attempts or errors that a limit may count: what is remembered to count them is bounded.
 MAX_COUNTED = 1000
+
+# Rules that are on where nothing is configured, by the name of their reason: `disabled_rules` may list these.
+DEFAULT_RULES = frozenset(
+    {"price_collar", "notional_mismatch", "already_in_trade", "trade_gt_equity_cap", "trade_gt_max_trade_nav_pct"}
+)
+
+
+class TradingState(StrEnum):
+    """What the desk lets through: everything, only what reduces a position, nothing. Ordered from lax to strict."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True)
+class LeverageBracket:
+    """The largest position (USD) that an exchange allows at a leverage up to `leverage`."""
+
+    leverage: float
+    max_position_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +53,8 @@ class SymbolLimits:
 
     Minima are the largest, maxima the smallest of their sources. `max_concurrent_positions` counts the positions in
     this symbol (0: none may be opened). `max_share_ratio` is the largest part of the account's gross exposure that the
-    symbol may be, `max_drawdown_ratio` the largest fall of its profit from the peak, as a ratio of NAV.
+    symbol may be, `max_drawdown_ratio` the largest realised loss of the symbol in a trading day, as a ratio of NAV.
+    Price multipliers are those of the exchange's PERCENT_PRICE filter.
     """
 
     symbol: str
@@ -50,6 +73,14 @@ class SymbolLimits:
     cooldown_s: float | None = None
     max_openings_per_hour: int | None = None
     price_collar_ratio: float | None = None
+    min_qty: float | None = None
+    max_qty: float | None = None
+    max_position_qty: float | None = None
+    max_position_usd: float | None = None
+    max_open_orders: int | None = None
+    price_multiplier_up: float | None = None
+    price_multiplier_down: float | None = None
+    leverage_brackets: tuple[LeverageBracket, ...] = ()
     max_concurrent_positions: int | None = None
     max_share_ratio: float | None = None
     max_drawdown_ratio: float | None = None
@@ -91,6 +122,11 @@ class Limits:
     drawdown_nav_ratio: float | None = None
     peak_since: float | None = None
     duplicate_window_s: float | None = None
+    trading_state: TradingState = TradingState.ACTIVE
+    disabled_rules: frozenset[str] = frozenset()
+    notional_mismatch_ratio: float | None = None
+    max_margin_ratio: float | None = None
+    max_net_nav_ratio: float | None = None
     quote_symbols: frozenset[str] | None = None
     drawdown_alert_ratio: float | None = None
     known_rows: KnownRows = KnownRows()

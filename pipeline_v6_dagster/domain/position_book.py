@@ -29,8 +29,9 @@ from pipeline_v6_dagster.domain.position_state import (
 # keeps an order without an end in practice.
 ENDED_KEEP_S = 3600.0
 OPEN_KEEP_S = 90 * 86_400.0
-# Never more orders of a symbol than these are kept.
+# Never more orders of a symbol than these are kept, and of those that ended: checkpoints hold them all.
 _MAX_ORDERS = 10_000
+MAX_ENDED = 128
 # Real desks trade hundreds. Beyond it a log is made up.
 _MAX_SYMBOLS = 5000
 
@@ -95,6 +96,11 @@ class PositionBook:
         if found is None or not (found.last_fill_ts is not None or found.long.is_known or found.short.is_known):
             return None
         return found.long.qty if position_side is _LONG else found.short.qty
+
+    def order(self, symbol: str, key: str) -> OrderProgress | None:
+        """How far an order has come; None where no row of it is remembered."""
+        found = self.state.symbols.get(symbol)
+        return None if found is None else found.orders.get(key)
 
     # What changes it.
 
@@ -250,8 +256,11 @@ class PositionBook:
         if len(orders) <= found.prune_at:
             return
         droppable = len(orders) - MIN_ORDERS
+        surplus = sum(known.is_ended for known in orders.values()) - MAX_ENDED
         for name, known in list(orders.items())[:droppable]:
             keep_s = ENDED_KEEP_S if known.is_ended or not known.executed_qty else OPEN_KEEP_S
-            if known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
+            is_surplus = known.is_ended and surplus > 0
+            surplus -= known.is_ended
+            if is_surplus or known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
                 del orders[name]
-        found.prune_at = max(MIN_ORDERS, 2 * len(orders))
+        found.prune_at = max(MIN_ORDERS, len(orders) + min(len(orders), MAX_ENDED))

@@ -106,23 +106,42 @@ def encode_checkpoint(limits: bytes, account: AccountState, read: Mapping[str, L
     return _encoder.encode({"limits": msgspec.Raw(limits), "account": account, "read": read})
 
 
-class _AskedIntent(msgspec.Struct):
+class _DecidedIntent(msgspec.Struct):
     symbol: str
     side: Side | None = None
     qty: float | None = None
+    price: float | None = None
     intent_id: str | None = None
+    attempt_id: str | None = None
     nav_usd: float | None = None
+    open_positions_count: int | None = None
+    reduce_only: bool = False
+    amends: str | None = None
+
+
+class _DecidedState(msgspec.Struct):
+    portfolio_gross_usd: float | None = None
+    has_position: bool | None = None
+    snapshot_ts: float | None = None
+    position_qty: float | None = None
+
+
+class _RiskOutcome(msgspec.Struct):
+    allowed: bool
 
 
 class DecidedAttempt(msgspec.Struct):
     """A row of ours as the rolling state needs it again."""
 
     decision_id: str
-    intent: _AskedIntent
+    intent: _DecidedIntent
+    risk_decision: _RiskOutcome
     timestamp: float
     config_hash: str
     engine_version: str
     source: Source
+    state: _DecidedState = msgspec.field(default_factory=_DecidedState)
+    size_decision: SizeDecision | None = None
     checkpoint: msgspec.Raw = msgspec.Raw()  # of nothing where the row carries none
 
 

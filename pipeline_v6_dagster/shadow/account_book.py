@@ -22,8 +22,10 @@ from pipeline_v6_dagster.domain.account_events import (
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
 from pipeline_v6_dagster.domain.live import ENDED, UNFILLED_ENDS, OrderStatus
-from pipeline_v6_dagster.domain.position_book import PositionBook
+from pipeline_v6_dagster.domain.pending import OpeningFill, OpenOrder
+from pipeline_v6_dagster.domain.position_book import Filled, PositionBook
 from pipeline_v6_dagster.domain.position_state import PositionState
+from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S, PendingOrders
 from pipeline_v6_dagster.shadow.route_record import FillStats
 
 HOUR_S = 3600.0
@@ -47,8 +49,14 @@ class AccountBook:
     `trading_day_bounds` says when the desk's day begins and ends.
     """
 
-    def __init__(self, trading_day_bounds: TradingDayBounds, state: AccountState | None = None) -> None:
+    def __init__(
+        self,
+        trading_day_bounds: TradingDayBounds,
+        state: AccountState | None = None,
+        tolerance_s: float = DEFAULT_TOLERANCE_S,
+    ) -> None:
         self.state = state or AccountState(PositionState())
+        self.pending = PendingOrders(self.state.pending, tolerance_s)
         self.positions = PositionBook(self.state.positions)
         self._day_of = trading_day_bounds
         self._day = (0.0, 0.0)
@@ -104,6 +112,18 @@ class AccountBook:
                 gross[name] = qty * symbol.price
         return gross if is_known else None
 
+    def net_usd(self) -> float | None:
+        """Long minus short of all symbols; None where a position is not known, or a held one has no price."""
+        net_usd = 0.0
+        for name in self.state.positions.symbols:
+            net_qty, known = self.positions.net(name), self.state.symbols.get(name)
+            if net_qty == 0:
+                continue
+            if net_qty is None or known is None or known.price is None:
+                return None
+            net_usd += net_qty * known.price
+        return net_usd
+
     def openings_since(self, symbol: str, ts: float) -> int:
         """How many opening orders of a symbol were logged after `ts`, within the last hour of its log."""
         known = self.state.symbols.get(symbol)
@@ -122,16 +142,17 @@ class AccountBook:
                 return record
         return self._all_routes.record(as_of)
 
-    def day_pnl_usd(self, as_of: float) -> float:
-        """What closes of the desk's day have realised, before fees."""
+    def day_pnl_usd(self, as_of: float, symbol: str | None = None) -> float:
+        """What closes of the desk's day (of one symbol, or of all) have realised, before fees."""
         start, end = self._day
         if not start <= as_of < end:
             self._day = start, end = self._day_of(as_of)
             self._day_pnl_usd = None
+        if symbol is not None:
+            known = self.state.symbols.get(symbol)
+            return 0.0 if known is None else _sum_between(known.pnl_usd, start, end)
         if self._day_pnl_usd is None:
-            first, last = int(start // QUARTER_HOUR_S), int(end // QUARTER_HOUR_S)
-            days = (pnl for quarter, pnl in sorted(self.state.pnl_usd.items()) if first <= quarter < last)
-            self._day_pnl_usd = sum(days, 0.0)
+            self._day_pnl_usd = _sum_between(self.state.pnl_usd, start, end)
         return self._day_pnl_usd
 
     # What changes it.
@@ -151,6 +172,27 @@ class AccountBook:
             self.positions.end(event.symbol, event.order_key, event.ts)
         if is_new:
             self._note_opening(self._symbol(event.symbol), event.ts, event.is_reduce_only)
+        if event.is_reduce_only:
+            return
+        order = self.positions.order(event.symbol, event.order_key)
+        if order is None or order.is_ended:
+            self.pending.answer(event.ts, event.symbol, event.side, event.intent_id, event.attempt_id)
+            self.pending.end(event.order_key)
+            return
+        self.pending.place(
+            event.order_key,
+            OpenOrder(
+                event.ts,
+                event.symbol,
+                event.side,
+                event.requested_qty,
+                order.executed_qty,
+                None,
+                event.intent_id,
+                event.attempt_id,
+                event.is_immediate,
+            ),
+        )
 
     @staticmethod
     def _note_opening(symbol: SymbolState, ts: float, is_reduce_only: bool) -> None:
@@ -168,6 +210,8 @@ class AccountBook:
             is_reduce_only=event.is_reduce_only,
             is_ended=event.status in ENDED,
         )
+        if not event.is_reduce_only:
+            self._note_pending_fill(event, filled)
         if not filled.qty:
             return  # The same fill, polled again.
         symbol = self._symbol(event.symbol)
@@ -175,10 +219,20 @@ class AccountBook:
             self._note_opening(symbol, event.ts, event.is_reduce_only)
         symbol.last_fill_ts = event.ts
         if event.avg_price is not None:
-            symbol.price = event.avg_price
+            symbol.price, symbol.price_ts = event.avg_price, event.ts
+
+    def _note_pending_fill(self, event: OrderFilled, filled: Filled) -> None:
+        if filled.is_new_order:
+            self.pending.answer(event.ts, event.symbol, event.side, event.intent_id, event.attempt_id)
+        if filled.qty:
+            fill = OpeningFill(event.ts, event.symbol, event.side, filled.qty, event.avg_price)
+            self.pending.fill(event.order_key, fill, event.executed_qty)
+        if event.status in ENDED:
+            self.pending.end(event.order_key)
 
     def _on_ended(self, event: OrderEnded) -> None:
         self.positions.end(event.symbol, event.order_key, event.ts)
+        self.pending.end(event.order_key)
 
     def _on_reduced(self, event: PositionReduced) -> None:
         is_new = self.positions.close(
@@ -186,18 +240,21 @@ class AccountBook:
         )
         if not is_new or event.pnl_usd is None:
             return
+        symbol, quarter = self._symbol(event.symbol), int(event.ts // QUARTER_HOUR_S)
         if event.pnl_usd < 0:
-            self._symbol(event.symbol).last_loss_ts = event.ts
-        pnl, quarter = self.state.pnl_usd, int(event.ts // QUARTER_HOUR_S)
-        pnl[quarter] = pnl.get(quarter, 0.0) + event.pnl_usd
-        if len(pnl) > _MAX_QUARTER_HOURS:
-            del pnl[min(pnl)]
+            symbol.last_loss_ts = event.ts
+        for pnl in (self.state.pnl_usd, symbol.pnl_usd):
+            pnl[quarter] = pnl.get(quarter, 0.0) + event.pnl_usd
+            if len(pnl) > _MAX_QUARTER_HOURS:
+                del pnl[min(pnl)]
         self._day_pnl_usd = None
 
     def _on_failed(self, event: OrderFailed) -> None:
         _insert(self.state.error_ts, event.ts, None)
+        self.pending.answer(event.ts, event.symbol or "", None, event.intent_id, event.attempt_id)
         if event.symbol and event.order_key is not None:
             self.positions.end(event.symbol, event.order_key, event.ts)
+            self.pending.end(event.order_key)
 
     def _on_snapshot(self, event: PositionsSnapshot) -> None:
         self.positions.snapshot(event.ts, event.positions)
@@ -209,7 +266,7 @@ class AccountBook:
     def _on_measured(self, event: ExecutionMetrics) -> None:
         symbol = self._symbol(event.symbol)
         if event.mark_price is not None:
-            symbol.price = event.mark_price
+            symbol.price, symbol.price_ts = event.mark_price, event.ts
         if event.is_filled is None:
             return
         is_fallback = False
@@ -225,6 +282,12 @@ class AccountBook:
             if event.symbol in self.state.symbols:
                 self._routes[event.symbol] = route
         route.add(one)
+
+
+def _sum_between(pnl_usd: dict[int, float], start: float, end: float) -> float:
+    """The sum over the quarters of an hour of a day, in their order."""
+    first, last = int(start // QUARTER_HOUR_S), int(end // QUARTER_HOUR_S)
+    return sum((pnl for quarter, pnl in sorted(pnl_usd.items()) if first <= quarter < last), 0.0)
 
 
 def _newer(times: list[float], than: float) -> int:

@@ -21,16 +21,25 @@ class AttemptWindow:
     def __init__(self, limits: Limits) -> None:
         self._burst_window_s = limits.burst_window_s
         self._duplicate_window_s = limits.duplicate_window_s
-        self._recent: deque[tuple[float, str | None, _SameOrder]] = deque()
+        self._recent: deque[tuple[float, str | None, _SameOrder, bool]] = deque()
         self._times: list[float] = []
         self._ids: dict[str, int] = {}
         self._same: dict[_SameOrder, list[float]] = {}
 
-    def add(self, as_of: float, symbol: str, side: Side | None, qty: float | None, intent_id: str | None) -> None:
-        """Remember an attempt."""
+    def add(
+        self,
+        as_of: float,
+        symbol: str,
+        side: Side | None,
+        qty: float | None,
+        intent_id: str | None,
+        *,
+        is_allowed: bool = True,
+    ) -> None:
+        """Remember an attempt. A burst counts those that v6 allowed: what was denied is not sent."""
         same = (symbol, side, qty)
-        self._recent.append((as_of, intent_id, same))
-        if self._burst_window_s is not None:
+        self._recent.append((as_of, intent_id, same, is_allowed))
+        if self._burst_window_s is not None and is_allowed:
             insort(self._times, as_of)
         if intent_id is not None:
             self._ids[intent_id] = self._ids.get(intent_id, 0) + 1
@@ -40,8 +49,8 @@ class AttemptWindow:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        as_of, intent_id, same = self._recent.popleft()
-        if self._burst_window_s is not None:
+        as_of, intent_id, same, is_allowed = self._recent.popleft()
+        if self._burst_window_s is not None and is_allowed:
             del self._times[bisect_left(self._times, as_of)]
         if intent_id is not None:
             self._ids[intent_id] -= 1
@@ -54,7 +63,7 @@ class AttemptWindow:
                 del self._same[same]
 
     def count(self, as_of: float) -> int:
-        """How many are in the burst window before `as_of`, 0 without a burst limit.
+        """How many allowed ones are in the burst window before `as_of`, 0 without a burst limit.
 
         As little after it counts as well: an attempt further ahead had a wrong clock.
         """

@@ -1,104 +1,231 @@
-"""Rules on exposure: caps on one order, a symbol, a tier, the account, and gates on what is held.
+"""Caps on exposure: of one order, a symbol, a tier, the account; and their entries in the table.
 
-Limits apply to gross (absolute) exposure, as Binance USD-M futures count it: notional is price times quantity.
+Limits apply to gross (absolute) exposure, as Binance USD-M futures count it: notional is price times quantity. Exposure
+is the snapshot's and what is pending on top of it.
 """
 
-from math import inf
+from math import inf, isfinite
 
 from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
-from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
-from pipeline_v6_dagster.shadow.readings import EPSILON, Number, Reading, is_positive
+from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
+from pipeline_v6_dagster.shadow.intent_rules import usd_of
+from pipeline_v6_dagster.shadow.readings import EPSILON, Cap, Number, is_positive, plus
+
+Measured = tuple[Number, Number] | None
 
 
-def open_qty(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """What is held in the direction of the order, to which it would add."""
-    maximum = symbol.max_open_qty
-    if maximum is None:
-        return None
-    held = intent.symbol_open_qty
-    return held is None or not abs(held) < maximum * (1 - EPSILON), maximum, held, "qty"
-
-
-def leverage(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """Leverage asked for."""
-    maximum = symbol.max_leverage
-    if maximum is None:
-        return None
-    asked = intent.leverage
-    return not is_positive(asked) or asked > maximum * (1 + EPSILON), maximum, asked, "x"
-
-
-def max_concurrent(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """Open positions, unless this symbol is one of them; none may be opened where the universe allows it none."""
-    if symbol.max_concurrent_positions == 0:
-        return True, 0.0, None if state.has_position is None else float(state.has_position), "positions"
-    maximum = limits.max_concurrent_positions
-    if maximum is None:
-        return None
-    count = intent.open_positions_count
-    is_over = not state.has_position and (count is None or not 0 <= count < maximum)
-    return is_over, float(maximum), count, "positions"
-
-
-def already_in_trade(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """A position in the order's direction, or one of which no log tells the direction."""
-    if limits.is_pyramiding_allowed:
-        return None
-    held = intent.symbol_open_qty
-    if state.is_in_trade is False:
-        return False, 0.0, held if held is not None else 0.0, "qty"
-    return True, 0.0, held, "qty"
-
-
-def order_cap(
-    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> tuple[Number, Number] | None:
+def order_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
     """The symbol's and the universe's limit on one order."""
     cap = symbol.max_order_notional_usd
     return None if cap is None else (cap, 0.0)
 
 
-def symbol_nav_cap(
-    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> tuple[Number, Number] | None:
+def max_position_qty(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
+    """The position in the order's direction, at what the order pays per unit."""
+    if symbol.max_position_qty is None:
+        return None
+    held = intent.symbol_open_qty
+    used = None if held is None else usd_of(abs(held) + state.pending_qty, intent)
+    return usd_of(symbol.max_position_qty, intent), used
+
+
+def max_position_usd(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
+    """The symbol's exposure in USD."""
+    cap = symbol.max_position_usd
+    return None if cap is None else (cap, _symbol_usd(intent, state))
+
+
+def symbol_nav_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
     """The symbol's share of NAV."""
     ratio = symbol.max_symbol_nav_ratio
-    return None if ratio is None else (_of_nav(intent, ratio), intent.current_gross_notional)
+    return None if ratio is None else (_of_nav(intent, ratio), _symbol_usd(intent, state))
 
 
-def equity_cap(
-    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> tuple[Number, Number] | None:
+def symbol_share_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
+    """The symbol's share of the portfolio's gross exposure after the order, or of NAV where that is more.
+
+    Of gross exposure alone the first order of a flat account would have a share of 100 %. From
+    used + order <= ratio * (gross + order) follows order <= (ratio * gross - used) / (1 - ratio). Pending orders of
+    other symbols do not make the portfolio larger: they may never be filled.
+    """
+    ratio, used = symbol.max_share_ratio, _symbol_usd(intent, state)
+    if ratio is None:
+        return None
+    limit, gross = _of_nav(intent, ratio), state.portfolio_gross_usd
+    if limit is not None and used is not None and gross is not None and ratio < 1:
+        limit = max(limit, used + (ratio * gross - used) / (1 - ratio))
+    return limit, used if gross is not None and 0 <= gross < inf else None
+
+
+def leverage_brackets(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
+    """The largest position of the brackets that admit the order's leverage; 0 where none does."""
+    asked = intent.leverage
+    if not symbol.leverage_brackets:
+        return None
+    if asked is None or not is_positive(asked):
+        return None, _symbol_usd(intent, state)
+    admitting = (
+        bracket.max_position_usd for bracket in symbol.leverage_brackets if asked <= bracket.leverage * (1 + EPSILON)
+    )
+    return max(admitting, default=0.0), _symbol_usd(intent, state)
+
+
+def margin(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
+    """What the free balance buys at the order's leverage; what is pending counts at the same leverage."""
+    ratio, free_usd, leverage = limits.max_margin_ratio, state.free_balance_usd, intent.leverage
+    if ratio is None:
+        return None
+    if free_usd is None or not 0 <= free_usd < inf or leverage is None or not is_positive(leverage):
+        return None, state.pending_portfolio_usd
+    return free_usd * ratio * leverage, state.pending_portfolio_usd
+
+
+def equity_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
     """One order's share of NAV, by the older key."""
     return _of_nav(intent, limits.trade_equity_nav_ratio), 0.0
 
 
-def trade_nav_cap(
-    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> tuple[Number, Number] | None:
+def trade_nav_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
     """One order's share of NAV."""
     return _of_nav(intent, limits.max_trade_nav_ratio), 0.0
 
 
-def portfolio_cap(
-    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> tuple[Number, Number] | None:
+def portfolio_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
     """Gross exposure of all symbols."""
     ratio = limits.max_portfolio_gross_nav_ratio
-    return None if ratio is None else (_of_nav(intent, ratio), state.portfolio_gross_usd)
+    if ratio is None:
+        return None
+    return _of_nav(intent, ratio), plus(state.portfolio_gross_usd, state.pending_portfolio_usd)
 
 
-def tier_cap(
-    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> tuple[Number, Number] | None:
+def net_exposure_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
+    """Net exposure in the order's direction: what is net held the other way raises the limit."""
+    ratio, net_usd = limits.max_net_nav_ratio, state.net_usd
+    if ratio is None:
+        return None
+    limit = _of_nav(intent, ratio)
+    if net_usd is None or limit is None or not isfinite(net_usd):
+        return limit, None
+    return limit - min(net_usd, 0.0), max(net_usd, 0.0)
+
+
+def tier_cap(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
     """The share of NAV that a symbol of the tier may have."""
-    if not limits.tier_nav_ratios or intent.tier_name is None:
+    if intent.tier_name is None:
         return None
     ratio = limits.tier_nav_ratios.get(intent.tier_name)
     # A tier that has a name but no limit is unknown, and what is unknown is denied.
-    return (None if ratio is None else _of_nav(intent, ratio)), intent.current_gross_notional
+    return (None if ratio is None else _of_nav(intent, ratio)), _symbol_usd(intent, state)
+
+
+def _symbol_usd(intent: OrderIntent, state: RiskState) -> float | None:
+    """Gross exposure of the symbol with what is pending."""
+    held, live, v6 = intent.current_gross_notional, state.pending_live_usd, state.pending_v6_usd
+    return None if held is None or live is None or v6 is None else held + live + v6
 
 
 def _of_nav(intent: OrderIntent, ratio: float) -> float | None:
     nav_usd = intent.nav_usd
     return nav_usd * ratio if nav_usd is not None and 0 < nav_usd < inf else None
+
+
+_CREDIT = "SEC 15c3-5(c)(1)(i)"
+R = DenyReason
+EXPOSURE_RULES: tuple[Cap, ...] = (
+    Cap(
+        R.SYMBOL_CAP,
+        "notional above the smallest of the symbol's and the universe's order limit",
+        ("max_order_notional", "max_notional_usd"),
+        order_cap,
+        when_unknown="-",
+        source="RTS 6 art. 15",
+        is_set=lambda limits, symbol: symbol.max_order_notional_usd is not None,
+    ),
+    Cap(
+        R.MAX_POSITION,
+        "position in the order's direction plus quantity above the limit (both valued at the order's price)",
+        ("max_position_qty",),
+        max_position_qty,
+        source="`MAX_POSITION`; RTS 6 art. 15",
+        is_set=lambda limits, symbol: symbol.max_position_qty is not None,
+    ),
+    Cap(
+        R.MAX_POSITION,
+        "the symbol's gross exposure plus notional above the limit",
+        ("max_position_usd",),
+        max_position_usd,
+        source="RTS 6 art. 15",
+        is_set=lambda limits, symbol: symbol.max_position_usd is not None,
+    ),
+    Cap(
+        R.SYMBOL_NAV_CAP,
+        "the symbol's gross exposure plus notional above NAV times the smallest ratio",
+        ("max_nav_pct", "max_symbol_exposure_pct"),
+        symbol_nav_cap,
+        source=_CREDIT,
+        is_set=lambda limits, symbol: symbol.max_symbol_nav_ratio is not None,
+    ),
+    Cap(
+        R.SYMBOL_SHARE_CAP,
+        "the symbol's gross exposure plus notional above the ratio of the larger of NAV and the portfolio's gross"
+        " exposure plus notional",
+        ("symbol_notional_share_cap_pct",),
+        symbol_share_cap,
+        is_set=lambda limits, symbol: symbol.max_share_ratio is not None,
+    ),
+    Cap(
+        R.LEVERAGE_BRACKETS,
+        "the symbol's gross exposure plus notional above the largest position of the brackets that admit the leverage",
+        ("leverage_brackets",),
+        leverage_brackets,
+        source="the exchange's leverage brackets",
+        is_set=lambda limits, symbol: bool(symbol.leverage_brackets),
+    ),
+    Cap(
+        R.MARGIN,
+        "pending exposure plus notional, over leverage, above the free balance times the ratio",
+        ("max_margin_pct",),
+        margin,
+        source=_CREDIT,
+        is_set=lambda limits, symbol: limits.max_margin_ratio is not None,
+    ),
+    Cap(
+        R.TRADE_GT_EQUITY_CAP,
+        "notional above NAV times the ratio",
+        ("trade_equity_nav_pct",),
+        equity_cap,
+        default="15 %",
+        source="RTS 6 art. 15",
+    ),
+    Cap(
+        R.TRADE_GT_MAX_TRADE_NAV_PCT,
+        "notional above NAV times the ratio",
+        ("max_trade_nav_pct",),
+        trade_nav_cap,
+        default="10 %",
+        source="RTS 6 art. 15",
+    ),
+    Cap(
+        R.PORTFOLIO_CAP,
+        "portfolio gross exposure plus notional above NAV times the ratio",
+        ("max_portfolio_gross_nav_pct", "max_gross_nav_pct", "max_gross_exposure_pct"),
+        portfolio_cap,
+        source=f"{_CREDIT}; RTS 6 art. 17",
+        is_set=lambda limits, symbol: limits.max_portfolio_gross_nav_ratio is not None,
+    ),
+    Cap(
+        R.NET_EXPOSURE_CAP,
+        "net exposure in the order's direction plus notional above NAV times the ratio",
+        ("max_net_exposure_pct",),
+        net_exposure_cap,
+        source=_CREDIT,
+        is_set=lambda limits, symbol: limits.max_net_nav_ratio is not None,
+    ),
+    Cap(
+        R.TIER_CAP,
+        "the symbol's gross exposure plus notional above NAV times its tier's ratio",
+        ("tiers.*.per_symbol_nav_pct",),
+        tier_cap,
+        is_set=lambda limits, symbol: bool(limits.tier_nav_ratios),
+    ),
+)

@@ -1,11 +1,11 @@
-"""Gates on what happened before: fills, orders, attempts, errors, losses. All of it as of the attempt.
+"""Gates on what happened before: fills, orders, errors, losses; and their entries in the table. As of the attempt.
 
 A window is open at its far end: what is exactly as old as the window no longer counts.
 """
 
 from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
-from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
-from pipeline_v6_dagster.shadow.readings import EPSILON, Reading, is_positive
+from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
+from pipeline_v6_dagster.shadow.readings import EPSILON, Gate, Reading, is_positive
 
 
 def cooldown_after_fill(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
@@ -30,8 +30,8 @@ def trade_rate(intent: OrderIntent, state: RiskState, limits: Limits, symbol: Sy
 
 
 def burst(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """Attempts of all symbols within the window."""
-    return _count(limits.burst_max_orders, state.attempts_in_window, "attempts")
+    """Orders of all symbols that v6 allowed within the window."""
+    return _count(limits.burst_max_orders, state.orders_in_window, "orders")
 
 
 def circuit_breaker(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
@@ -47,12 +47,21 @@ def _count(maximum: int | None, count: int, unit: str) -> Reading | None:
 
 def day_loss(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Loss realised since the desk's midnight, against NAV."""
-    ratio = limits.day_loss_nav_ratio
+    return _loss(limits.day_loss_nav_ratio, state.day_pnl_usd, intent, limits)
+
+
+def symbol_drawdown(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
+    """Loss of the symbol realised since the desk's midnight, against NAV."""
+    return _loss(symbol.max_drawdown_ratio, state.symbol_day_pnl_usd, intent, limits)
+
+
+def _loss(ratio: float | None, pnl_usd: float, intent: OrderIntent, limits: Limits) -> Reading | None:
     if ratio is None:
         return None
-    nav_usd, loss_usd = intent.nav_usd, 0.0 - state.day_pnl_usd
+    nav_usd, loss_usd = intent.nav_usd, 0.0 - pnl_usd
     if nav_usd is None or not is_positive(nav_usd):
-        return None if limits.is_fail_closed_on_nav_stale else (True, None, loss_usd, "usd")  # nav_stale says it
+        # `nav_stale` denies already, unless it is only a warning.
+        return None if limits.is_fail_closed_on_nav_stale else (True, None, loss_usd, "usd")
     threshold_usd = ratio * nav_usd
     return not loss_usd < threshold_usd * (1 - EPSILON), threshold_usd, loss_usd, "usd"
 
@@ -64,8 +73,98 @@ def drawdown(intent: OrderIntent, state: RiskState, limits: Limits, symbol: Symb
         return None
     nav_usd, peak_usd = intent.nav_usd, state.peak_nav_usd
     if nav_usd is None or not is_positive(nav_usd):
-        return None if limits.is_fail_closed_on_nav_stale else (True, ratio, None, "ratio")  # nav_stale says it
+        return None if limits.is_fail_closed_on_nav_stale else (True, ratio, None, "ratio")
     if peak_usd is None or not is_positive(peak_usd):
         return True, ratio, None, "ratio"
     fall = 1 - nav_usd / peak_usd
     return not fall < ratio * (1 - EPSILON), ratio, fall, "ratio"
+
+
+R = DenyReason
+HISTORY_RULES: tuple[Gate, ...] = (
+    Gate(
+        R.COOLDOWN,
+        "within the time of the symbol's last fill",
+        ("cooldown_sec",),
+        "s",
+        cooldown_after_fill,
+        applies_to_reduce_only=False,
+        when_unknown="no log of a fill: passes",
+        is_set=lambda limits, symbol: symbol.cooldown_s is not None,
+    ),
+    Gate(
+        R.COOLDOWN,
+        "within the time of the symbol's last close at a loss",
+        ("cooldown_minutes_after_stop",),
+        "s",
+        cooldown_after_loss,
+        applies_to_reduce_only=False,
+        when_unknown="no log of a loss: passes",
+        is_set=lambda limits, symbol: limits.cooldown_after_loss_s is not None,
+    ),
+    Gate(
+        R.TRADE_RATE_LIMIT,
+        "opening orders of the symbol in the last hour at the limit",
+        ("max_trades_per_symbol_per_hour",),
+        "orders",
+        trade_rate,
+        applies_to_reduce_only=False,
+        when_unknown="no log of an order: passes",
+        source="RTS 6 art. 15",
+        is_set=lambda limits, symbol: symbol.max_openings_per_hour is not None,
+    ),
+    Gate(
+        R.BURST_LIMIT,
+        "orders that v6 allowed in `window_sec` at `max_orders`",
+        ("burst_limit.window_sec", "burst_limit.max_orders"),
+        "orders",
+        burst,
+        applies_to_reduce_only=False,
+        source="RTS 6 art. 15",
+        is_set=lambda limits, symbol: limits.burst_max_orders is not None,
+    ),
+    Gate(
+        R.CIRCUIT_BREAKER,
+        "order errors and rejections in `window_sec` at `max_errors`",
+        ("circuit_breaker.window_sec", "circuit_breaker.max_errors", "error_circuit"),
+        "errors",
+        circuit_breaker,
+        applies_to_reduce_only=False,
+        when_unknown="no log of an error: passes",
+        source="RTS 6 art. 15",
+        is_set=lambda limits, symbol: limits.breaker_max_errors is not None,
+    ),
+    Gate(
+        R.DAY_LOSS_LIMIT,
+        "realised loss since midnight of `reset_timezone` at NAV times the ratio",
+        ("daily_loss_limit_pct", "reset_timezone"),
+        "usd",
+        day_loss,
+        applies_to_reduce_only=False,
+        when_unknown="no NAV: denies; no log of a close: no loss",
+        source="RTS 6 art. 17",
+        is_set=lambda limits, symbol: limits.day_loss_nav_ratio is not None,
+    ),
+    Gate(
+        R.SYMBOL_DRAWDOWN,
+        "the symbol's realised loss since midnight of `reset_timezone` at NAV times the ratio",
+        ("symbol_drawdown_cap_pct", "reset_timezone"),
+        "usd",
+        symbol_drawdown,
+        applies_to_reduce_only=False,
+        when_unknown="no NAV: denies; no log of a close: no loss",
+        source="RTS 6 art. 17",
+        is_set=lambda limits, symbol: symbol.max_drawdown_ratio is not None,
+    ),
+    Gate(
+        R.NAV_DRAWDOWN_LIMIT,
+        "fall of NAV from its peak (since `nav_peak_since`, where set) at the ratio",
+        ("max_nav_drawdown_pct", "nav_peak_since"),
+        "ratio",
+        drawdown,
+        applies_to_reduce_only=False,
+        when_unknown="no NAV or no peak: denies",
+        source="RTS 6 art. 17",
+        is_set=lambda limits, symbol: limits.drawdown_nav_ratio is not None,
+    ),
+)

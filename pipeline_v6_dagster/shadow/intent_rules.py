@@ -1,15 +1,15 @@
-"""Gates on the intent itself and on what the configuration says of its symbol."""
+"""Rules on the intent itself and on what the configuration says of its symbol, and their entries in the table."""
 
 from math import inf
 
-from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
-from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
+from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits, TradingState
+from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
 from pipeline_v6_dagster.shadow.lots import round_down
-from pipeline_v6_dagster.shadow.readings import EPSILON, Reading, is_positive
+from pipeline_v6_dagster.shadow.readings import EPSILON, Cap, Gate, Number, Reading, is_positive
 
 
 def invalid_intent(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """The first field at fault."""
+    """The first bad field."""
     if not intent.symbol:
         return True, "a symbol", None, "text"
     if intent.side is None:
@@ -24,6 +24,16 @@ def invalid_intent(intent: OrderIntent, state: RiskState, limits: Limits, symbol
 def kill_switch(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Denies everything."""
     return limits.is_kill_switch_on, "off", "on" if limits.is_kill_switch_on else "off", "switch"
+
+
+def halted(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
+    """Denies everything while trading is halted."""
+    return limits.trading_state is TradingState.HALTED, "not halted", limits.trading_state.value, "state"
+
+
+def reducing(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
+    """Denies what opens while only reducing orders are let through."""
+    return limits.trading_state is TradingState.REDUCING, "active", limits.trading_state.value, "state"
 
 
 def nav_stale(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
@@ -47,29 +57,29 @@ def symbol_disabled(intent: OrderIntent, state: RiskState, limits: Limits, symbo
 
 def restricted(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """On the list of restricted symbols."""
-    if not limits.restricted_symbols:
-        return None
     return intent.symbol in limits.restricted_symbols, "not restricted", intent.symbol, "symbol"
 
 
 def not_whitelisted(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Not on the whitelist, where there is one."""
-    if limits.whitelist is None:
-        return None
-    return intent.symbol not in limits.whitelist, "whitelisted", intent.symbol, "symbol"
+    return intent.symbol not in (limits.whitelist or ()), "whitelisted", intent.symbol, "symbol"
+
+
+def quote_not_allowed(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
+    """The symbol ends with none of the quote currencies."""
+    quotes = limits.quote_symbols or ()
+    return not intent.symbol.endswith(tuple(quotes)), " or ".join(sorted(quotes)), intent.symbol, "symbol"
 
 
 def side_blocked(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """The side is blocked for the symbol."""
-    if not symbol.block_sides:
-        return None
     return intent.side in symbol.block_sides, "not blocked", intent.side, "side"
 
 
 def below_min_notional(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """Too small as it is, or once it is rounded down to the lot step: v6 does not lift an order to a minimum.
+    """Too small as it is, or once it is rounded down to the lot step: v6 does not raise an order to a minimum.
 
-    The exchange takes a reduce-only order of any size (Binance error -4164 names the exemption) but none of nothing.
+    The exchange takes a reduce-only order of any size above 0 (Binance error -4164 names the exemption).
     """
     notional, qty = intent.quote_notional, intent.qty
     minimum = None if intent.reduce_only else symbol.min_notional_usd
@@ -80,16 +90,27 @@ def below_min_notional(intent: OrderIntent, state: RiskState, limits: Limits, sy
     return not notional > 0 or (minimum is not None and notional < minimum * (1 - EPSILON)), minimum, notional, "usd"
 
 
-def price_collar(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    """How far the price is from the symbol's newest known fill or mark, as a ratio of the latter."""
-    widest = symbol.price_collar_ratio
-    if widest is None:
+def below_min_qty(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
+    """Fewer than the exchange takes, once rounded down to the lot step."""
+    minimum, qty = symbol.min_qty, intent.qty
+    if minimum is None:
         return None
-    reference, price = state.reference_price, intent.price
-    if reference is None or price is None or not is_positive(reference):
-        return True, widest, None, "ratio"
-    distance = abs(price - reference) / reference
-    return not distance <= widest * (1 + EPSILON), widest, distance, "ratio"
+    rounded = None if qty is None else round_down(qty, symbol.lot_step)
+    return rounded is None or not rounded >= minimum * (1 - EPSILON), minimum, rounded, "qty"
+
+
+def max_qty(
+    intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
+) -> tuple[Number, Number] | None:
+    """The value of the largest quantity that the exchange takes in one order."""
+    return None if symbol.max_qty is None else (usd_of(symbol.max_qty, intent), 0.0)
+
+
+def usd_of(qty: float, intent: OrderIntent) -> float | None:
+    """`qty` (base asset) in USD, at what the intent pays per unit."""
+    if intent.quote_notional is None or not intent.qty:
+        return None
+    return qty * (intent.quote_notional / intent.qty)
 
 
 def duplicate_intent(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
@@ -100,3 +121,145 @@ def duplicate_intent(intent: OrderIntent, state: RiskState, limits: Limits, symb
     if window_s is None:
         return False, "a new intent", intent.intent_id, "intent"
     return since_s is not None and not since_s >= window_s, window_s, since_s, "s"
+
+
+_CONTROLS = "RTS 6 art. 15"
+R = DenyReason
+INTENT_RULES: tuple[Gate | Cap, ...] = (
+    Gate(
+        R.INVALID_INTENT,
+        "quantity, notional or price not finite or not above 0; side not BUY, SELL, LONG or SHORT; no symbol",
+        (),
+        "-",
+        invalid_intent,
+        when_unknown="denies",
+        default="on",
+    ),
+    Gate(
+        R.KILL_SWITCH,
+        "the kill switch is on",
+        ("kill_switch",),
+        "switch",
+        kill_switch,
+        source="RTS 6 art. 12",
+        can_deny=lambda limits, symbol: limits.is_kill_switch_on,
+    ),
+    Gate(
+        R.TRADING_STATE,
+        "the trading state is `halted`",
+        ("trading_state",),
+        "state",
+        halted,
+        source="RTS 6 art. 12",
+        is_set=lambda limits, symbol: limits.trading_state is not TradingState.ACTIVE,
+    ),
+    Gate(
+        R.TRADING_STATE,
+        "the trading state is `reducing` and the order opens",
+        ("trading_state",),
+        "state",
+        reducing,
+        applies_to_reduce_only=False,
+        source="RTS 6 art. 12",
+        is_set=lambda limits, symbol: limits.trading_state is not TradingState.ACTIVE,
+    ),
+    Gate(
+        R.NAV_STALE,
+        "NAV missing, not finite, not above 0, or older than the limit"
+        " (only a warning where `fail_closed_on_nav_stale` is false)",
+        ("nav_freshness_seconds", "fail_closed_on_nav_stale"),
+        "s",
+        nav_stale,
+        when_unknown="denies",
+        default="any age",
+    ),
+    Gate(
+        R.UNKNOWN_SYMBOL,
+        "the universe does not list the symbol",
+        ("symbols", "universe"),
+        "symbol",
+        unknown_symbol,
+        default="on",
+        can_deny=lambda limits, symbol: not symbol.is_known,
+    ),
+    Gate(
+        R.SYMBOL_DISABLED,
+        "the symbol is switched off",
+        ("enabled", "status"),
+        "switch",
+        symbol_disabled,
+        default="enabled",
+        can_deny=lambda limits, symbol: not symbol.is_enabled,
+    ),
+    Gate(
+        R.RESTRICTED_SYMBOL,
+        "the symbol is restricted",
+        ("restricted_symbols",),
+        "symbol",
+        restricted,
+        source="SEC 15c3-5(c)(2)(ii)",
+        is_set=lambda limits, symbol: bool(limits.restricted_symbols),
+    ),
+    Gate(
+        R.NOT_WHITELISTED,
+        "there is a whitelist and the symbol is not on it",
+        ("whitelist",),
+        "symbol",
+        not_whitelisted,
+        source="RTS 6 art. 15",
+        is_set=lambda limits, symbol: limits.whitelist is not None,
+    ),
+    Gate(
+        R.QUOTE_NOT_ALLOWED,
+        "the symbol is quoted in none of the listed currencies",
+        ("quote_symbols",),
+        "symbol",
+        quote_not_allowed,
+        is_set=lambda limits, symbol: limits.quote_symbols is not None,
+    ),
+    Gate(
+        R.SIDE_BLOCKED,
+        "the side is blocked for the symbol",
+        ("block_sides",),
+        "side",
+        side_blocked,
+        is_set=lambda limits, symbol: bool(symbol.block_sides),
+    ),
+    Gate(
+        R.BELOW_MIN_NOTIONAL,
+        "notional, rounded down to the lot step, below the largest of the global, symbol and universe minima, or 0"
+        " (reduce-only: 0)",
+        ("min_notional", "min_notional_usd", "min_notional_usdt", "min_gross_usd", "step_size"),
+        "usd",
+        below_min_notional,
+        source="`MIN_NOTIONAL`",
+    ),
+    Gate(
+        R.ORDER_QTY,
+        "quantity, rounded down to the lot step, below the larger minimum",
+        ("min_qty", "market_min_qty", "step_size"),
+        "qty",
+        below_min_qty,
+        when_unknown="denies",
+        source="`LOT_SIZE`, `MARKET_LOT_SIZE`",
+        is_set=lambda limits, symbol: symbol.min_qty is not None,
+    ),
+    Cap(
+        R.ORDER_QTY,
+        "quantity above the smaller maximum",
+        ("max_qty", "market_max_qty"),
+        max_qty,
+        applies_to_reduce_only=True,
+        source=f"`LOT_SIZE`, `MARKET_LOT_SIZE`; {_CONTROLS}",
+        is_set=lambda limits, symbol: symbol.max_qty is not None,
+    ),
+    Gate(
+        R.DUPLICATE_INTENT,
+        "the same intent id among the last 5,000 attempts, or the same symbol, side and quantity within the window",
+        ("duplicate_window_sec",),
+        "s",
+        duplicate_intent,
+        default="the same id",
+        source="SEC 15c3-5(c)(1)(ii)",
+    ),
+)

@@ -6,6 +6,7 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.decision import RouterDecision, ShadowDecision, SizeDecision, Sizing
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.risk import DenyReason, Diagnostic, OrderIntent, RiskDecision, RiskState
+from pipeline_v6_dagster.shadow.decided import note_decision
 from pipeline_v6_dagster.shadow.intent import build_intent
 from pipeline_v6_dagster.shadow.risk import RiskEngine, RiskEngineV6
 from pipeline_v6_dagster.shadow.rolling import RollingState
@@ -13,7 +14,7 @@ from pipeline_v6_dagster.shadow.routing import RecordRouter, Router
 from pipeline_v6_dagster.shadow.sizing import LotStepSizer, Sizer
 
 # Names the rules that made a decision; changes whenever the same input may be decided otherwise.
-ENGINE_VERSION = "v6.1"
+ENGINE_VERSION = "v6.2"
 
 
 class EngineFaultError(Exception):
@@ -46,7 +47,16 @@ def run_pipeline_v6_shadow(attempt: Attempt, account: RollingState, limits: Limi
     except EngineFaultError as fault:
         diagnostics = {DenyReason.ENGINE_ERROR: Diagnostic("an answer", str(fault), "text")}
         risk, size, route = RiskDecision(False, 0.0, (DenyReason.ENGINE_ERROR,), (), (), diagnostics), None, None
-    account.note_attempt(attempt.as_of, intent.symbol, intent.side, intent.qty, intent.intent_id, intent.nav_usd)
+    account.note_attempt(
+        attempt.as_of,
+        intent.symbol,
+        intent.side,
+        intent.qty,
+        intent.intent_id,
+        intent.nav_usd,
+        is_allowed=risk.allowed,
+    )
+    note_decision(account, intent, state, attempt.as_of, size)
     own_gross = None if attempt.qty is None or attempt.price is None else abs(attempt.qty) * attempt.price
     return ShadowDecision(
         intent=intent,

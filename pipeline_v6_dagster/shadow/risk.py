@@ -1,18 +1,57 @@
-"""RiskEngineV6: every rule on one intent, all reasons kept, the largest quantity that would have passed."""
+"""RiskEngineV6: every rule on one intent, all reasons kept, the largest quantity that would have passed.
 
-from collections.abc import Iterator
+`evaluate` is the one evaluator of the rule table: an order is decided from its findings and explained by them.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
+from pipeline_v6_dagster.domain.limits import DEFAULT_RULES, Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import DenyReason, Diagnostic, OrderIntent, RiskDecision, RiskState
+from pipeline_v6_dagster.shadow.decided import opening_share
 from pipeline_v6_dagster.shadow.lots import round_down
-from pipeline_v6_dagster.shadow.readings import EPSILON, CapRoom, GateCheck, Reading, is_positive
-from pipeline_v6_dagster.shadow.rules import RULES, Cap, Gate
+from pipeline_v6_dagster.shadow.readings import EPSILON, Cap, Gate, is_positive
+from pipeline_v6_dagster.shadow.rules import RULES
 
-_Bound = tuple[DenyReason, GateCheck | None, CapRoom | None]
+Rule = Gate | Cap
+
+
+class Outcome(StrEnum):
+    """The outcome of one rule."""
+
+    PASSES = "passes"
+    DENIES = "denies"
+    WARNS = "warns"
+    EXEMPT = "exempt"
+    NOT_CONFIGURED = "not configured"
+    NOT_MEASURED = "not measured"  # NAV is missing, which `nav_stale` denies
+
+
+class Finding(NamedTuple):
+    """What one rule found. `headroom_usd` is the largest notional that a cap leaves; None for a gate or if unknown."""
+
+    rule: Rule
+    outcome: Outcome
+    threshold: float | str | None
+    observed: float | str | None
+    unit: str
+    headroom_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReading:
+    """One rule on one intent: its limit and what it observed. None where the number is not known or not measured."""
+
+    reason: DenyReason
+    limit_keys: tuple[str, ...]
+    denies_when: str
+    outcome: Outcome
+    threshold: float | str | None = None
+    observed: float | str | None = None
+    unit: str = "-"
 
 
 class RiskEngine(Protocol):
@@ -27,151 +66,163 @@ class RiskEngineV6:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._rules: dict[tuple[str, bool], list[_Bound]] = {}
+        self._rules: dict[tuple[str, bool], tuple[Rule, ...]] = {}
 
     def check_order(self, intent: OrderIntent, state: RiskState) -> RiskDecision:
         """Check `intent` against every rule that applies to it.
 
-        `clamped_qty` is 0 where a gate denies, where a cap's numbers are not known (a negative exposure is none:
-        it would make room), or where what the caps leave is below the minimum notional.
+        `clamped_qty` is 0 where a gate denies, where a cap's numbers are not known (a negative exposure is not: it
+        would raise the limit), or where what the caps leave is below the minimum notional. Of a reduce-only order that
+        exceeds the position, the part that reduces it is denied by the rules for reduce-only orders alone.
         """
         limits = self._limits
         symbol = limits.of(intent.symbol)
-        notional = intent.quote_notional
+        opening = opening_share(intent, state)
+        rules = self._rules.get((symbol.symbol, opening > 0))
+        if rules is None:
+            rules = self._rules[symbol.symbol, opening > 0] = tuple(
+                rule for rule in binding_rules(limits, symbol, opening > 0) if rule.can_deny(limits, symbol)
+            )
         diagnostics: dict[DenyReason, Diagnostic] = {}
         warnings: dict[DenyReason, Diagnostic] = {}
-        room_usd = notional
-        is_sizable = True
         hit_caps: list[DenyReason] = []
-        for reason, check, headroom in self._rules.get((symbol.symbol, intent.reduce_only)) or self._bind(
-            symbol, intent.reduce_only
+        sizes = _Sizes(intent, opening)
+        for rule, outcome, threshold, observed, unit, headroom_usd in evaluate(
+            rules, intent, state, limits, symbol, opening
         ):
-            if check is not None:
-                reading = check(intent, state, limits, symbol)
-                if reading is None or not reading[0]:
-                    continue
-                breach = Diagnostic(*reading[1:])
-                if reason is DenyReason.NAV_STALE and not limits.is_fail_closed_on_nav_stale:
-                    warnings[reason] = breach
-                    continue
-                diagnostics.setdefault(reason, breach)
-                is_sizable = False
-            elif headroom is not None and notional is not None:
-                room = headroom(intent, state, limits, symbol)
-                if room is None:
-                    continue
-                limit, taken = room
-                if limit is None or taken is None or not 0 <= taken < inf:
-                    if DenyReason.NAV_STALE in diagnostics:
-                        continue  # Said once: without NAV no ratio of it can be checked.
-                    diagnostics[reason] = Diagnostic(limit, None if taken is None else taken + notional, "usd")
-                    is_sizable = False
-                elif not taken + notional <= limit * (1 + EPSILON):
-                    diagnostics.setdefault(reason, Diagnostic(limit, taken + notional, "usd"))
-                    hit_caps.append(reason)
-                    room_usd = min(room_usd or 0.0, limit - taken)
+            if outcome is Outcome.WARNS:
+                warnings[rule.reason] = Diagnostic(threshold, observed, unit)
+            elif outcome is Outcome.DENIES:
+                diagnostics.setdefault(rule.reason, Diagnostic(threshold, observed, unit))
+                if headroom_usd is not None:
+                    hit_caps.append(rule.reason)
+                sizes.restrict(headroom_usd or 0.0, is_whole_order=rule.applies_to_reduce_only)
         allowed = not diagnostics
-        largest = _clamped_qty(intent, room_usd, symbol, allowed) if is_sizable else 0.0
         return RiskDecision(
             allowed=allowed,
-            clamped_qty=largest,
+            clamped_qty=(intent.qty or 0.0) if allowed else sizes.largest_qty(symbol),
             reasons=tuple(diagnostics),
-            hit_caps=tuple(hit_caps),
+            hit_caps=tuple(dict.fromkeys(hit_caps)),
             warnings=tuple(warnings),
             diagnostics={**diagnostics, **warnings} if warnings else diagnostics,
         )
 
-    def _bind(self, symbol: SymbolLimits, is_reduce_only: bool) -> list[_Bound]:
-        """The rules that bind such an intent, sorted out once for a symbol and not for every order."""
-        bound: list[_Bound] = [
-            (rule.reason, rule.check, None) if isinstance(rule, Gate) else (rule.reason, None, rule.room)
-            for rule in RULES
-            if (rule.applies_to_reduce_only or not is_reduce_only) and rule.is_set(self._limits, symbol)
-        ]
-        self._rules[symbol.symbol, is_reduce_only] = bound
-        return bound
+
+def binding_rules(limits: Limits, symbol: SymbolLimits, is_opening: bool) -> Iterator[Rule]:
+    """The rules to check for an order that opens something, or for one that only reduces."""
+    for rule in RULES:
+        if (rule.applies_to_reduce_only or is_opening) and is_configured(rule, limits, symbol):
+            yield rule
 
 
-class Outcome(StrEnum):
-    """What came of one rule."""
-
-    PASSES = "passes"
-    DENIES = "denies"
-    WARNS = "warns"
-    EXEMPT = "exempt"
-    NOT_CONFIGURED = "not configured"
-    NOT_MEASURED = "not measured"  # for want of NAV, which nav_stale says
+def is_configured(rule: Rule, limits: Limits, symbol: SymbolLimits) -> bool:
+    """Whether there is anything for the rule to check, and it is not switched off by name."""
+    is_disabled = rule.reason.value in limits.disabled_rules and rule.reason.value in DEFAULT_RULES
+    return not is_disabled and rule.is_set(limits, symbol)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleReading:
-    """One rule on one intent: what it allows, what it found. Null where the number is not known or not asked for."""
+def evaluate(
+    rules: Iterable[Rule],
+    intent: OrderIntent,
+    state: RiskState,
+    limits: Limits,
+    symbol: SymbolLimits,
+    opening: float,
+    *,
+    with_passes: bool = False,
+) -> Iterator[Finding]:
+    """Measure each of `rules` once; of those that pass only `with_passes`.
 
-    reason: DenyReason
-    limit_keys: tuple[str, ...]
-    denies_when: str
-    outcome: Outcome
-    threshold: float | str | None = None
-    observed: float | str | None = None
-    unit: str = "-"
+    `opening` is `opening_share`. A rule with nothing to measure is not among the findings.
+    """
+    notional = intent.quote_notional
+    is_nav_denied = False
+    for rule in rules:
+        if isinstance(rule, Gate):
+            reading = rule.check(intent, state, limits, symbol)
+            if reading is None or not (reading[0] or with_passes):
+                continue
+            is_denied, threshold, observed, unit = reading
+            if not is_denied:
+                yield Finding(rule, Outcome.PASSES, threshold, observed, unit)
+                continue
+            outcome = Outcome.WARNS if _only_warns(rule.reason, state, limits) else Outcome.DENIES
+            is_nav_denied = is_nav_denied or (rule.reason is DenyReason.NAV_STALE and outcome is Outcome.DENIES)
+            yield Finding(rule, outcome, threshold, observed, unit)
+            continue
+        measured = rule.measure(intent, state, limits, symbol)
+        if measured is None or notional is None:
+            continue
+        limit, used = measured
+        counted = notional if rule.applies_to_reduce_only or opening == 1 else notional * opening
+        total = None if used is None else used + counted
+        if limit is None or used is None or total is None or not 0 <= used < inf:
+            # Without NAV no ratio of it can be checked, and one reason says so.
+            yield Finding(rule, Outcome.NOT_MEASURED if is_nav_denied else Outcome.DENIES, limit, total, rule.unit)
+        elif not total <= limit * (1 + EPSILON):
+            yield Finding(rule, Outcome.DENIES, limit, total, rule.unit, limit - used)
+        elif with_passes:
+            yield Finding(rule, Outcome.PASSES, limit, total, rule.unit)
+
+
+def _only_warns(reason: DenyReason, state: RiskState, limits: Limits) -> bool:
+    if reason is DenyReason.NAV_STALE:
+        return not limits.is_fail_closed_on_nav_stale
+    return reason is DenyReason.REDUCE_ONLY_INVALID and state.position_qty is None
+
+
+class _Sizes:
+    """The largest quantity that passes: the part that reduces, and what the caps leave to open."""
+
+    def __init__(self, intent: OrderIntent, opening: float) -> None:
+        self._intent = intent
+        self._opening_usd = (intent.quote_notional or 0.0) * opening
+        self._reducing_usd = (intent.quote_notional or 0.0) - self._opening_usd
+        self._order_usd = inf
+
+    def restrict(self, headroom_usd: float, *, is_whole_order: bool) -> None:
+        """Leave `headroom_usd` of the whole order, or of the part of it that opens."""
+        if is_whole_order:
+            self._order_usd = min(self._order_usd, headroom_usd)
+        else:
+            self._opening_usd = min(self._opening_usd, max(headroom_usd, 0.0))
+
+    def largest_qty(self, symbol: SymbolLimits) -> float:
+        """In the base asset; 0 where what is left is less than the exchange or the desk takes."""
+        qty, notional = self._intent.qty, self._intent.quote_notional
+        left_usd = min(self._reducing_usd + self._opening_usd, self._order_usd)
+        if qty is None or notional is None or not is_positive(notional):
+            return 0.0
+        largest = qty * (left_usd / notional)
+        if not is_positive(largest):
+            return 0.0
+        rounded_usd = notional * (round_down(largest, symbol.lot_step) / qty)
+        minimum = None if self._intent.reduce_only else symbol.min_notional_usd
+        return largest if rounded_usd > 0 and (minimum is None or rounded_usd >= minimum) else 0.0
 
 
 def read_rules(intent: OrderIntent, state: RiskState, limits: Limits) -> Iterator[RuleReading]:
-    """What every rule of the built-in engine says of an intent, also those that pass."""
+    """What every rule of the built-in engine found for an intent, also those that pass or do not apply."""
     symbol = limits.of(intent.symbol)
-    is_nav_stale = False
+    opening = opening_share(intent, state)
+    binding = tuple(binding_rules(limits, symbol, opening > 0))
+    found = {
+        id(finding.rule): finding
+        for finding in evaluate(binding, intent, state, limits, symbol, opening, with_passes=True)
+    }
     for rule in RULES:
-        if intent.reduce_only and not rule.applies_to_reduce_only:
+        finding = found.get(id(rule))
+        if finding is not None:
+            yield RuleReading(
+                rule.reason,
+                rule.limit_keys,
+                rule.denies_when,
+                finding.outcome,
+                finding.threshold,
+                finding.observed,
+                finding.unit,
+            )
+        elif not (rule.applies_to_reduce_only or opening > 0):
             yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.EXEMPT)
-            continue
-        reading = (
-            _read_gate(rule, intent, state, limits, symbol)
-            if isinstance(rule, Gate)
-            else _read_cap(rule, intent, state, limits, symbol)
-        )
-        if reading is None or not rule.is_set(limits, symbol):
+        else:
             yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.NOT_CONFIGURED)
-            continue
-        is_denied, threshold, observed, unit = reading
-        outcome = Outcome.DENIES if is_denied else Outcome.PASSES
-        if is_denied and rule.reason is DenyReason.NAV_STALE and not limits.is_fail_closed_on_nav_stale:
-            outcome = Outcome.WARNS
-        is_nav_stale = is_nav_stale or (is_denied and outcome is Outcome.DENIES and rule.reason is DenyReason.NAV_STALE)
-        if isinstance(rule, Cap) and is_denied and is_nav_stale and (threshold is None or not _is_known(observed)):
-            outcome = Outcome.NOT_MEASURED
-        yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, outcome, threshold, observed, unit)
-
-
-def _is_known(observed: float | str | None) -> bool:
-    return isinstance(observed, float) and 0 <= observed < inf
-
-
-def _read_gate(
-    rule: Gate, intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits
-) -> Reading | None:
-    return rule.check(intent, state, limits, symbol)
-
-
-def _read_cap(rule: Cap, intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
-    room, notional = rule.room(intent, state, limits, symbol), intent.quote_notional
-    if room is None or notional is None:
-        return None
-    limit, taken = room
-    if limit is None or taken is None or not 0 <= taken < inf:
-        return True, limit, None if taken is None else taken + notional, "usd"
-    return not taken + notional <= limit * (1 + EPSILON), limit, taken + notional, "usd"
-
-
-def _clamped_qty(intent: OrderIntent, room_usd: float | None, symbol: SymbolLimits, is_allowed: bool) -> float:
-    """The share of the quantity for which there is room; the notional shrinks with it."""
-    qty, notional = intent.qty, intent.quote_notional
-    if qty is None or notional is None or room_usd is None:
-        return 0.0
-    if is_allowed:
-        return qty
-    largest = qty * (room_usd / notional)
-    if not is_positive(largest):
-        return 0.0
-    left_usd = notional * (round_down(largest, symbol.lot_step) / qty)
-    minimum = symbol.min_notional_usd
-    return largest if left_usd > 0 and (minimum is None or left_usd >= minimum) else 0.0

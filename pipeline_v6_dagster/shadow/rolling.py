@@ -4,14 +4,18 @@ Belongs here: what a rule is told of the account and of the attempts before. How
 `shadow.account_book`, what is remembered of attempts is `shadow.attempt_window`.
 """
 
-from pipeline_v6_dagster.domain.account import AccountState, RoutingRecord
+from pipeline_v6_dagster.domain.account import AccountState, RoutingRecord, SymbolState
 from pipeline_v6_dagster.domain.account_events import AccountEvent
-from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.position_book import PositionBook
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
 from pipeline_v6_dagster.shadow.account_book import HOUR_S, AccountBook, TradingDayBounds
 from pipeline_v6_dagster.shadow.attempt_window import AttemptWindow
+from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S
+
+# A price is compared with no older one: in five minutes a market may move as far as a collar allows.
+PRICE_FRESH_S = 300.0
 
 
 class RollingState:
@@ -20,10 +24,20 @@ class RollingState:
     `trading_day_bounds` says when the desk's day begins and ends.
     """
 
-    def __init__(self, limits: Limits, trading_day_bounds: TradingDayBounds, state: AccountState | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        trading_day_bounds: TradingDayBounds,
+        state: AccountState | None = None,
+        tolerance_s: float = DEFAULT_TOLERANCE_S,
+    ) -> None:
         self._peak_since = limits.peak_since
         self._breaker_window_s = limits.breaker_window_s
-        self._book = AccountBook(trading_day_bounds, state)
+        self._has_symbol_loss_limit = any(
+            rules.max_drawdown_ratio is not None for rules in (limits.fallback, *limits.symbols.values())
+        )
+        self._book = AccountBook(trading_day_bounds, state, tolerance_s)
+        self.pending = self._book.pending
         self._attempts = AttemptWindow(limits)
         self.state = self._book.state
 
@@ -44,9 +58,11 @@ class RollingState:
         qty: float | None,
         intent_id: str | None,
         nav_usd: float | None,
+        *,
+        is_allowed: bool = True,
     ) -> None:
         """Remember an attempt once it is decided, whatever the decision."""
-        self._attempts.add(as_of, symbol, side, qty, intent_id)
+        self._attempts.add(as_of, symbol, side, qty, intent_id, is_allowed=is_allowed)
         self._begin_peak(as_of)
         state = self.state
         if nav_usd is not None and nav_usd > 0 and (state.peak_nav_usd is None or nav_usd > state.peak_nav_usd):
@@ -60,6 +76,19 @@ class RollingState:
     def held_qty(self, symbol: str, side: Side | None) -> float | None:
         """What is held in the direction of `side`; None where no log has told."""
         return self._book.held_qty(symbol, side)
+
+    def price_of(self, symbol: str) -> float | None:
+        """The newest price of a symbol; None where no log has one."""
+        known = self._book.known(symbol)
+        return None if known is None else known.price
+
+    def net_usd(self) -> float | None:
+        """Long minus short of all symbols; None where a position is not known, or a held one has no price."""
+        return self._book.net_usd()
+
+    def position_against(self, symbol: str, side: Side, position_side: PositionSide | None) -> float | None:
+        """The position that a reduce-only order on `side` reduces; None where it is not known."""
+        return self._book.positions.reducible(symbol, side, position_side)
 
     def was_filled_since(self, symbol: str, ts: float) -> bool:
         """Whether the live logs tell of a fill of the symbol after `ts`."""
@@ -97,9 +126,10 @@ class RollingState:
             0 if breaker_s is None else book.errors_since(as_of - breaker_s),
             book.day_pnl_usd(as_of),
             peak if nav is None or (peak is not None and not nav > peak) else nav,
-            symbol.price if symbol else None,
-            self._attempts.is_known(intent.intent_id),
+            _fresh_price(symbol, as_of),
+            intent.amends is None and self._attempts.is_known(intent.intent_id),
             _since(self._attempts.same_order_ts(intent, as_of), as_of),
+            symbol_day_pnl_usd=book.day_pnl_usd(as_of, intent.symbol) if self._has_symbol_loss_limit else 0.0,
         )
 
     def routing_record(self, symbol: str, as_of: float) -> RoutingRecord:
@@ -121,6 +151,13 @@ class RollingState:
     def _is_other_side_held(self, intent: OrderIntent) -> bool:
         other = Side.SELL if intent.side is Side.BUY else Side.BUY
         return bool(self.held_qty(intent.symbol, other))
+
+
+def _fresh_price(symbol: SymbolState | None, as_of: float) -> float | None:
+    """The price of the newest fill or metrics row, unless it is older than `PRICE_FRESH_S`."""
+    if symbol is None or symbol.price_ts is None or as_of - symbol.price_ts > PRICE_FRESH_S:
+        return None
+    return symbol.price
 
 
 def _since(ts: float | None, as_of: float) -> float | None:

@@ -8,6 +8,7 @@ from pipeline_v6_dagster.domain.account_events import (
     OrderPlaced,
     PositionReduced,
 )
+from pipeline_v6_dagster.domain.decision import Route
 from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, EventKind, OrderEvent, OrderStatus
 from pipeline_v6_dagster.domain.position_book import order_key
 
@@ -64,4 +65,5 @@ def account_event(event: OrderEvent) -> AccountEvent | None:
         status,
         event.intent_id,
         event.attempt_id,
+        event.route is Route.TAKER,
     )

@@ -20,6 +20,10 @@ class _NavRow(msgspec.Struct, gc=False):
     ts: float | str | None = None
     updated_ts: float | str | None = None
     nav_age_s: float | None = None
+    free_balance_usd: float | None = None
+    free_balance: float | None = None
+    available_balance: float | None = None
+    availableBalance: float | None = None
 
 
 class _AttemptRow(msgspec.Struct, gc=False):
@@ -95,6 +99,9 @@ def _nav(row: _NavRow, as_of: float) -> NavSnapshot:
         symbol_gross_usd=row.symbol_gross_usd,
         # One that claims to be from the future is as doubtful as one that far in the past.
         age_s=None if age_s is None else abs(age_s),
+        free_balance_usd=_either(
+            _either(row.free_balance_usd, row.free_balance), _either(row.available_balance, row.availableBalance)
+        ),
     )
 
 

@@ -36,8 +36,8 @@ def _bound(bet: BlockBet, limit: float, level: float, hits: int, trials: int, wh
         measured=f"{percent(hits / trials, 2)}, at most {percent(high, 2)}",
         limit=limit_text,
         description=(
-            f"{hits:,} of {count(trials, what)} differ ({percent(hits / trials, 2)}; bounds {percent(low, 2)} to "
-            f"{percent(high, 2)})"
+            f"{hits:,} of {count(trials, what)} {'differs' if hits == 1 else 'differ'} ({percent(hits / trials, 2)}; "
+            f"bounds {percent(low, 2)} to {percent(high, 2)})"
         ),
         value=100 * hits / trials,
     )

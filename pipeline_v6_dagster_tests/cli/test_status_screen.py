@@ -10,7 +10,9 @@ import sys
 import time
 from dataclasses import replace
 from io import StringIO
+from itertools import islice
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from rich.console import Console
@@ -154,12 +156,23 @@ def test_watch_without_a_terminal_answers_again_when_there_is_news(red: Settings
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert watch.stdout is not None
-    first = json.loads(watch.stdout.readline())
-    edit_the_limits(red)
-    second = json.loads(watch.stdout.readline())
-    while "limits_understood" not in second["failed_criteria"]:  # An age that grew may have been news as well.
-        second = json.loads(watch.stdout.readline())
-    watch.send_signal(signal.SIGINT)
-    watch.communicate(timeout=60)
+    # Whoever reads a pipe waits without end: the watch is ended where it says nothing.
+    deadline = Timer(60, watch.kill)
+    deadline.start()
+    try:
+        first = json.loads(watch.stdout.readline())
+        edit_the_limits(red)
+        for line in islice(watch.stdout, 20):  # An age that grew may have been news as well.
+            second = json.loads(line)
+            if "limits_understood" in second["failed_criteria"]:
+                break
+        else:
+            pytest.fail("the limits were edited, and no answer of the watch says so")
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=60)
+    finally:
+        deadline.cancel()
+        watch.kill()
+        watch.wait()
     assert watch.returncode == second["exit_code"]
     assert "limits_understood" not in first["failed_criteria"]

@@ -1,6 +1,6 @@
 """The table of deny reasons in docs/reasons.md is made from the rules.
 
-Run as a module, this writes the table anew: `python -m pipeline_v6_dagster_tests.docs.test_reasons`.
+Run as a module, this writes the table again: `python -m pipeline_v6_dagster_tests.docs.test_reasons`.
 """
 
 from pathlib import Path
@@ -17,12 +17,13 @@ _END = "<!-- end -->"
 def reasons_table() -> str:
     """One row per rule, in the order in which a decision lists its reasons."""
     rows = [
-        "| reason | kind | denies when | configuration keys | unit | reduce-only | where no log tells |\n",
-        "| --- | --- | --- | --- | --- | --- | --- |\n",
+        "| reason | kind | denies when | configuration keys | default | unit | reduce-only | if not known | source |\n",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     ]
     rows += [f"| {' | '.join(_cells(rule))} |\n" for rule in RULES]
     rows.append(
-        f"| `{DenyReason.ENGINE_ERROR}` | gate | an engine of the desk's own failed | - | text | applies | - |\n"
+        f"| `{DenyReason.ENGINE_ERROR}` | gate | an engine of the desk's own failed | - | - | text | applies | - | - |"
+        "\n"
     )
     return "".join(rows)
 
@@ -33,9 +34,11 @@ def _cells(rule: Gate | Cap) -> tuple[str, ...]:
         "gate" if isinstance(rule, Gate) else "cap",
         rule.denies_when,
         ", ".join(f"`{key}`" for key in rule.limit_keys) or "-",
+        rule.default,
         rule.unit,
         "applies" if rule.applies_to_reduce_only else "exempt",
         rule.when_unknown,
+        rule.source,
     )
 
 

@@ -41,7 +41,7 @@ FIELDS = tuple(
 
 
 def decision(record: Attempt) -> ShadowDecision:
-    rules = limits(step_size=0.01, max_leverage=3)
+    rules = limits(step_size=0.01, max_leverage=3, target_leverage=3)
     return run_pipeline_v6_shadow(record, account(rules), rules, Engines.built_in(rules))
 
 
@@ -140,7 +140,7 @@ def test_a_denied_row_is_read_back_with_its_reasons_and_without_a_size() -> None
     assert isinstance(found, ShadowRow)
     side = found.decision
     assert (side.symbol, side.is_allowed, side.is_reduce_only) == ("", False, True)
-    assert side.reasons == ("invalid_intent", "unknown_symbol")
+    assert side.reasons == ("invalid_intent", "unknown_symbol", "reduce_only_invalid")
     assert (side.sized_qty, side.sized_gross_usd, side.route) == (None, None, None)
 
 

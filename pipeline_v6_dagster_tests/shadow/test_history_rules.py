@@ -81,7 +81,7 @@ def test_a_cooldown_denies_until_it_is_over(rules: Limits, known: str, since_s: 
             "openings_last_hour",
             R.TRADE_RATE_LIMIT,
         ),
-        (limits({"burst_limit": {"window_sec": 10, "max_orders": 3}}), "attempts_in_window", R.BURST_LIMIT),
+        (limits({"burst_limit": {"window_sec": 10, "max_orders": 3}}), "orders_in_window", R.BURST_LIMIT),
         (limits({"circuit_breaker": {"window_sec": 10, "max_errors": 3}}), "errors_in_window", R.CIRCUIT_BREAKER),
         (
             limits({"global": {"error_circuit": {"window_sec": 9, "max_errors": 3}}}),

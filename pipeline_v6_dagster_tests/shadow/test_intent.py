@@ -30,7 +30,7 @@ def built(rules: Limits = NO_LIMITS, **changes: Any) -> tuple[OrderIntent, RiskS
 
 
 def test_an_attempt_of_a_flat_account_becomes_its_intent_and_state() -> None:
-    assert built() == (intent(500.0), state())
+    assert built() == (intent(500.0, leverage=None), state(position_qty=None, snapshot_ts=AS_OF))
 
 
 def test_ids_and_strategy_are_carried_over() -> None:
@@ -76,13 +76,13 @@ def test_a_missing_notional_or_quantity_follows_from_the_other_and_the_price(
     assert (found.qty, found.quote_notional) == expected
 
 
-def test_leverage_is_the_attempts_else_the_universes_else_one() -> None:
+def test_leverage_is_the_attempts_else_the_universes_else_unknown() -> None:
     rules = limits(target_leverage=3)
     assert built(rules, leverage=2.0)[0].leverage == 2
     assert built(rules)[0].leverage == 3
-    assert built()[0].leverage == 1
+    assert built()[0].leverage is None
     assert built(rules, leverage=0.0)[0].leverage == 0  # a wrong one is for the rules to deny
-    assert built(rules, symbol="OTHER")[0].leverage == 1
+    assert built(rules, symbol="OTHER")[0].leverage is None
 
 
 def test_the_tier_is_the_attempts_else_the_universes() -> None:

@@ -38,7 +38,7 @@ RISK = {
     "whitelist": [SYMBOL, "F", "G"],
 }
 OWN = {"max_nav_pct": 0.2, "max_open_qty": 50, "min_notional": 5, "max_order_notional": 800}
-RULES = limits(RISK, OWN, tier="CORE", step_size=0.01, tick_size=0.1)
+RULES = limits(RISK, OWN, tier="CORE", step_size=0.01, tick_size=0.1, target_leverage=1)
 BARE = limits()
 
 
@@ -160,7 +160,7 @@ def test_an_allowed_attempt_is_sized_and_routed() -> None:
 
 
 def test_a_denied_attempt_is_neither_sized_nor_routed() -> None:
-    decision = run(attempt(symbol="OTHER"))
+    decision = run(attempt(symbol="OTHER", leverage=1.0))
     assert decision.risk_decision.reasons == (DenyReason.UNKNOWN_SYMBOL, DenyReason.NOT_WHITELISTED)
     assert (decision.size_decision, decision.router_decision, decision.sizing.sized_gross_usd) == (None, None, None)
 
@@ -185,7 +185,12 @@ def test_deciding_changes_none_of_its_inputs() -> None:
 @given(plausible_attempts() | wild_attempts())
 def test_the_same_inputs_give_the_same_bytes(record: Attempt) -> None:
     again = limits(
-        dict(reversed(RISK.items())), dict(reversed(OWN.items())), tick_size=0.1, step_size=0.01, tier="CORE"
+        dict(reversed(RISK.items())),
+        dict(reversed(OWN.items())),
+        target_leverage=1,
+        tick_size=0.1,
+        step_size=0.01,
+        tier="CORE",
     )
     assert encoded(run(record)) == encoded(run(deepcopy(record), again), again)
 

@@ -188,7 +188,7 @@ def test_attempts_and_errors_are_counted_within_their_windows() -> None:
     for age_s in (11, 10, 9, 1, -3):
         noted(known, AS_OF - age_s)
     found = seen(known)
-    assert (found.errors_in_window, found.attempts_in_window) == (2, 3)
+    assert (found.errors_in_window, found.orders_in_window) == (2, 3)
 
 
 def test_an_intent_is_known_again_and_so_is_the_same_order() -> None:
@@ -211,7 +211,7 @@ def test_what_is_remembered_of_attempts_is_bounded() -> None:
     noted(known, AS_OF, "one_more")
     found = seen(known)
     assert not found.is_intent_seen
-    assert found.attempts_in_window == MAX_ATTEMPTS
+    assert found.orders_in_window == MAX_ATTEMPTS
 
 
 def test_what_is_remembered_of_orders_and_errors_is_bounded() -> None:

@@ -30,22 +30,38 @@ def assert_denied(decision: RiskDecision, *reasons: DenyReason) -> None:
 TABLE: dict[DenyReason, list[tuple[type, bool, set[str]]]] = {
     R.INVALID_INTENT: [(Gate, True, set())],
     R.KILL_SWITCH: [(Gate, True, {"kill_switch"})],
+    R.TRADING_STATE: [(Gate, True, {"trading_state"}), (Gate, False, {"trading_state"})],
     R.NAV_STALE: [(Gate, True, {"nav_freshness_seconds", "fail_closed_on_nav_stale"})],
     R.UNKNOWN_SYMBOL: [(Gate, True, {"symbols", "universe"})],
     R.SYMBOL_DISABLED: [(Gate, True, {"enabled", "status"})],
     R.RESTRICTED_SYMBOL: [(Gate, True, {"restricted_symbols"})],
     R.NOT_WHITELISTED: [(Gate, True, {"whitelist"})],
+    R.QUOTE_NOT_ALLOWED: [(Gate, True, {"quote_symbols"})],
     R.SIDE_BLOCKED: [(Gate, True, {"block_sides"})],
-    R.BELOW_MIN_NOTIONAL: [(Gate, True, {"min_notional", "min_notional_usd", "min_notional_usdt", "step_size"})],
+    R.REDUCE_ONLY_INVALID: [(Gate, True, set())],
+    R.NOTIONAL_MISMATCH: [(Gate, True, {"notional_mismatch_pct"})],
+    R.BELOW_MIN_NOTIONAL: [
+        (Gate, True, {"min_notional", "min_notional_usd", "min_notional_usdt", "min_gross_usd", "step_size"}),
+    ],
+    R.ORDER_QTY: [
+        (Gate, True, {"min_qty", "market_min_qty", "step_size"}),
+        (Cap, True, {"max_qty", "market_max_qty"}),
+    ],
     R.SYMBOL_CAP: [(Cap, False, {"max_order_notional", "max_notional_usd"}), (Gate, False, {"max_open_qty"})],
+    R.MAX_POSITION: [(Cap, False, {"max_position_qty"}), (Cap, False, {"max_position_usd"})],
     R.SYMBOL_NAV_CAP: [(Cap, False, {"max_nav_pct", "max_symbol_exposure_pct"})],
-    R.LEVERAGE_EXCEEDED: [(Gate, False, {"max_leverage"})],
+    R.SYMBOL_SHARE_CAP: [(Cap, False, {"symbol_notional_share_cap_pct"})],
+    R.LEVERAGE_EXCEEDED: [(Gate, False, {"max_leverage", "target_leverage"})],
+    R.LEVERAGE_BRACKETS: [(Cap, False, {"leverage_brackets"})],
+    R.MARGIN: [(Cap, False, {"max_margin_pct"})],
     R.TRADE_GT_EQUITY_CAP: [(Cap, False, {"trade_equity_nav_pct"})],
     R.TRADE_GT_MAX_TRADE_NAV_PCT: [(Cap, False, {"max_trade_nav_pct"})],
     R.PORTFOLIO_CAP: [(Cap, False, {"max_portfolio_gross_nav_pct", "max_gross_nav_pct", "max_gross_exposure_pct"})],
+    R.NET_EXPOSURE_CAP: [(Cap, False, {"max_net_exposure_pct"})],
     R.TIER_CAP: [(Cap, False, {"tiers.*.per_symbol_nav_pct"})],
-    R.MAX_CONCURRENT: [(Gate, False, {"max_concurrent_positions"})],
+    R.MAX_CONCURRENT: [(Gate, False, {"max_concurrent_positions"}), (Gate, False, {"caps.max_concurrent_positions"})],
     R.ALREADY_IN_TRADE: [(Gate, False, {"allow_pyramiding"})],
+    R.MAX_OPEN_ORDERS: [(Gate, False, {"max_open_orders"})],
     R.COOLDOWN: [(Gate, False, {"cooldown_sec"}), (Gate, False, {"cooldown_minutes_after_stop"})],
     R.TRADE_RATE_LIMIT: [(Gate, False, {"max_trades_per_symbol_per_hour"})],
     R.BURST_LIMIT: [(Gate, False, {"burst_limit.window_sec", "burst_limit.max_orders"})],
@@ -53,8 +69,10 @@ TABLE: dict[DenyReason, list[tuple[type, bool, set[str]]]] = {
         (Gate, False, {"circuit_breaker.window_sec", "circuit_breaker.max_errors", "error_circuit"}),
     ],
     R.DAY_LOSS_LIMIT: [(Gate, False, {"daily_loss_limit_pct", "reset_timezone"})],
+    R.SYMBOL_DRAWDOWN: [(Gate, False, {"symbol_drawdown_cap_pct", "reset_timezone"})],
     R.NAV_DRAWDOWN_LIMIT: [(Gate, False, {"max_nav_drawdown_pct", "nav_peak_since"})],
     R.PRICE_COLLAR: [(Gate, True, {"price_collar_pct"})],
+    R.PERCENT_PRICE: [(Gate, True, {"multiplier_up", "multiplier_down"})],
     R.DUPLICATE_INTENT: [(Gate, True, {"duplicate_window_sec"})],
 }
 
@@ -88,7 +106,7 @@ def test_an_invalid_intent_is_denied_also_where_it_reduces(field: str, value: An
 
 
 def test_the_smallest_numbers_above_zero_are_valid() -> None:
-    assert check(limits(), intent(5e-324, qty=5e-324, price=5e-324)).allowed
+    assert check(limits(), intent(5e-324, qty=5e-324, price=1.0)).allowed
 
 
 def test_the_kill_switch_denies_all() -> None:

@@ -92,7 +92,6 @@ def test_without_a_fault_nothing_is_found(tmp_path: Path) -> None:
     assert {diff["mismatch_kind"] for diff in found.diffs} == {
         "match",
         "match_veto",
-        "shadow_allowed_live_absent",  # what the exchange refused for good
     }
     assert {diff["live_outcome"] for diff in found.diffs} == {"executed", "vetoed", "error"}
     assert {kind for _, kind in unusable(found)} == {"unknown_event"}

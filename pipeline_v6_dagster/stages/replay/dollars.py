@@ -6,7 +6,7 @@ allowed and that live never executed changes no dollars here; it is counted.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from pipeline_v6_dagster.compare.profit import Profit
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, ShadowSide
@@ -19,6 +19,7 @@ class Money:
 
     `placed_usd` is what was asked of the exchange, `gross_usd` what is known to have been executed. The counts say of
     how many orders a part was not logged and is not in its sum; of those without a fill only `placed_usd` is known.
+    `as_data` gives None for a sum of orders none of which has the part; without any order a sum is 0.
     """
 
     orders: int = 0
@@ -30,6 +31,8 @@ class Money:
     profit_usd: float = 0.0
     without_fees: int = 0
     without_slippage: int = 0
+    without_size: int = 0
+    without_profit: int = 0
 
     def add(self, diff: DiffPart, share: float, profit: Profit | None) -> None:
         """One live order, as far as it counts."""
@@ -37,7 +40,10 @@ class Money:
         if live is None or diff.live_outcome != LiveOutcome.EXECUTED or not share:
             return
         self.orders += 1
-        self.placed_usd += share * (live.gross_usd or 0.0)
+        if live.gross_usd is None:
+            self.without_size += 1
+        else:
+            self.placed_usd += share * live.gross_usd
         if not live.executed_gross_usd:
             self.without_fill += 1
             return
@@ -51,8 +57,25 @@ class Money:
             self.without_slippage += 1
         else:
             self.slippage_usd += share * slippage_usd
-        if profit is not None:
+        if profit is None:
+            self.without_profit += 1
+        else:
             self.profit_usd += share * profit.price_usd
+
+    def as_data(self) -> dict[str, float | int | None]:
+        """Sums and counts by name; None where not measured."""
+        sums: dict[str, float | int | None] = asdict(self)
+        filled = self.orders - self.without_fill
+        for name, measured in (
+            ("placed_usd", self.orders - self.without_size),
+            ("gross_usd", filled),
+            ("fees_usd", filled - self.without_fees),
+            ("slippage_usd", filled - self.without_slippage),
+            ("profit_usd", filled - self.without_profit),
+        ):
+            if self.orders and not measured:
+                sums[name] = None
+        return sums
 
 
 @dataclass(slots=True)
@@ -64,10 +87,15 @@ class Dollars:
     allowed_unexecuted: tuple[int, int] = (0, 0)
 
     @property
-    def change(self) -> dict[str, float]:
-        """Now minus then."""
+    def change(self) -> dict[str, float | None]:
+        """Now minus then; None where one of them was not measured."""
         names = ("orders", "placed_usd", "gross_usd", "fees_usd", "slippage_usd", "profit_usd")
-        return {name: getattr(self.now, name) - getattr(self.then, name) for name in names}
+        then, now = self.then.as_data(), self.now.as_data()
+        return {name: _difference(now[name], then[name]) for name in names}
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def dollars_of(pairs: Iterable[tuple[DiffPart, ShadowSide]], profits: Mapping[object, Profit]) -> Dollars:

@@ -52,8 +52,8 @@ def as_data(answer: Replay) -> dict[str, Any]:
         },
         "not_placed": {"orders": len(not_placed), **earned(not_placed)},
         "dollars": {
-            "then": asdict(dollars.then),
-            "now": asdict(dollars.now),
+            "then": dollars.then.as_data(),
+            "now": dollars.now.as_data(),
             "change": dollars.change,
             "allowed_unexecuted": {"then": dollars.allowed_unexecuted[0], "now": dollars.allowed_unexecuted[1]},
         },
@@ -61,11 +61,15 @@ def as_data(answer: Replay) -> dict[str, Any]:
     }
 
 
-def earned(flips: Sequence[dict[str, Any]]) -> dict[str, float | int]:
-    """What the orders behind flips earned and lost, before fees; and of how many that could not be told."""
+def earned(flips: Sequence[dict[str, Any]]) -> dict[str, float | int | None]:
+    """What the orders behind flips earned and lost, before fees; and of how many that could not be told.
+
+    None where it could be told of none of them; without any order both are 0.
+    """
     known = [flip["profit_usd"] for flip in flips if flip["profit_usd"] is not None]
+    is_measured = bool(known) or not flips
     return {
-        "earned_usd": sum(value for value in known if value > 0),
-        "lost_usd": -sum(value for value in known if value < 0),
+        "earned_usd": sum(value for value in known if value > 0) if is_measured else None,
+        "lost_usd": -sum(value for value in known if value < 0) if is_measured else None,
         "without_profit": len(flips) - len(known),
     }

@@ -18,6 +18,7 @@ from pipeline_v6_dagster.logs.shadow_log import (
     parse_decided,
 )
 from pipeline_v6_dagster.shadow.attempt_window import MAX_ATTEMPTS
+from pipeline_v6_dagster.shadow.decided import note_decision
 from pipeline_v6_dagster.shadow.rolling import RollingState
 from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.stages.shadow.account_events import CLOCK_ERROR_S, AccountFeed
@@ -48,7 +49,10 @@ class AccountHistory:
         index, found = checkpoint if checkpoint is not None else (len(newest_first) - 1, None)
         self._older, self._replayed = newest_first[index + 1 :], newest_first[: index + 1]
         self.account = RollingState(
-            limits, trading_day_bounds(limits.reset_timezone), None if found is None else found.account
+            limits,
+            trading_day_bounds(limits.reset_timezone),
+            None if found is None else found.account,
+            settings.match_tolerance_s,
         )
         read, known_until = ({}, 0.0) if found is None else (found.read, newest_first[index].timestamp)
         self._feed = AccountFeed(settings, read, known_until)
@@ -58,7 +62,7 @@ class AccountHistory:
     def __enter__(self) -> Self:
         self._stack.enter_context(self._feed)
         for row in reversed(self._older):
-            self._note(row, nav_usd=None)  # The peak of that time stands in the checkpoint.
+            self._note(row, nav_usd=None)  # Peak and pending orders of that time stand in the checkpoint.
         self._older = []
         return self
 
@@ -77,7 +81,9 @@ class AccountHistory:
         for number, attempt in enumerate(in_order):
             self._feed.until(attempt[0], self.account.apply)
             if number < count:
-                self._note(attempt[1], attempt[1].intent.nav_usd)
+                row = attempt[1]
+                self._note(row, row.intent.nav_usd)
+                note_decision(self.account, row.intent, row.state, row.timestamp, row.size_decision)
             else:
                 yield attempt
 
@@ -101,7 +107,15 @@ class AccountHistory:
 
     def _note(self, row: DecidedAttempt, nav_usd: float | None) -> None:
         intent = row.intent
-        self.account.note_attempt(row.timestamp, intent.symbol, intent.side, intent.qty, intent.intent_id, nav_usd)
+        self.account.note_attempt(
+            row.timestamp,
+            intent.symbol,
+            intent.side,
+            intent.qty,
+            intent.intent_id,
+            nav_usd,
+            is_allowed=row.risk_decision.allowed,
+        )
 
 
 def _read_back(log: JsonlLog) -> tuple[list[DecidedAttempt], tuple[int, Checkpoint] | None]:

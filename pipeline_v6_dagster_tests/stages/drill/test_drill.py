@@ -13,6 +13,7 @@ from pipeline_v6_dagster.stages.drill.criteria import CriterionReading, read_cri
 from pipeline_v6_dagster.stages.drill.result import Outcome
 from pipeline_v6_dagster.stages.drill.run import run_drill
 from pipeline_v6_dagster.stages.simulate.run import Plan, prepare_home, simulate_history
+from pipeline_v6_dagster.verdict.criteria import ASKED_NOW
 from pipeline_v6_dagster_tests.homes import START_TS, settings_of
 from pipeline_v6_dagster_tests.stages.drill.plain_criteria import plain_criteria
 
@@ -96,5 +97,7 @@ def test_the_verdict_catches_every_fault(desk: Settings) -> None:
     assert {result.name: result.detail for result in report.results if result.outcome is not Outcome.CAUGHT} == {}
 
 
-def test_criteria_are_those_of_the_summary(desk: Settings, tmp_path: Path) -> None:
-    assert read_criteria(settings_of(tmp_path), START_TS) == {}
+def test_before_a_summary_no_criterion_holds(tmp_path: Path) -> None:
+    readings = read_criteria(settings_of(tmp_path), START_TS)
+    assert set(readings) == ASKED_NOW
+    assert {reading.state for reading in readings.values()} == {CriterionState.UNMEASURED}

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.summary import SymbolSlice
 from pipeline_v6_dagster.stages.outputs.metrics import metrics_of, samples_of
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
@@ -72,8 +73,8 @@ def test_a_hostile_symbol_is_a_label_and_nothing_else(red: Settings) -> None:
     report = read_status(red, NOW)
     assert report.summary is not None
     symbol = 'X"} 1\npipeline_v6_upsizes 0\\'
-    report.summary["by_symbol"] = {
-        symbol: {"sample_size": 3} | dict.fromkeys(("veto_mismatch_pct", "upsize_count", "impact_usd"))
+    report.summary.by_symbol = {
+        symbol: SymbolSlice(sample_size=3, veto_mismatch_pct=None, upsize_count=0, impact_usd=None)
     }
     found = parsed(metrics_of(report).decode())
     assert found["pipeline_v6_symbol_decisions", (("symbol", symbol),)] == 3

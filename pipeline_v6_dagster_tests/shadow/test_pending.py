@@ -1,0 +1,234 @@
+"""Exposure on its way: attempts, acks, fills and ends in any mix, held against a naive recomputation."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pipeline_v6_dagster.domain.account_events import OrderEnded, OrderFailed, OrderFilled, OrderPlaced
+from pipeline_v6_dagster.domain.attempt import PositionSide, Side
+from pipeline_v6_dagster.domain.live import OrderStatus
+from pipeline_v6_dagster.domain.position_book import order_key
+from pipeline_v6_dagster.domain.risk import DenyReason, RiskDecision
+from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S
+from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
+from pipeline_v6_dagster.shadow.rolling import RollingState
+from pipeline_v6_dagster_tests.builders import AS_OF, NAV_USD, PRICE, SYMBOL, account, attempt, limits, nav
+
+OTHER = "ETHUSDT"
+OPEN_LIMITS = limits({"max_trade_nav_pct": 100, "trade_equity_nav_pct": 100, "allow_pyramiding": True})
+
+
+def decide(rolling: RollingState, rules: Any = OPEN_LIMITS, **changes: Any) -> RiskDecision:
+    return run_pipeline_v6_shadow(attempt(**changes), rolling, rules, Engines.built_in(rules)).risk_decision
+
+
+def placed(number: int, ts: float, qty: float = 5.0, **changes: Any) -> OrderPlaced:
+    fields: dict[str, Any] = {"symbol": SYMBOL, "side": Side.BUY, "status": OrderStatus.NEW, "is_reduce_only": False}
+    fields |= changes
+    return OrderPlaced(
+        ts=ts,
+        order_key=order_key(str(number), f"i{number}", None),
+        position_side=PositionSide.LONG,
+        requested_qty=qty,
+        intent_id=f"i{number}",
+        **fields,
+    )
+
+
+def filled(number: int, ts: float, qty: float, status: OrderStatus, **changes: Any) -> OrderFilled:
+    fields: dict[str, Any] = {"symbol": SYMBOL, "side": Side.BUY, "avg_price": PRICE, "is_reduce_only": False}
+    fields |= changes
+    return OrderFilled(
+        ts=ts,
+        order_key=order_key(str(number), f"i{number}", None),
+        position_side=PositionSide.LONG,
+        executed_qty=qty,
+        status=status,
+        intent_id=f"i{number}",
+        **fields,
+    )
+
+
+def test_of_sixty_orders_of_ten_percent_on_one_snapshot_five_are_allowed_under_a_limit_of_half() -> None:
+    for limit, most, reason in (
+        ("max_symbol_exposure_pct", 5, DenyReason.SYMBOL_NAV_CAP),
+        ("max_gross_nav_pct", 5, DenyReason.PORTFOLIO_CAP),
+    ):
+        rules = limits({limit: 50})
+        rolling = account(rules)
+        decisions = [
+            decide(rolling, rules, qty=10.0, intent_id=f"i{number}", attempt_id=None, as_of=AS_OF + number)
+            for number in range(60)
+        ]
+        assert [decision.allowed for decision in decisions] == [number < most for number in range(60)]
+        assert {decision.reasons for decision in decisions[most:]} == {(reason,)}
+
+
+def test_an_answered_attempt_counts_as_live_until_its_order_ends() -> None:
+    rules = limits({"max_symbol_exposure_pct": 20})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+    rolling.apply(placed(1, AS_OF + 1, 15.0))
+    assert not decide(rolling, rules, qty=6.0, intent_id="i2", as_of=AS_OF + 2).allowed
+    assert decide(rolling, rules, qty=5.0, intent_id="i3", as_of=AS_OF + 3).allowed
+    rolling.apply(OrderEnded(AS_OF + 4, SYMBOL, order_key("1", "i1", None), OrderStatus.CANCELED))
+    assert decide(rolling, rules, qty=10.0, intent_id="i4", as_of=AS_OF + 5).allowed
+
+
+def test_what_was_filled_counts_until_a_snapshot_taken_after_the_fill() -> None:
+    rules = limits({"max_symbol_exposure_pct": 10, "allow_pyramiding": True})
+    rolling = account(rules)
+    rolling.apply(placed(1, AS_OF + 1, 8.0))
+    rolling.apply(filled(1, AS_OF + 2, 8.0, OrderStatus.FILLED))
+    old = nav(age_s=5.0)
+    assert not decide(rolling, rules, qty=5.0, intent_id="i2", as_of=AS_OF + 3, nav=old).allowed
+    fresh = nav(age_s=0.0)
+    assert decide(rolling, rules, qty=5.0, intent_id="i3", as_of=AS_OF + 3, nav=fresh).allowed
+
+
+def test_an_unanswered_attempt_drops_out_after_the_match_tolerance_and_an_answered_error_at_once() -> None:
+    rules = limits({"max_symbol_exposure_pct": 10})
+    for wait_s, is_allowed in ((DEFAULT_TOLERANCE_S, False), (DEFAULT_TOLERANCE_S + 1, True)):
+        rolling = account(rules)
+        assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+        assert decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + wait_s).allowed is is_allowed
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+    rolling.apply(OrderFailed(AS_OF + 1, SYMBOL, None, "i1"))
+    assert decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + 2).allowed
+
+
+def test_pending_positions_count_as_open_ones() -> None:
+    rules = limits({"max_concurrent_positions": 1})
+    rolling = account(rules)
+    rolling.apply(placed(1, AS_OF - 1, 1.0, symbol=OTHER))
+    rolling.apply(filled(1, AS_OF - 0.5, 0.5, OrderStatus.PARTIALLY_FILLED, symbol=OTHER))
+    decision = decide(rolling, rules)
+    assert decision.reasons == (DenyReason.MAX_CONCURRENT,)
+
+
+def test_an_amendment_replaces_what_it_amends() -> None:
+    rules = limits({"max_symbol_exposure_pct": 10})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=8.0, intent_id="i1").allowed
+    assert decide(rolling, rules, qty=10.0, intent_id="i1", amends="i1", as_of=AS_OF + 1).allowed
+    assert not decide(rolling, rules, qty=1.0, intent_id="i2", as_of=AS_OF + 2).allowed
+
+
+def test_events_with_equal_times_may_come_in_any_order() -> None:
+    ack, fill = placed(1, AS_OF + 1, 8.0), filled(1, AS_OF + 1, 3.0, OrderStatus.PARTIALLY_FILLED)
+    found = []
+    for events in ((ack, fill), (fill, ack)):
+        rolling = account(OPEN_LIMITS)
+        decide(rolling, intent_id="i1", qty=8.0)
+        for event in events:
+            rolling.apply(event)
+        found.append(rolling.pending.exposure(SYMBOL, Side.BUY, AS_OF + 2, AS_OF, rolling.price_of))
+    assert found[0] == found[1]
+    assert found[0].live_usd == 8.0 * PRICE
+
+
+class PendingMachine(RuleBasedStateMachine):
+    """Every order keeps its own plain record; what is pending is added up from all of them after each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rolling = account(OPEN_LIMITS)
+        self.now = AS_OF
+        self.attempts: dict[int, tuple[float, float]] = {}
+        self.orders: dict[int, dict[str, Any]] = {}
+        self.fills: list[tuple[float, float]] = []
+        self.snapshot = nav()
+        self.snapshot_ts: float | None = None
+        self.count = 0
+
+    @rule(qty=st.sampled_from([1.0, 2.5]), wait_s=st.sampled_from([0.0, 1.0, 300.0]))
+    def attempt(self, qty: float, wait_s: float) -> None:
+        self.now += wait_s
+        self.count += 1
+        if self.snapshot_ts is None:
+            self.snapshot_ts = self.now
+        decision = decide(
+            self.rolling, qty=qty, intent_id=f"i{self.count}", attempt_id=None, as_of=self.now, nav=self.snapshot
+        )
+        if decision.allowed:
+            self.attempts[self.count] = (self.now, qty)
+
+    @rule()
+    def take_snapshot(self) -> None:
+        self.snapshot = nav(nav_usd=(self.snapshot.nav_usd or NAV_USD) + 1)
+        self.snapshot_ts = None
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data(), qty=st.sampled_from([2.5, 4.0]))
+    def ack(self, data: st.DataObject, qty: float) -> None:
+        number = data.draw(st.integers(1, self.count))
+        self.now += 1
+        order = self.orders.setdefault(number, {"asked": None, "done": 0.0, "is_over": False})
+        # A second ack that says NEW would be of another order with the same id.
+        status = OrderStatus.NEW if order["asked"] is None else OrderStatus.PARTIALLY_FILLED
+        self.rolling.apply(placed(number, self.now, qty, status=status))
+        self.attempts.pop(number, None)
+        if order["asked"] is None:
+            order["asked"] = qty
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data(), done=st.sampled_from([0.5, 1.0, 2.5]), is_last=st.booleans())
+    def fill(self, data: st.DataObject, done: float, is_last: bool) -> None:
+        number = data.draw(st.integers(1, self.count))
+        order = self.orders.setdefault(number, {"asked": None, "done": 0.0, "is_over": False})
+        if order["is_over"]:
+            done = min(done, order["done"])  # Late and repeated rows say no more than the last did.
+            if not done:
+                return
+        self.now += 1
+        status = OrderStatus.FILLED if is_last else OrderStatus.PARTIALLY_FILLED
+        self.rolling.apply(filled(number, self.now, done, status))
+        self.attempts.pop(number, None)
+        if done > order["done"]:
+            self.fills.append((self.now, done - order["done"]))
+            order["done"] = done
+        order["is_over"] = order["is_over"] or is_last
+
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.orders)))
+        self.now += 1
+        key = order_key(str(number), f"i{number}", None)
+        self.rolling.apply(OrderEnded(self.now, SYMBOL, key, OrderStatus.CANCELED))
+        self.orders[number]["is_over"] = True
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data())
+    def reject(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(1, self.count))
+        self.now += 1
+        key = order_key(str(number), f"i{number}", None)
+        self.rolling.apply(OrderFailed(self.now, SYMBOL, key, f"i{number}"))
+        self.attempts.pop(number, None)
+        if number in self.orders:
+            self.orders[number]["is_over"] = True
+
+    @invariant()
+    def what_is_pending_is_the_sum_of_all_records(self) -> None:
+        snapshot_ts = self.now if self.snapshot_ts is None else self.snapshot_ts
+        found = self.rolling.pending.exposure(SYMBOL, Side.BUY, self.now, snapshot_ts, self.rolling.price_of)
+        resting = [
+            max(order["asked"] - order["done"], 0.0)
+            for order in self.orders.values()
+            if order["asked"] is not None and not order["is_over"]
+        ]
+        since_snapshot = sum(qty for ts, qty in self.fills if ts > snapshot_ts)
+        since = max(snapshot_ts, self.now - DEFAULT_TOLERANCE_S)
+        asked = [qty for ts, qty in self.attempts.values() if ts >= since]
+        assert found.live_usd == (sum(resting) + since_snapshot) * PRICE
+        assert found.v6_usd == sum(asked) * PRICE
+        assert found.qty == sum(resting) + since_snapshot + sum(asked)
+        assert found.portfolio_usd == found.live_usd + found.v6_usd
+
+
+TestPending = PendingMachine.TestCase
+TestPending.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
