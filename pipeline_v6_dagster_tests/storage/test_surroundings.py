@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -101,7 +102,9 @@ ALL = [f"ord_{number}" for number in range(30)]
 def home(tmp_path: Path) -> Home:
     """A home that somebody else may read."""
     home = fed(tmp_path / "home")
-    for folder in [tmp_path, *tmp_path.parents][:3]:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(gettempdir()):
+            break
         if folder.stat().st_uid == os.geteuid():
             folder.chmod(0o755)
     return home
@@ -158,10 +161,15 @@ def test_a_disk_that_takes_no_more(home: Home, limit: int) -> None:
     assert is_healed(home)
 
 
-@pytest.mark.parametrize(("command", "name"), [("heartbeat", "shadow_head"), ("compare", "compare_diffs")])
+@pytest.mark.parametrize(
+    ("command", "name"), [("heartbeat", "shadow_head"), ("compare", "alert_outbox"), ("compare", "compare_diffs")]
+)
 def test_a_disk_that_takes_no_more_of_the_other_outputs(home: Home, command: str, name: str) -> None:
     home.shadow(10)
     output: Path = getattr(home.settings, name)
+    if name == "compare_diffs":  # The identity of the epoch is recorded before it; with that done, the log is next.
+        assert run(home.settings, command) == (0, "")
+        output.unlink()
     assert is_refused(run(home.settings, command, limit=100), output, "File too large")
     assert not output.exists() or output.stat().st_size <= 100
     assert run(home.settings, command) == (0, "")
