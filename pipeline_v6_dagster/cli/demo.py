@@ -125,7 +125,7 @@ class _News:
         self._told_alerts = 0
 
     def tell(self, injected: Sequence[Injected]) -> None:
-        """Look at everything that may have changed since the last time."""
+        """Check everything that may have changed since the last time."""
         if not self._is_up and self._answers():
             self._is_up = True
             self._say(f"the UI is up; the lineage of all assets: {self._url}/asset-groups")

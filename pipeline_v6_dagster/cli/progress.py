@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr; the function that it gives is told the share that is done (0 to 1)."""
+    """A bar on stderr; the function that it gives is called with the share that is done (0 to 1)."""
     if not sys.stderr.isatty():
         yield _unseen
         return

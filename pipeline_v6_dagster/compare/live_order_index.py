@@ -102,7 +102,7 @@ class LiveOrderIndex:
                     self.remember(leg.order_id, owner, ts)
 
     def forget(self, oldest_ts: float) -> None:
-        """Drop what was remembered and is older."""
+        """Forget what is older."""
         owners = self._state.fill_owners
         for order_id in [order_id for order_id, owner in owners.items() if owner.ts < oldest_ts]:
             del owners[order_id]

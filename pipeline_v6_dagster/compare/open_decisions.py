@@ -20,7 +20,7 @@ class DecisionIndex:
         self._by_stream: dict[PairingKey, dict[str, OpenDecision]] = {}
 
     def add(self, item: OpenDecision) -> None:
-        """Index a decision; where others are open for its intent, all of them are told."""
+        """Index a decision; where others are open for its intent, all of them are marked."""
         decision = item.decision
         if decision.intent_id is not None:
             siblings = self._by_intent.setdefault(decision.intent_id, [])

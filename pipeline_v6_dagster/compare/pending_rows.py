@@ -67,7 +67,7 @@ class PendingRows(Generic[Row]):
         return sorted((self.rows[number].ts, number) for number in numbers if self.rows[number].side in sides)
 
     def drop_without_id(self, oldest_ts: float) -> int:
-        """Drop the rows without ids that are older; how many those were."""
+        """Discard the older rows without ids; returns how many there were."""
         old = [number for numbers in self._by_symbol.values() for number in numbers if self.rows[number].ts < oldest_ts]
         for number in old:
             self.pop(number)

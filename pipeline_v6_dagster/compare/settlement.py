@@ -203,7 +203,7 @@ class OutcomeMatcher:
             yield self._settled(item)
 
     def forget(self, until: float) -> None:
-        """Drop the evidence without ids that can match nothing any more, and count it."""
+        """Discard the evidence without ids that can match nothing any more, and count it."""
         self._forget_ts = until + self._policy.tolerance_s
         oldest_ts = until - self._reach_s
         self.dropped[IgnoredRow.UNMATCHED_VETO] += self._vetoes.drop_without_id(oldest_ts)

@@ -1,4 +1,4 @@
-"""From a pydantic validation error to problems that a user can mend."""
+"""From a pydantic validation error to problems that a user can fix."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Every error that this project raises on purpose, and the exit code of the command line for each.
 
-PipelineError                 what a user can mend; its text is one line: what, where, how to mend it
+PipelineError                 what a user can fix; its text is one line: what, where, how to fix it
 ├── ConfigError        65     a setting or configuration file cannot be used; names every bad value
 ├── DataError          65     a log or state file of ours cannot be used as it is
 ├── StorageError       74     a path cannot be read or written
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 
 class PipelineError(Exception):
-    """What a user can mend. `str()` is one line."""
+    """What a user can fix. `str()` is one line."""
 
     exit_code = 70
 

@@ -33,7 +33,7 @@ _VARIABLES = {
 INK, MUTED, RULE, BLUE, ORANGE, GREEN, RED = _VARIABLES
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _WIDE, _NARROW = (8.6, 3.1), (4.1, 3.3)
-# So many symbols and points are told apart by eye; the tables have the rest.
+# So many symbols and points can be distinguished by eye; the tables have the rest.
 MOST_SYMBOLS = 12
 MOST_POINTS = 1500
 _LONGEST_NAME = 24

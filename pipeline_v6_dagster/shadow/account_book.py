@@ -84,9 +84,9 @@ class AccountBook:
         return self.state.symbols.get(symbol)
 
     def held_qty(self, symbol: str, side: Side | None) -> float | None:
-        """What is held in the direction of `side`; None where no log has told.
+        """What is held in the direction of `side`; None if no log says so.
 
-        Where nothing has told what was held when the logs began, it is what their fills come to.
+        If nothing says what was held when the logs began, it is what their fills come to.
         """
         if side is None:
             return None
@@ -95,7 +95,7 @@ class AccountBook:
     def gross_usd(self) -> dict[str, float] | None:
         """Gross exposure of every symbol that is held, by the newest positions and prices.
 
-        None where no log has told of a position, or a held one has no price.
+        None if no log says so of a position, or a held one has no price.
         """
         gross: dict[str, float] = {}
         is_known = False

@@ -1,6 +1,6 @@
 """Rolling state: what was known of the account as of each attempt, in one forward pass over attempts and live rows.
 
-Belongs here: what a rule is told of the account and of the attempts before. How a live row changes the account is
+Belongs here: what a rule knows of the account and of the attempts before. How a live row changes the account is
 `shadow.account_book`, what is remembered of attempts is `shadow.attempt_window`.
 """
 
@@ -74,7 +74,7 @@ class RollingState:
             state.peak_since, state.peak_nav_usd = since, None
 
     def held_qty(self, symbol: str, side: Side | None) -> float | None:
-        """What is held in the direction of `side`; None where no log has told."""
+        """What is held in the direction of `side`; None if no log says so."""
         return self._book.held_qty(symbol, side)
 
     def price_of(self, symbol: str) -> float | None:
@@ -107,7 +107,7 @@ class RollingState:
         portfolio_gross_usd: float | None,
         has_position: bool | None,
     ) -> RiskState:
-        """What the rules are told beside the intent."""
+        """What the rules know besides the intent."""
         book = self._book
         symbol = book.known(intent.symbol)
         self._begin_peak(as_of)

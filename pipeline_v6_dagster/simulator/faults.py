@@ -1,4 +1,4 @@
-"""The faults that a simulated executor can be told to have, and the record of each one that it had.
+"""The faults that a simulated executor can be asked to have, and the record of each one that it had.
 
 What the executor does wrong (`upsize`, `missed`, `rogue`, `late`) is done in `simulator.executor`, so that its account
 knows; what its logs have wrong (the others) in `simulator.injector`. Faults that any logs can have, a real desk's

@@ -84,7 +84,7 @@ class Market:
 
 
 @dataclass(slots=True)
-class Position:
+class HeldPosition:
     """One side of one symbol (hedge mode). `closing_lots` are asked to be closed and not filled yet."""
 
     lots: int = 0
@@ -103,8 +103,8 @@ class Account:
 
     market: Market
     cash_usd: float
-    positions: dict[tuple[str, Side], Position] = field(
-        default_factory=lambda: {(symbol, side): Position() for symbol in INSTRUMENTS for side in Side}
+    positions: dict[tuple[str, Side], HeldPosition] = field(
+        default_factory=lambda: {(symbol, side): HeldPosition() for symbol in INSTRUMENTS for side in Side}
     )
 
     def gross_usd(self, symbol: str, ts: float) -> float:

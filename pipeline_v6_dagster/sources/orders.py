@@ -105,11 +105,9 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
         executed_qty, avg_price, is_maker = row.executedQty, row.avgPrice, row.maker
     elif kind is EventKind.ACK:
         requested_qty = row.request_qty
-    named_side = None
-    if side:
-        named_side = SIDES.get(side) or SIDES.get(side.upper())
-        if named_side is None:
-            return None
+    named_side = (SIDES.get(side) or SIDES.get(side.upper())) if side else None
+    if side and named_side is None:
+        return None
     event = OrderEvent(
         kind,
         ts,

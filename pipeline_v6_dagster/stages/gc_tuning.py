@@ -13,7 +13,7 @@ _OBJECTS_BETWEEN = 100_000  # a few MB, should they be garbage after all
 
 @contextmanager
 def relaxed_gc() -> Iterator[None]:
-    """Look for garbage after a hundred thousand new objects, not after some hundreds; as before afterwards."""
+    """Collect garbage after a hundred thousand new objects, not after some hundreds; as before afterwards."""
     before = gc.get_threshold()
     gc.set_threshold(max(_OBJECTS_BETWEEN, before[0]) if before[0] else 0, *before[1:])
     try:

@@ -28,7 +28,7 @@ class Damage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ChainFinding:
     """One place. `line` counts from 1 in the file and is where to look; `last_line` ends a run of such lines.
 
     For what is missing it is the line before which it stood. `text` says what is wrong there.
@@ -86,7 +86,7 @@ class ChainCheck:
         self._rival: Link | None = None  # of the newest: a line that claims the same number
         self._restart: Link | None = None  # a line that may begin another chain
         self._gaps: list[_Gap] = []
-        self._findings: list[Finding] = []
+        self._findings: list[ChainFinding] = []
 
     def take(self, path: Path, number: int, line: bytes) -> None:
         """The next line, without its newline, which is line `number` of the file."""
@@ -116,10 +116,10 @@ class ChainCheck:
             place = self._newest_place if self.lines else _Place(path, 1)
             self._find(Damage.REMOVED, place, f"after it lines are missing: line {seen.number} of the log was seen")
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[ChainFinding]:
         """What was found, what is missing last: a number that came late after all was moved, not removed."""
         found = self._findings + [
-            Finding(
+            ChainFinding(
                 Damage.REMOVED, gap.place.path, gap.place.line, gap.place.line, f"before it {_describe(gap)} missing"
             )
             for gap in self._gaps
@@ -204,7 +204,7 @@ class ChainCheck:
             return
         self._found += 1
         if len(self._findings) < KEPT_FINDINGS:
-            self._findings.append(Finding(damage, place.path, place.line, place.line, text))
+            self._findings.append(ChainFinding(damage, place.path, place.line, place.line, text))
 
 
 def _without(gap: _Gap, number: int) -> Iterator[_Gap]:

@@ -101,7 +101,7 @@ def rotations_among(path: Path, names: list[str]) -> list[Path]:
     by_number = [where for _, where in sorted(numbered.items(), key=lambda item: (item[0][0], -item[0][1]))]
     by_date = [where for _, where in sorted(dated.items(), reverse=True)]
     if by_number and by_date and _modified_ts(by_date[0]) > _modified_ts(by_number[0]):
-        return by_date + by_number  # Whoever rotates them was told to name them otherwise.
+        return by_date + by_number  # The rotator was configured to use other names.
     return by_number + by_date
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline_v6_dagster.storage.chain import Link, link_of
-from pipeline_v6_dagster.storage.chain_check import ChainCheck, Finding
+from pipeline_v6_dagster.storage.chain_check import ChainCheck, ChainFinding
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS
 from pipeline_v6_dagster.storage.log_files import LogFile, open_log_files
 from pipeline_v6_dagster.storage.log_names import archives, rotations
@@ -28,7 +28,7 @@ class Verification:
     newest: Link | None = None
     torn_bytes: int = 0
     finding_count: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFinding] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:

@@ -213,7 +213,7 @@ _AGREEMENT = (
         "%",
         "Passes when in every symbol, side, route and kind of order with 20 decisions the share of mismatches is at "
         "most PIPELINE_VERDICT_MAX_MISMATCH.",
-        "Look at the root causes of the slice that is named.",
+        "Check the root causes of that slice in pipeline-v6 report.",
         agreement.every_slice_agrees,
     ),
     _agreement(

@@ -17,7 +17,7 @@ CONFIGURATION = ("risk_limits", "pairs_universe")
 
 @dataclass(frozen=True, slots=True)
 class InputState:
-    """One input. None where it is not there, or where no time can be told.
+    """One input. None where it is not there, or if no time can be read.
 
     `newest_ts` (epoch s) is of the newest row; of a configuration file, when it was written. `age_s` may be below 0
     where the executor's clock is ahead of ours. `version` changes with the content.

@@ -79,7 +79,7 @@ class Findings:
 
 
 def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
-    """Look at everything, also past the first problem. `now` (epoch s) is what this machine's clock says."""
+    """Check everything, also past the first problem. `now` (epoch s) is what this machine's clock says."""
     try:
         settings = load_settings(environ, cwd)
     except ConfigError as error:

@@ -62,9 +62,9 @@ def as_data(answer: Replay) -> dict[str, Any]:
 
 
 def earned(flips: Sequence[dict[str, Any]]) -> dict[str, float | int | None]:
-    """What the orders behind flips earned and lost, before fees; and of how many that could not be told.
+    """What the orders behind flips earned and lost, before fees; and of how many that could not be determined.
 
-    None where it could be told of none of them; without any order both are 0.
+    None if it could be determined for none of them; without any order both are 0.
     """
     known = [flip["profit_usd"] for flip in flips if flip["profit_usd"] is not None]
     is_measured = bool(known) or not flips

@@ -87,7 +87,7 @@ def replay(
     to_ts: float | None = None,
     seen: Callable[[float], None] = lambda share: None,
 ) -> Replay:
-    """Decide the history again under the configuration in `config_dir`. `seen` is told the share that is done.
+    """Decide the history again under the configuration in `config_dir`. `seen` is called with the share that is done.
 
     `from_ts` and `to_ts` (epoch s) bound the decisions that count; what was logged after `to_ts` is not looked at.
 

@@ -136,7 +136,7 @@ def prepare_home(settings: Settings) -> None:
 
 
 def simulate_history(settings: Settings, plan: Plan, now: float, seen: Callable[[float], None]) -> Simulated:
-    """All of the plan's seconds at once, ending `now`. `seen` is told the share that is done."""
+    """All of the plan's seconds at once, ending `now`. `seen` is called with the share that is done."""
     start_ts = now - plan.seconds
     feed = Feed(settings, plan, start_ts)
     until = start_ts
