@@ -21,15 +21,16 @@ from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.faults import Injected
 from pipeline_v6_dagster.stages.compare.run import run_compare
-from pipeline_v6_dagster.stages.outputs.status import read_status
+from pipeline_v6_dagster.stages.outputs.status import ChainReader, read_status
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed, write_instance
 
-_HISTORY_S = 2 * 3600.0
-_ATTEMPTS_PER_S = 0.05
+# As long and as busy as a PASS needs at least.
+_HISTORY_S = 21 * 86_400.0
+_ATTEMPTS_PER_S = 0.0025
 # So much of the history is compared first, to show what a warmup is.
-_WARMUP_S = 1800.0
+_WARMUP_S = 12 * 3600.0
 # The feed that goes on while one looks: faster, and with orders that are larger than asked for.
 _LIVE_ATTEMPTS_PER_S = 0.5
 _LIVE_UPSIZE_SHARE = 0.05
@@ -47,10 +48,9 @@ _LOOK_EVERY_S = 0.1
 def command(seconds: float, port: int, seed: int, ui: bool) -> None:
     """All of it in a sandbox: a simulated executor, every stage, the Dagster UI with its sensors on.
 
-    Two hours of trading in which live does what v6 would do are decided and compared: first warming up, then green.
-    With the UI a feed goes on in which some orders are larger than asked for: the status turns red, the alert comes.
-    It says, as it happens, where to look.
-    Ctrl-C ends it; nothing is left behind.
+    Three weeks of trading in which live does what v6 would do are decided and compared: first warming up, then PASS.
+    With the UI, trading continues, and some orders are larger than asked for: the status turns red and an alert is
+    recorded. The output says what happens and where to look. Ctrl-C ends it; nothing is left behind.
     """
     # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -78,9 +78,9 @@ def _run_history(settings: Settings, seed: int) -> None:
     now = clock()
     executor = SimulatedExecutor(seed=seed, start_ts=now - _HISTORY_S, attempts_per_s=_ATTEMPTS_PER_S)
     write_feed(settings, executor.run(now - _HISTORY_S + _WARMUP_S))
-    _decide_and_compare(settings, "warming up: too few decisions to judge, flip no flag on it")
+    _decide_and_compare(settings, "warming up: too few decisions to judge, so nothing is switched on")
     count = write_feed(settings, executor.run(now))
-    click.echo(f"{count} more lines logged by a simulated executor, {_HISTORY_S / 3600:g} hours of trading in all")
+    click.echo(f"{count} more lines logged by a simulated executor, {_HISTORY_S / 86_400:g} days of trading in all")
     _decide_and_compare(settings, "enough decisions, and live did what v6 would have done")
 
 
@@ -123,6 +123,7 @@ class _News:
         self._told_status = ""
         self._told_upsizes = 0
         self._told_alerts = 0
+        self._chains = ChainReader()
 
     def tell(self, injected: Sequence[Injected]) -> None:
         """Check everything that may have changed since the last time."""
@@ -136,7 +137,7 @@ class _News:
         self._tell_alerts()
 
     def _tell_status(self) -> None:
-        report = read_status(self._settings, clock())
+        report = read_status(self._settings, clock(), self._chains)
         words = f"status {report.status}, verdict {report.verdict}: {'; '.join((*report.reasons, *report.stale))}"
         if words == self._told_status:
             return

@@ -145,7 +145,7 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_chec
     assert check is not None
     assert check["status"] == "FAILED"
     assert check["evaluation"]["severity"] == "ERROR"
-    assert "ord_" in check["evaluation"]["description"]
+    assert "larger than v6's size" in check["evaluation"]["description"]
     found = runs(port)
     assert {run["status"] for run in found} <= {"SUCCESS", "STARTED", "STARTING", "QUEUED", "NOT_STARTED"}
     for job_name in ("shadow_job", "compare_job"):
