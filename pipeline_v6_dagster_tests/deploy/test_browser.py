@@ -115,8 +115,8 @@ def test_the_lineage_shows_the_line_from_the_inputs_to_the_summary(page: Page) -
 def test_the_failing_check_and_its_offenders_can_be_read(page: Page, upsized: tuple[Deployment, list[str]]) -> None:
     page.goto("/assets/compare_summary?view=checks")
     page.get_by_text("no_upsizes", exact=True).first.click()
-    expect(page.get_by_text(re.compile(r"orders? placed larger than asked for; newest: ")).first).to_be_visible()
-    expect(page.get_by_text(re.compile("Stop the executor")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"orders? larger than v6's size")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("pipeline-v6 explain with each id")).first).to_be_visible()
     expect(page.get_by_text(re.compile(upsized[1][-1])).first).to_be_visible()
     keep(page, "check")
 
@@ -126,7 +126,7 @@ def test_the_summary_shows_its_status_its_reasons_and_its_file(page: Page) -> No
     expect(page.get_by_text("What the newest diffs add up to").first).to_be_visible()
     expect(page.get_by_text("pipeline_v6_compare_summary.json").first).to_be_visible()
     expect(page.get_by_text("team:trading-ops").or_(page.get_by_text("trading-ops")).first).to_be_visible()
-    expect(page.get_by_text(re.compile("orders? placed larger than asked for")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"orders? larger than v6's size")).first).to_be_visible()
     keep(page, "summary")
     page.get_by_text("Plots", exact=True).first.click()
     for figure in ("upsize_count", "sizing_p95_ratio", "sample_size"):
