@@ -65,7 +65,7 @@ def _describe_one_leg(
     placed_qty, executed_qty, avg_price = leg.requested_qty, leg.executed_qty, leg.avg_price
     if leg.status is not OrderStatus.FILLED or leg.is_reduce_only or not placed_qty or not executed_qty:
         return None
-    if decision is None or not decision.price or not avg_price:
+    if decision is None or not decision.price or not avg_price or order.other_position_side is not None:
         return None
     placed_qty = executed_qty if executed_qty > placed_qty else placed_qty
     executed_gross_usd = executed_qty * avg_price

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.compare import live_side
@@ -509,8 +509,13 @@ class TestRevision:
     st.sampled_from([None, 0.25]),
     st.sampled_from(list(OrderStatus)),
     st.sampled_from([None, PositionSide.LONG, PositionSide.SHORT]),
+    st.sampled_from([None, PositionSide.LONG, PositionSide.SHORT]),
     st.booleans(),
 )
+# The short way is for filled orders, which are few among all that may be drawn.
+@example(5.0, 5.0, 100.0, 0.25, OrderStatus.FILLED, PositionSide.LONG, None, False)
+@example(5.0, 5.0, 100.0, 0.25, OrderStatus.FILLED, PositionSide.LONG, PositionSide.SHORT, False)
+@example(5.0, 7.5, 99.5, None, OrderStatus.FILLED, None, PositionSide.SHORT, False)
 def test_the_short_way_of_an_order_of_one_leg_says_what_the_long_way_says(
     requested_qty: float | None,
     executed_qty: float | None,
@@ -518,6 +523,7 @@ def test_the_short_way_of_an_order_of_one_leg_says_what_the_long_way_says(
     fees_usd: float | None,
     status: OrderStatus,
     position_side: PositionSide | None,
+    other_position_side: PositionSide | None,
     is_reduce_only: bool,
 ) -> None:
     one = leg(
@@ -529,8 +535,14 @@ def test_the_short_way_of_an_order_of_one_leg_says_what_the_long_way_says(
         position_side=position_side,
         is_reduce_only=is_reduce_only,
     )
-    order = replace(folded(ack()), legs=[one])
+    order = replace(folded(ack()), legs=[one], other_position_side=other_position_side)
     short = live_side.describe_live(order, decision(), None)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(live_side, "_describe_one_leg", lambda *_: None)
         assert live_side.describe_live(order, decision(), None) == short
+
+
+def test_a_fill_on_another_position_than_its_ack_is_a_wrong_position_side() -> None:
+    acked = replace(ack(1), position_side=PositionSide.LONG)
+    filled = replace(fill(2), position_side=PositionSide.SHORT)
+    assert compare_sides(settled(decision(), acked, filled), policy()).is_position_side_wrong is True
