@@ -1,14 +1,14 @@
 """What the live logs tell of the account, one record a row.
 
 Here are the records alone. How they change what is known is `shadow.account_book`; where they come from is
-`sources.account`, `sources.metrics` and `sources.positions`. Times are epoch seconds, quantities in the base asset,
-money in USD.
+`sources.account`, `sources.metrics`, `sources.positions` and `sources.vetoes`. Times are epoch seconds, quantities in
+the base asset, money in USD.
 """
 
 from dataclasses import dataclass
 
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
-from pipeline_v6_dagster.domain.live import OrderStatus
+from pipeline_v6_dagster.domain.live import OrderStatus, Veto
 from pipeline_v6_dagster.domain.position_state import PositionRow
 
 
@@ -109,5 +109,5 @@ class ExecutionMetrics:
 
 
 AccountEvent = (
-    OrderPlaced | OrderFilled | OrderEnded | PositionReduced | OrderFailed | PositionsSnapshot | ExecutionMetrics
+    OrderPlaced | OrderFilled | OrderEnded | PositionReduced | OrderFailed | PositionsSnapshot | ExecutionMetrics | Veto
 )

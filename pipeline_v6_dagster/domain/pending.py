@@ -59,6 +59,7 @@ class PendingState:
     `figures` are those of the newest snapshot, `figures_since` is when the unbroken run of attempts with them began.
     `is_behind`: the newest attempt was made long before that, so that one of the two clocks is wrong.
     `hints` are the prices of the newest attempts by symbol: a last resort to value an order that names no price.
+    `newest` is when the newest attempt of each symbol was made, whatever was decided.
     """
 
     orders: dict[str, OpenOrder] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class PendingState:
     figures_since: float = 0.0
     is_behind: bool = False
     hints: dict[str, float] = field(default_factory=dict)
+    newest: dict[str, float] = field(default_factory=dict)
 
 
 class PendingExposure(NamedTuple):

@@ -21,7 +21,7 @@ from pipeline_v6_dagster.domain.account_events import (
 )
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import MAX_COUNTED
-from pipeline_v6_dagster.domain.live import ENDED, UNFILLED_ENDS, OrderStatus
+from pipeline_v6_dagster.domain.live import ENDED, UNFILLED_ENDS, OrderStatus, Veto
 from pipeline_v6_dagster.domain.pending import OpeningFill, OpenOrder
 from pipeline_v6_dagster.domain.position_book import Filled, PositionBook
 from pipeline_v6_dagster.domain.position_state import PositionState
@@ -71,6 +71,7 @@ class AccountBook:
             OrderFailed: self._on_failed,
             PositionsSnapshot: self._on_snapshot,
             ExecutionMetrics: self._on_measured,
+            Veto: self.pending.veto,
         }
 
     def apply(self, event: AccountEvent) -> None:

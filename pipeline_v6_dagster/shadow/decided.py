@@ -48,8 +48,7 @@ def note_decision(
         pending.note_snapshot(as_of, (intent.nav_usd, state.portfolio_gross_usd, intent.open_positions_count))
         if state.has_position is False:
             account.positions.flat(intent.symbol, snapshot_ts)
-    if intent.price is not None and is_positive(intent.price):
-        pending.note_price(intent.symbol, intent.price)
+    pending.note_attempt(as_of, intent.symbol, intent.price)
     if size is None:
         return
     opening = opening_share(intent, state)

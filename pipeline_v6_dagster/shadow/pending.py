@@ -10,6 +10,7 @@ from collections.abc import Callable
 from math import isnan, nan
 
 from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.live import Veto
 from pipeline_v6_dagster.domain.pending import (
     AllowedAttempt,
     Figures,
@@ -18,6 +19,7 @@ from pipeline_v6_dagster.domain.pending import (
     PendingExposure,
     PendingState,
 )
+from pipeline_v6_dagster.shadow.readings import is_positive
 
 # Until when an attempt may be answered, and an order that cannot rest may end: `PIPELINE_COMPARE_MATCH_TOLERANCE`.
 DEFAULT_TOLERANCE_S = 900.0
@@ -95,6 +97,19 @@ class PendingOrders:
             self._forget(found)
         return found
 
+    def veto(self, veto: Veto) -> None:
+        """Live vetoed an attempt: nothing of it is on its way.
+
+        A veto whose ids name no attempt is of the newest attempt of its symbol. Where v6 denied that one, or an id or
+        the side says otherwise, it answers nothing, because what is left out of pending exposure is let through.
+        """
+        found = self._named(veto.intent_id, veto.attempt_id)
+        newest = self.state.newest.get(veto.symbol or "")
+        if found is None and newest is not None:
+            found = self._unnamed(veto.ts, veto.symbol or "", veto.side, veto.intent_id, veto.attempt_id, since=newest)
+        if found is not None:
+            self._forget(found)
+
     def _named(self, intent_id: str | None, attempt_id: str | None) -> AllowedAttempt | None:
         for name, index in ((intent_id, self._by_intent), (attempt_id, self._by_attempt)):
             if name is not None and name in index:
@@ -102,10 +117,17 @@ class PendingOrders:
         return None
 
     def _unnamed(
-        self, ts: float, symbol: str, side: Side | None, intent_id: str | None, attempt_id: str | None
+        self,
+        ts: float,
+        symbol: str,
+        side: Side | None,
+        intent_id: str | None,
+        attempt_id: str | None,
+        since: float | None = None,
     ) -> AllowedAttempt | None:
-        """The oldest attempt of the symbol and side of which no id says that it is another."""
-        for attempt in self.state.attempts:
+        """The oldest attempt of the symbol and side (from `since` on) of which no id says that it is another."""
+        attempts = self.state.attempts
+        for attempt in attempts if since is None else attempts[bisect_left(attempts, since, key=_as_of) :]:
             if (
                 attempt.symbol == symbol
                 and side in (None, attempt.side)
@@ -149,10 +171,12 @@ class PendingOrders:
         while fills and fills[0].ts < state.figures_since - _KEEP_S:
             del fills[0]
 
-    def note_price(self, symbol: str, price: float) -> None:
-        """The price hint of an attempt."""
-        hints = self.state.hints
-        if symbol in hints or len(hints) < _MAX_SYMBOLS:
+    def note_attempt(self, as_of: float, symbol: str, price: float | None) -> None:
+        """An attempt was decided, whatever the decision; `price` is its hint."""
+        newest, hints = self.state.newest, self.state.hints
+        if symbol in newest or len(newest) < _MAX_SYMBOLS:
+            newest[symbol] = as_of
+        if price is not None and is_positive(price) and (symbol in hints or len(hints) < _MAX_SYMBOLS):
             hints[symbol] = price
 
     def note_allowed(self, attempt: AllowedAttempt, replaces: str | None = None) -> None:

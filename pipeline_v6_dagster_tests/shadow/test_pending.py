@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pipeline_v6_dagster.domain.account_events import OrderEnded, OrderFailed, OrderFilled, OrderPlaced
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
-from pipeline_v6_dagster.domain.live import OrderStatus
+from pipeline_v6_dagster.domain.live import OrderStatus, Veto
 from pipeline_v6_dagster.domain.position_book import order_key
 from pipeline_v6_dagster.domain.risk import DenyReason, RiskDecision
 from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S
@@ -98,6 +99,54 @@ def test_an_unanswered_attempt_drops_out_after_the_match_tolerance_and_an_answer
     assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
     rolling.apply(OrderFailed(AS_OF + 1, SYMBOL, None, "i1"))
     assert decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + 2).allowed
+
+
+def vetoed(ts: float, **changes: Any) -> Veto:
+    fields: dict[str, Any] = {"symbol": SYMBOL, "side": None, "intent_id": None, "attempt_id": None, "reason": "x"}
+    return Veto(ts=ts, **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_answered"),
+    [
+        ({"intent_id": "i1"}, True),
+        ({"intent_id": "i1", "attempt_id": "other"}, True),
+        ({"intent_id": "i2"}, False),
+        ({}, True),
+        ({"side": Side.BUY}, True),
+        ({"side": Side.SELL}, False),
+        ({"symbol": OTHER}, False),
+        ({"symbol": None}, False),
+    ],
+)
+def test_a_veto_answers_the_attempt_that_it_names_else_the_newest_of_its_symbol(
+    changes: dict[str, Any], is_answered: bool
+) -> None:
+    rules = limits({"max_symbol_exposure_pct": 10})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+    rolling.apply(vetoed(AS_OF + 1, **changes))
+    assert decide(rolling, rules, qty=10.0, intent_id="i3", as_of=AS_OF + 2).allowed is is_answered
+
+
+def test_a_veto_without_ids_answers_no_older_attempt_where_v6_denied_the_newest() -> None:
+    rules = limits({"max_symbol_exposure_pct": 10})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+    assert not decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + 1).allowed
+    rolling.apply(vetoed(AS_OF + 2))
+    assert not decide(rolling, rules, qty=10.0, intent_id="i3", as_of=AS_OF + 3).allowed
+
+
+def test_a_veto_that_is_logged_twice_answers_one_attempt() -> None:
+    rules = limits({"max_symbol_exposure_pct": 20})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+    assert decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + 1).allowed
+    rolling.apply(vetoed(AS_OF + 2))
+    rolling.apply(vetoed(AS_OF + 2.5, side=Side.BUY, intent_id="i2"))
+    assert decide(rolling, rules, qty=10.0, intent_id="i3", as_of=AS_OF + 3).allowed
+    assert not decide(rolling, rules, qty=1.0, intent_id="i4", as_of=AS_OF + 4).allowed
 
 
 def test_pending_positions_count_as_open_ones() -> None:
@@ -211,6 +260,14 @@ class PendingMachine(RuleBasedStateMachine):
         self.attempts.pop(number, None)
         if number in self.orders:
             self.orders[number]["is_over"] = True
+
+    @precondition(lambda self: self.count)
+    @rule(data=st.data())
+    def veto(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(1, self.count))
+        self.now += 1
+        self.rolling.apply(vetoed(self.now, side=Side.BUY, intent_id=f"i{number}"))
+        self.attempts.pop(number, None)
 
     @invariant()
     def what_is_pending_is_the_sum_of_all_records(self) -> None:

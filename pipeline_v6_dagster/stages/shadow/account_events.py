@@ -16,6 +16,7 @@ from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_tim
 from pipeline_v6_dagster.sources.metrics import execution_metrics, parse_order_metrics
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
+from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 
 # A clock that is set back by more than this was wrong before: the rows of that time count as of those after them.
@@ -42,6 +43,11 @@ def _metrics(line: bytes) -> AccountEvent | None:
 def _positions(line: bytes) -> AccountEvent | None:
     seen = parse_positions(line)
     return None if isinstance(seen, Unusable) else seen
+
+
+def _vetoes(line: bytes) -> AccountEvent | None:
+    veto = parse_veto(line)
+    return None if isinstance(veto, Unusable) else veto
 
 
 def _rows(name: str, follower: Follower, parse: _Parse, known_until: float) -> Iterator[Timed]:
@@ -71,6 +77,7 @@ class AccountFeed:
             ("orders_executed", settings.orders_executed, _order),
             ("position_state", settings.position_state, _positions),
             ("order_metrics", settings.order_metrics, _metrics),
+            ("risk_vetoes", settings.risk_vetoes, _vetoes),
         ):
             follower = self._followers[name] = Follower(path, read.get(name))
             logs.append(OrderedRows(_rows(name, follower, parse, known_until), CLOCK_ERROR_S))

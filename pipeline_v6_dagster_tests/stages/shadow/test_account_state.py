@@ -19,7 +19,7 @@ from pipeline_v6_dagster_tests.builders import unhurried
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
 
 SECONDS = 2400.0
-INPUTS = ("order_attempts", "orders_executed", "order_metrics", "position_state")
+INPUTS = ("order_attempts", "orders_executed", "order_metrics", "position_state", "risk_vetoes")
 
 
 def configure(home: Settings) -> None:
