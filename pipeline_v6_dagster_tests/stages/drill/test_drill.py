@@ -65,6 +65,7 @@ def test_a_criterion_that_does_not_hold_anyway_proves_nothing(desk: Settings) ->
     assert "decides nothing" in report.results[0].detail
 
 
+@pytest.mark.slow
 def test_the_same_logs_give_the_same_report(desk: Settings) -> None:
     one, two = (run_drill(desk, START_TS + 60, 16, ["bursts"], read=plain_criteria) for _ in range(2))
     assert one == two
