@@ -77,6 +77,10 @@ class Paths(BaseModel):
     def ignore_rules(self) -> Path:
         return self.config_dir / "compare_ignore.json"
 
+    @property
+    def rollout_plan(self) -> Path:
+        return self.config_dir / "rollout.json"
+
     # Outputs, written by us.
 
     @property
@@ -98,3 +102,11 @@ class Paths(BaseModel):
     @property
     def alert_outbox(self) -> Path:
         return self.logs_dir / "pipeline_v6_alerts.jsonl"
+
+    @property
+    def rollout_log(self) -> Path:
+        return self.logs_dir / "pipeline_v6_rollout.jsonl"
+
+    @property
+    def rollout_state(self) -> Path:
+        return self.logs_dir / "state" / "pipeline_v6_rollout.json"

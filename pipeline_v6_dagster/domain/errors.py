@@ -3,6 +3,7 @@
 PipelineError                 what a user can fix; its text is one line: what, where, how to fix it
 ├── ConfigError        65     a setting or configuration file cannot be used; names every bad value
 ├── DataError          65     a log or state file of ours cannot be used as it is
+│   └── RefusedError  65     a step that the evidence or the state does not allow; says what is needed
 ├── StorageError       74     a path cannot be read or written
 └── BusyError          75     another process holds the log
 
@@ -49,6 +50,14 @@ class DataError(PipelineError):
     """A log or state file of ours that cannot be used as it is."""
 
     exit_code = 65
+
+
+class RefusedError(DataError):
+    """A step that is not allowed as things stand. `needed` says, each in a sentence, what it would take."""
+
+    def __init__(self, step: str, needed: Sequence[str]) -> None:
+        super().__init__(f"{step} is refused: {'; '.join(needed)}")
+        self.needed = tuple(needed)
 
 
 class StorageError(PipelineError):

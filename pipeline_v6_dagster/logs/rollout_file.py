@@ -1,0 +1,32 @@
+"""The state file of the rollout, which the executor polls: its encoding, and reading it back."""
+
+import msgspec
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.domain.rollout import RolloutFile
+
+
+def encode_rollout_file(content: RolloutFile) -> bytes:
+    """The content of the file."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+
+
+def read_rollout_file(settings: Settings) -> RolloutFile | bytes | None:
+    """What the file says; its bytes if this project did not write it so, None if there is no file.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    path = settings.rollout_state
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        found = msgspec.json.decode(content, type=RolloutFile)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return content
+    return found if encode_rollout_file(found) == content else content

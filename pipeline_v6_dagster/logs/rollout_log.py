@@ -1,0 +1,68 @@
+"""The history of the rollout: every change in a chained line, oldest to newest what v6 may do."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.rollout import RolloutRecord, TradingStates
+from pipeline_v6_dagster.storage.follow import Follower, LogOffset
+from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+
+_decoder: msgspec.json.Decoder[RolloutRecord] = msgspec.json.Decoder(RolloutRecord)
+
+
+def encode_record(record: RolloutRecord) -> bytes:
+    """A line of the history, without its newline."""
+    return msgspec.json.encode(record)
+
+
+def decode_record(line: bytes) -> RolloutRecord | None:
+    """The record in a line of the history; None if the line is of another kind."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def open_rollout_log(settings: Settings, *, key: bytes | None = None) -> JsonlLog:
+    """The history. Each line is complete by itself, so each ends a block. Whoever appends gives the chain's key."""
+    return JsonlLog(settings.rollout_log, _classify_line, key=key)
+
+
+def _classify_line(line: bytes) -> LineKind:
+    return LineKind.FOREIGN if decode_record(line) is None else LineKind.BLOCK_END
+
+
+def read_rollout(
+    settings: Settings, after: LogOffset | None = None
+) -> tuple[Sequence[RolloutRecord], LogOffset | None]:
+    """The records after an offset, oldest first, and the offset of the last of them. None where there is no history.
+
+    Raises:
+        DataError: a line is not understood. What v6 may do is then unknown, which an executor treats as off.
+        StorageError: the history cannot be read.
+    """
+    records = []
+    with Follower(settings.rollout_log, after, with_archives=True) as follower:
+        for line in follower.lines():
+            record = decode_record(line.raw)
+            if record is None:
+                raise DataError(
+                    f"{settings.rollout_log}: a line is not understood; run pipeline-v6 verify, then move the file away"
+                    " and begin again with pipeline-v6 rollout begin"
+                )
+            records.append(record)
+            after = line.offset()
+    return records, after
+
+
+def read_trading_states(settings: Settings) -> TradingStates:
+    """Which trading state held when, for the shadow's rule; ACTIVE where no rollout was ever begun.
+
+    Raises:
+        DataError, StorageError: as `read_rollout`.
+    """
+    records, _ = read_rollout(settings)
+    return TradingStates.of(records)

@@ -1,0 +1,254 @@
+"""Which moves the evidence allows, for a person to make, and which it demands, whoever sees it first."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pipeline_v6_dagster.domain.errors import RefusedError
+from pipeline_v6_dagster.domain.formatting import format_duration, format_time
+from pipeline_v6_dagster.domain.limits import TradingState
+from pipeline_v6_dagster.domain.rollout import (
+    PLACING,
+    EpochKey,
+    RolloutEvent,
+    RolloutPlan,
+    RolloutRecord,
+    RolloutState,
+    Stage,
+    StagePlan,
+    SymbolSelection,
+)
+from pipeline_v6_dagster.domain.summary import Verdict
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
+from pipeline_v6_dagster.rollout.machine import Rollout, normal_name, outcome, why_illegal
+
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutEvidence:
+    """What a move rests on: the verdict as of a moment, and the compare that it comes from.
+
+    `executed_by_symbol` counts executed orders in the epoch. `gate_problems` say why the launch gate is shut although
+    the verdict may be PASS: a red or amber light, a stale file. `compare_ts` (epoch s) and `compare_chain` name the
+    block of the compare log; None where there is none.
+    """
+
+    verdict: Verdict
+    epoch: EpochKey | None
+    criteria: tuple[Criterion, ...]
+    passed_symbols: tuple[str, ...]
+    executed_by_symbol: Mapping[str, int]
+    compare_ts: float | None
+    compare_chain: str | None = None
+    gate_problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An event that the evidence demands, why, and which criteria are broken."""
+
+    event: RolloutEvent
+    why: str
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts, when (epoch s) and why."""
+
+    by: str
+    why: str
+    ts: float
+    is_automatic: bool = False
+
+
+def next_stage(rollout: Rollout, plan: RolloutPlan, evidence: RolloutEvidence) -> Stage | None:
+    """The stage above the present one, its symbols chosen among those that have passed; None where there is none."""
+    place = 0
+    if rollout.stage is not None:
+        names = [stage.name for stage in plan.stages]
+        if rollout.stage.name not in names:
+            return None
+        place = names.index(rollout.stage.name) + 1
+    if place == len(plan.stages):
+        return None
+    planned = plan.stages[place]
+    return Stage(
+        name=planned.name,
+        symbols=_choose_symbols(planned, evidence),
+        notional_share=planned.notional_share,
+        min_hours=planned.min_hours,
+        criteria=planned.criteria,
+        is_last=place == len(plan.stages) - 1,
+    )
+
+
+def _choose_symbols(planned: StagePlan, evidence: RolloutEvidence) -> tuple[str, ...]:
+    if planned.symbols is SymbolSelection.ALL:
+        return evidence.passed_symbols
+    if planned.symbols is SymbolSelection.MOST_TRADED:
+        executed = evidence.executed_by_symbol
+        return tuple(sorted(evidence.passed_symbols, key=lambda name: (-executed.get(name, 0), name))[:1])
+    return tuple(planned.symbols)
+
+
+def missing_for_next(rollout: Rollout, plan: RolloutPlan, evidence: RolloutEvidence, now: float) -> tuple[str, ...]:
+    """What stands between the present stage and the next one at `now` (epoch s), besides the approvals."""
+    problem = why_illegal(rollout, RolloutEvent.APPROVE, is_automatic=False)
+    if problem is not None:
+        return (problem,)
+    missing = list(_missing_evidence(evidence))
+    target = next_stage(rollout, plan, evidence)
+    if target is None:
+        name = "-" if rollout.stage is None else rollout.stage.name
+        return (f"config/rollout.json lists no stage after {name!r}; add one, or roll back and begin again",)
+    if evidence.verdict is Verdict.PASS:
+        not_passed = [name for name in target.symbols if name not in evidence.passed_symbols]
+        missing += [f"the PASS does not cover {', '.join(not_passed)}"] if not_passed else []
+        missing += [] if target.symbols else ["no symbol has passed"]
+    if rollout.stage is not None:
+        needed_s = rollout.stage.min_hours * _HOUR_S
+        served_s = rollout.served_s(now)
+        if served_s < needed_s:
+            missing.append(
+                f"stage {rollout.stage.name} has lasted {format_duration(served_s)} of {format_duration(needed_s)}"
+            )
+    if rollout.trading_state is not TradingState.ACTIVE:
+        missing.append(f"trading is {rollout.trading_state}; resume it first, with pipeline-v6 rollout resume")
+    return tuple(missing)
+
+
+def _missing_evidence(evidence: RolloutEvidence) -> tuple[str, ...]:
+    if evidence.verdict is Verdict.PASS:
+        return evidence.gate_problems
+    against = [each.name for each in evidence.criteria if each.counts_against and each.state != CriterionState.HOLDS]
+    because = f" because of {', '.join(against)}" if against else ""
+    return (f"a PASS is needed, and the verdict is {evidence.verdict}{because}", *evidence.gate_problems)
+
+
+def missing_for_resume(rollout: Rollout, evidence: RolloutEvidence) -> tuple[str, ...]:
+    """What a paused rollout needs to place orders again: the PASS that its stage rests on."""
+    if rollout.state is not RolloutState.PAUSED or rollout.trading_state is not TradingState.ACTIVE:
+        return ()
+    missing = list(_missing_evidence(evidence))
+    if evidence.epoch != rollout.epoch:
+        missing.append(
+            "the stage was approved on the evidence of another epoch; roll back, begin again, and approve on this one"
+        )
+    if rollout.stage is not None and evidence.verdict is Verdict.PASS:
+        not_passed = [name for name in rollout.stage.symbols if name not in evidence.passed_symbols]
+        missing += [f"the PASS does not cover {', '.join(not_passed)}"] if not_passed else []
+    return tuple(missing)
+
+
+def make_record(
+    rollout: Rollout, event: RolloutEvent, actor: Actor, evidence: RolloutEvidence, **details: object
+) -> RolloutRecord:
+    """The line of the history that this event is, if it may come.
+
+    Raises:
+        RefusedError: it may not come, with what is needed.
+    """
+    problem = why_illegal(rollout, event, is_automatic=actor.is_automatic)
+    if problem is not None:
+        raise RefusedError(event, [problem])
+    draft = RolloutRecord(
+        sequence=rollout.sequence + 1,
+        ts=actor.ts,
+        event=event,
+        by=actor.by,
+        why=actor.why,
+        is_automatic=actor.is_automatic,
+        state=rollout.state,
+        trading_state=rollout.trading_state,
+        verdict=evidence.verdict.value,
+        epoch=evidence.epoch,
+        compare_ts=evidence.compare_ts,
+        compare_chain=evidence.compare_chain,
+        **details,  # type: ignore[arg-type]  # the named fields of a record that only some events have
+    )
+    return outcome(rollout, draft)
+
+
+def approve(rollout: Rollout, plan: RolloutPlan, actor: Actor, evidence: RolloutEvidence) -> RolloutRecord:
+    """The line that an approval is. With fewer approvals than the plan asks for, v6 may do no more than before.
+
+    Raises:
+        RefusedError: with all that is missing.
+    """
+    missing = list(missing_for_next(rollout, plan, evidence, actor.ts))
+    target = next_stage(rollout, plan, evidence)
+    if target is not None and not missing:
+        standing = rollout.standing_approvals(target, evidence.epoch, actor.ts)
+        if any(normal_name(each.by) == normal_name(actor.by) for each in standing):
+            missing.append(f"{actor.by} has approved this step already; it takes {plan.approvals} different names")
+    if missing or target is None:
+        raise RefusedError(RolloutEvent.APPROVE, missing)
+    return make_record(rollout, RolloutEvent.APPROVE, actor, evidence, target=target, approvals_needed=plan.approvals)
+
+
+def resume(rollout: Rollout, actor: Actor, evidence: RolloutEvidence) -> RolloutRecord:
+    """The line that lifts a halt or a reduction; where there is none, the one that ends a pause.
+
+    Raises:
+        RefusedError: with all that is missing.
+    """
+    missing = missing_for_resume(rollout, evidence)
+    if missing:
+        raise RefusedError(RolloutEvent.RESUME, missing)
+    return make_record(rollout, RolloutEvent.RESUME, actor, evidence)
+
+
+def find_critical_move(rollout: Rollout, evidence: RolloutEvidence) -> Move | None:
+    """The rollback that a broken critical criterion demands. The summary of a compare is enough to know it."""
+    if rollout.state not in PLACING and rollout.state is not RolloutState.PAUSED:
+        return None
+    broken = _broken(evidence, lambda each: each.group is CriterionGroup.CRITICAL)
+    if not broken:
+        return None
+    return Move(RolloutEvent.ROLLBACK, f"critical: {_describe(evidence, broken)}", broken)
+
+
+def find_downward_move(
+    rollout: Rollout, evidence: RolloutEvidence, now: float, max_compare_age_s: float
+) -> Move | None:
+    """What the evidence as of `now` (epoch s) demands: a rollback, a pause, a doubt, or that a doubt is cleared.
+
+    The criteria are to be complete, with those that only the present can tell. A compare older than
+    `max_compare_age_s`, or as far in the future, counts as none.
+    """
+    critical = find_critical_move(rollout, evidence)
+    stage = rollout.stage
+    if critical is not None or rollout.state not in PLACING or stage is None:
+        return critical
+    if evidence.compare_ts is None:
+        return Move(RolloutEvent.PAUSE, "the compare log holds no compare that could support the stage")
+    if abs(now - evidence.compare_ts) > max_compare_age_s:
+        return Move(
+            RolloutEvent.PAUSE,
+            f"the newest compare is of {format_time(evidence.compare_ts)}; without one every"
+            f" {format_duration(max_compare_age_s)} nothing shows that v6 still does what it should",
+        )
+    if evidence.epoch != rollout.epoch:
+        return Move(RolloutEvent.PAUSE, "the epoch whose PASS the stage rests on has ended")
+    broken = _broken(evidence, lambda each: stage.criteria is None or each.name in stage.criteria)
+    is_other_compare = rollout.doubt is not None and rollout.doubt.compare_ts != evidence.compare_ts
+    if not broken:
+        return Move(RolloutEvent.CLEAR, "the criteria hold again") if is_other_compare else None
+    if rollout.doubt is None:
+        return Move(RolloutEvent.DOUBT, _describe(evidence, broken), broken)
+    if not is_other_compare:
+        return None
+    return Move(RolloutEvent.PAUSE, f"broken in two consecutive compares: {_describe(evidence, broken)}", broken)
+
+
+def _broken(evidence: RolloutEvidence, is_asked: Callable[[Criterion], bool]) -> tuple[str, ...]:
+    return tuple(
+        each.name
+        for each in evidence.criteria
+        if each.state is CriterionState.BROKEN and each.counts_against and is_asked(each)
+    )
+
+
+def _describe(evidence: RolloutEvidence, names: tuple[str, ...]) -> str:
+    return "; ".join(f"{each.name}: {each.description}" for each in evidence.criteria if each.name in names)
