@@ -47,5 +47,5 @@ GUIDANCE = {
     ),
 }
 
-# Of a run that a person launched: nothing starts it again.
+# Of a run that nothing starts again soon: a person launched it, or it is a drill or a replay.
 LAUNCHED_RUN_TODO = "Read the error: it names the file or the setting and how to fix it. Then launch the run again."

@@ -47,7 +47,7 @@ class Evidence:
 
     `failing_ids` are ids that are news each by itself, the newest first. `orders` are what `failing_ids` name, as far
     as it is known; `excess_usd` is their total. `is_once`: something that is over, such as a run that a person
-    launched and watches.
+    launched.
     """
 
     subject: str

@@ -9,6 +9,7 @@ import msgspec
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
+from pipeline_v6_dagster.stages.drill.check import NOTHING_TO_DRILL
 from pipeline_v6_dagster.stages.drill.result import DrillReport, FaultResult, Outcome
 from pipeline_v6_dagster.stages.drill.run import DEFAULT_DAYS, run_drill
 
@@ -51,6 +52,9 @@ def command(context: click.Context, as_json: bool, days: float, faults: tuple[st
 
 
 def _lines(report: DrillReport) -> Iterator[str]:
+    if not report.attempts:
+        yield NOTHING_TO_DRILL
+        return
     yield (
         f"{report.attempts:,} attempts from {utc(report.first_ts)} to {utc(report.last_ts)},"
         f" {len(report.results)} faults"

@@ -19,10 +19,13 @@ from pipeline_v6_dagster.defs.dagster_internals import (
     silent_checks,
     will_be_retried,
 )
+from pipeline_v6_dagster.defs.keys import DRILL_JOB, REPLAY_JOB
 from pipeline_v6_dagster.stages.outputs.links import alert_links, runbook_link
 
 _PAGE = 50
 _LONGEST_ERROR = 500
+# No sensor starts these again soon: a failure is announced once, and its state does not last until the next run.
+_SELDOM_RUN = (DRILL_JOB, REPLAY_JOB)
 
 
 class Cursor(msgspec.Struct):
@@ -84,7 +87,7 @@ def _evidence(instance: dg.DagsterInstance, record: dg.RunRecord, settings: Sett
     if run.status is dg.DagsterRunStatus.CANCELED or will_be_retried(run):
         return None
     has_failed = run.status is dg.DagsterRunStatus.FAILURE
-    is_launched = is_launched_by_a_person(run)
+    is_once = is_launched_by_a_person(run) or run.job_name in _SELDOM_RUN
     silent = silent_checks(instance, run.run_id) if has_failed else []
     return Evidence(
         subject=f"run/{run.job_name}",
@@ -92,21 +95,21 @@ def _evidence(instance: dg.DagsterInstance, record: dg.RunRecord, settings: Sett
         id=run.run_id,
         ts=record.end_time or record.update_timestamp.timestamp(),
         run_id=run.run_id,
-        severity=_severity(has_failed, is_launched),
+        severity=_severity(has_failed, is_once),
         text=_text(run, errors_of_run(instance, run.run_id), silent) if has_failed else f"{run.job_name} succeeded",
-        todo=LAUNCHED_RUN_TODO if is_launched else GUIDANCE[RUN_FAILED].todo,
+        todo=LAUNCHED_RUN_TODO if is_once else GUIDANCE[RUN_FAILED].todo,
         link=runbook_link(settings, RUN_FAILED),
         links=alert_links(settings, RUN_FAILED, None, run.run_id),
         count=len(silent),
-        is_once=is_launched,
+        is_once=is_once,
     )
 
 
-def _severity(has_failed: bool, is_launched: bool) -> Severity | None:
+def _severity(has_failed: bool, is_once: bool) -> Severity | None:
     if not has_failed:
         return None
-    # The person who launched the run sees that it failed.
-    return Severity.WARN if is_launched else Severity.ERROR
+    # The person who launched the run sees that it failed; the verdict does not wait for a drill or a replay.
+    return Severity.WARN if is_once else Severity.ERROR
 
 
 def _text(run: dg.DagsterRun, errors: Sequence[str], silent: Sequence[str]) -> str:

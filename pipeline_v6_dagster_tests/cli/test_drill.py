@@ -21,11 +21,18 @@ def test_a_fault_has_one_line_and_a_drill_that_tests_nothing_is_no_success(tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"logs", "config"}
 
 
-def test_bad_usage_and_a_home_without_attempts_are_one_line(tmp_path: Path) -> None:
+def test_a_home_without_attempts_has_nothing_to_drill(tmp_path: Path) -> None:
+    outcome = pipeline_v6(tmp_path, "drill")
+    assert (outcome.exit_code, outcome.stderr) == (2, "")
+    assert outcome.stdout == "nothing to drill: the logs hold no order attempt to inject faults into\n"
+    report = json.loads(pipeline_v6(tmp_path, "drill", "--json").stdout)
+    assert (report["attempts"], report["results"], report["first_ts"]) == (0, [], None)
+
+
+def test_bad_usage_is_one_line(tmp_path: Path) -> None:
     for arguments, exit_code, part in (
         (("--fault", "nonsense"), 64, "nonsense"),
         (("--days", "0"), 64, "--days"),
-        ((), 65, "holds no attempt"),
     ):
         outcome = pipeline_v6(tmp_path, "drill", *arguments)
         assert (outcome.exit_code, outcome.stderr.count("\n")) == (exit_code, 1)

@@ -191,6 +191,19 @@ def test_a_failed_run_that_a_person_launched_is_one_warning_without_repeats(
     assert "by itself" not in row["todo"]
 
 
+def test_a_failed_drill_is_one_warning_also_where_its_schedule_started_it(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    alerts = alerts_of(tmp_path, instance, PIPELINE_V6_ALERT_REPEAT="0.001")
+    alerts.settings.risk_limits.write_text('{"max_leverage": "three"}')
+    assert not alerts.run("drill_job")
+    for _ in range(3):
+        alerts.tick()
+    (row,) = map(json.loads, alerts.settings.alert_outbox.read_text().splitlines())
+    assert (row["kind"], row["severity"], row["subject"]) == ("once", "WARN", "run/drill_job")
+    assert "by itself" not in row["todo"]
+
+
 def test_after_the_instance_is_lost_a_state_that_lasts_is_not_told_again(tmp_path: Path) -> None:
     with quiet_instance(tmp_path / "one") as instance:
         alerts = alerts_of(tmp_path, instance, 0.02)

@@ -84,8 +84,8 @@ def _materialization(report: DrillReport) -> dg.MaterializeResult[None]:
         metadata={
             **{outcome.value: len(report.named(outcome)) for outcome in Outcome},
             "attempts": report.attempts,
-            "from": dg.MetadataValue.timestamp(report.first_ts),
-            "to": dg.MetadataValue.timestamp(report.last_ts),
-            "faults": table(FAULT_COLUMNS, fault_rows(report)),
+            **({"from": dg.MetadataValue.timestamp(report.first_ts)} if report.first_ts is not None else {}),
+            **({"to": dg.MetadataValue.timestamp(report.last_ts)} if report.last_ts is not None else {}),
+            **({"faults": table(FAULT_COLUMNS, fault_rows(report))} if report.results else {}),
         },
     )

@@ -7,6 +7,7 @@ from pipeline_v6_dagster.stages.outputs.evaluation import Evaluation
 
 ASSET = "drill"
 CHECK = "drill_catches_faults"
+NOTHING_TO_DRILL = "nothing to drill: the logs hold no order attempt to inject faults into"
 FAULT_COLUMNS = {
     "fault": "string",
     "group": "string",
@@ -25,15 +26,18 @@ def evaluate_drill(report: DrillReport) -> Evaluation:
     missed, caught = report.named(Outcome.MISSED), report.named(Outcome.CAUGHT)
     untested = report.named(Outcome.NOT_TESTED)
     names = ": " + ", ".join(result.name for result in missed) if missed else ""
+    outcome = f"{len(caught)} faults caught, {len(untested)} could not be tested, {len(missed)} missed{names}"
     return Evaluation(
         name=CHECK,
         asset=ASSET,
         has_passed=not missed,
         is_measured=bool(missed or caught),
         severity=Severity.ERROR if missed else Severity.WARN,
-        description=f"{len(caught)} faults caught, {len(untested)} could not be tested, {len(missed)} missed{names}",
+        description=outcome if report.attempts else NOTHING_TO_DRILL,
         to_do=GUIDANCE[CHECK].todo,
         count=len(missed),
+        # A home that nobody trades in is no event.
+        is_quiet=not report.attempts,
         columns=FAULT_COLUMNS,
         sample=fault_rows(report),
         figures={"caught": len(caught), "missed": len(missed), "not_tested": len(untested)},

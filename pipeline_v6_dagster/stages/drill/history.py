@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.simulator.drill_fault import Window
 from pipeline_v6_dagster.simulator.log_rows import ATTEMPTS, METRICS, ORDERS, POSITIONS, VETOES
 from pipeline_v6_dagster.simulator.orders import LogLine, Row
@@ -80,17 +79,16 @@ def input_paths(settings: Settings) -> dict[str, Path]:
     }
 
 
-def read_history(settings: Settings, days: float) -> History:
-    """The newest `days` of the logs, up to their last attempt's time, at most `MOST_ATTEMPTS` attempts.
+def read_history(settings: Settings, days: float) -> History | None:
+    """The newest `days` of the logs, up to the last attempt, at most `MOST_ATTEMPTS` attempts; None without one.
 
     Raises:
-        DataError: there is no attempt.
         StorageError: a log cannot be read.
     """
     logs = {log: list(_read_log(log, path)) for log, path in input_paths(settings).items()}
     attempt_ts = [line.ts for line in logs[ATTEMPTS] if line.row]
     if not attempt_ts:
-        raise DataError(f"{settings.order_attempts}: holds no attempt; a drill needs a history to inject faults into")
+        return None
     from_ts = attempt_ts[-1] - days * DAY_S
     if len(attempt_ts) > MOST_ATTEMPTS:
         from_ts = max(from_ts, attempt_ts[-MOST_ATTEMPTS])

@@ -35,14 +35,14 @@ class FaultResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillReport:
-    """All faults. `first_ts` and `last_ts` (epoch s) bound the `attempts` of the history.
+    """All faults. `first_ts` and `last_ts` (epoch s) bound the `attempts` of the history; None if there are none.
 
     `baseline` are the states of all criteria without a fault.
     """
 
     now: float
-    first_ts: float
-    last_ts: float
+    first_ts: float | None
+    last_ts: float | None
     attempts: int
     baseline: dict[str, str]
     results: tuple[FaultResult, ...]

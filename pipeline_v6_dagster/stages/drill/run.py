@@ -40,15 +40,17 @@ def run_drill(
     """Inject each fault into a copy of the newest `days` of the logs and read the verdict as of `now` (epoch s).
 
     `faults` names those to inject, all without it. `read` gives the criteria of a home. `seen` is called with the
-    share that is done. The same logs and time give the same report.
+    share that is done. The same logs and time give the same report. Logs without an attempt give one without results.
 
     Raises:
         ConfigError: the limits cannot be used.
-        DataError: there is no history, or no fault of that name.
+        DataError: there is no fault of that name.
         StorageError: a log cannot be read or copied.
     """
     chosen = _chosen(faults)
     history = read_history(settings, days)
+    if history is None:
+        return DrillReport(now=now, first_ts=None, last_ts=None, attempts=0, baseline={}, results=())
     with TemporaryDirectory(prefix="pipeline-v6-drill-") as folder:
         clean = Sandbox(settings, Path(folder) / "clean")
         clean.copy_configuration(settings)

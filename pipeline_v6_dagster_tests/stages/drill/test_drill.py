@@ -71,11 +71,14 @@ def test_the_same_logs_give_the_same_report(desk: Settings) -> None:
     assert one == two
 
 
-def test_an_unknown_fault_and_a_home_without_attempts_are_refused(desk: Settings, tmp_path: Path) -> None:
+def test_an_unknown_fault_is_refused(desk: Settings) -> None:
     with pytest.raises(DataError, match="no such fault: nonsense"):
         run_drill(desk, START_TS, faults=["nonsense"])
-    with pytest.raises(DataError, match="holds no attempt"):
-        run_drill(settings_of(tmp_path), START_TS)
+
+
+def test_a_home_without_attempts_gives_a_report_without_results(tmp_path: Path) -> None:
+    report = run_drill(settings_of(tmp_path), START_TS)
+    assert (report.attempts, report.results, report.has_missed) == (0, (), False)
 
 
 @pytest.mark.slow
