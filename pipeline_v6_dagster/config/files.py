@@ -199,6 +199,7 @@ class UniverseKeys(_Keys):
     market_min_qty: NotNegative | None = None
     market_max_qty: Positive | None = None
     max_open_orders: Count | None = None
+    max_position_qty: NotNegative | None = None
     multiplier_up: Positive | None = None
     multiplier_down: NotNegative | None = None
     leverage_brackets: list[LeverageBracketKeys] | None = None

@@ -1,13 +1,20 @@
-"""From two configuration files to `domain.Limits`: levels combined, units resolved, the content hashed.
+"""From the configuration files to `domain.Limits`: levels combined, units resolved, the content hashed.
 
 Where several sources limit the same thing the strictest holds: the largest minimum, the smallest maximum.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from pipeline_v6_dagster.config.exchange_info import (
+    FILE_NAME,
+    FilterDifference,
+    filter_differences,
+    load_exchange_info,
+)
 from pipeline_v6_dagster.config.files import (
     GlobalLimits,
     PairsUniverseFile,
@@ -40,11 +47,15 @@ class Configuration:
 
     `unknown_keys` are read by nothing, without those that a file exempts under `unread_keys_ok`. `unlisted` are limits
     of symbols that the universe does not list: they change nothing, because every order of those is denied.
+    `filter_differences` are limits that the desk and the exchange's `exchange_info.json` give with different values,
+    `missing_on_exchange` the symbols of the universe that it does not list; both are empty without that file.
     """
 
     limits: Limits
     unknown_keys: tuple[UnknownKey, ...]
     unlisted: tuple[UnknownKey, ...] = ()
+    filter_differences: tuple[FilterDifference, ...] = ()
+    missing_on_exchange: tuple[str, ...] = ()
 
     @property
     def unread_keys(self) -> tuple[str, ...]:
@@ -53,10 +64,10 @@ class Configuration:
 
 
 def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration:
-    """Read both files.
+    """Read both files, and the exchange's filters beside the universe (`exchange_info.json`) if they are there.
 
     Raises:
-        ConfigError: naming every problem of both files.
+        ConfigError: naming every problem of both files, or what is wrong with the exchange's filters.
         StorageError: one is there and cannot be read.
     """
     problems: list[Problem] = []
@@ -70,7 +81,9 @@ def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration
         problems += error.problems
     if problems:
         raise ConfigError(problems)
-    limits = resolve(risk, universe)
+    listed = {*universe.symbols, *(entry.symbol for entry in universe.universe)}
+    exchange = load_exchange_info(pairs_universe.with_name(FILE_NAME), listed)
+    limits = resolve(risk, universe, exchange or {})
     problems = [
         *other_spellings(symbols_in(risk), limits.symbols, risk_limits),
         *other_spellings(symbols_in(universe), limits.symbols, pairs_universe),
@@ -89,18 +102,35 @@ def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration
     )
     exempt = {*risk.unread_keys_ok, *risk.global_.unread_keys_ok, *universe.unread_keys_ok}
     return Configuration(
-        limits, tuple(without_exempt(unknown, exempt)), tuple(each for each in unlisted if each.nearest is None)
+        limits,
+        tuple(without_exempt(unknown, exempt)),
+        tuple(each for each in unlisted if each.nearest is None),
+        () if not exchange else tuple(_differences(risk, universe, exchange)),
+        () if exchange is None else tuple(sorted(listed - exchange.keys())),
     )
 
 
-def resolve(risk: RiskLimitsFile, universe: PairsUniverseFile) -> Limits:
-    """What both files come to."""
+def _differences(
+    risk: RiskLimitsFile, universe: PairsUniverseFile, exchange: Mapping[str, tuple[UniverseKeys, ...]]
+) -> Iterator[FilterDifference]:
+    alone = {symbol: _symbol_limits(symbol, (), None, entries) for symbol, entries in sorted(exchange.items())}
+    return filter_differences(resolve(risk, universe).symbols, alone)
+
+
+def resolve(
+    risk: RiskLimitsFile,
+    universe: PairsUniverseFile,
+    exchange: Mapping[str, tuple[UniverseKeys, ...]] = MappingProxyType({}),
+) -> Limits:
+    """What both files come to, with the exchange's own filters by symbol."""
     levels: tuple[GlobalLimits, ...] = (risk.global_, risk)
     entries: dict[str, list[UniverseKeys]] = {symbol: [] for symbol in universe.symbols}
     entries.update({entry.symbol: [entry] for entry in universe.universe})
     for symbol, keys in universe.overrides.items():
         if symbol in entries:
             entries[symbol].append(keys)
+    for symbol, filters in exchange.items():
+        entries[symbol].extend(filters)
     freshness = _smallest(*(level.nav_freshness_seconds for level in levels))
     defaults = Limits(symbols={}, fallback=SymbolLimits(symbol="", is_known=False))
     limits = Limits(

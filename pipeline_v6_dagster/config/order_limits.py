@@ -30,7 +30,7 @@ def order_limits(shared: Sequence[SharedLimits], own: SymbolKeys, entries: Seque
     return {
         "min_qty": _largest(value for entry in entries for value in (entry.min_qty, entry.market_min_qty)),
         "max_qty": _smallest(value for entry in entries for value in (entry.max_qty, entry.market_max_qty)),
-        "max_position_qty": own.max_position_qty,
+        "max_position_qty": _smallest((own.max_position_qty, *(entry.max_position_qty for entry in entries))),
         "max_position_usd": _smallest(level.max_position_usd for level in shared),
         "max_concurrent_positions": _fewest(positions),
         "max_share_ratio": _smallest(level.symbol_notional_share_cap_pct for level in shared),

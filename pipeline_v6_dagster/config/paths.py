@@ -74,6 +74,10 @@ class Paths(BaseModel):
         return self.config_dir / "pairs_universe.json"
 
     @property
+    def exchange_info(self) -> Path:
+        return self.config_dir / "exchange_info.json"
+
+    @property
     def ignore_rules(self) -> Path:
         return self.config_dir / "compare_ignore.json"
 

@@ -162,6 +162,7 @@ def _files() -> Iterable[tuple[str, str]]:
         (settings.position_state, "read: position snapshots"),
         (settings.risk_limits, "read: limits"),
         (settings.pairs_universe, "read: symbols, tiers, leverage, exchange filters"),
+        (settings.exchange_info, "read, if it is there: the exchange's own `exchangeInfo`"),
         (settings.shadow_log, "written by `shadow`: a decision for every attempt"),
         (settings.shadow_head, "written by `heartbeat`: the newest decisions in numbers"),
         (settings.compare_diffs, "written by `compare`: diffs, and a summary per run"),

@@ -17,6 +17,7 @@ from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.shadow.rules import RULES
 from pipeline_v6_dagster.stages.doctor.clocks import clock_warnings
+from pipeline_v6_dagster.stages.doctor.exchange import exchange_notes, exchange_warnings
 from pipeline_v6_dagster.stages.doctor.live_limits import live_limit_warnings
 from pipeline_v6_dagster.stages.doctor.rows import RowShare, row_shares
 from pipeline_v6_dagster.stages.doctor.settings import (
@@ -162,6 +163,8 @@ class _Examination:
             limits = configuration.limits
             self.warnings[Action.KEYS] += map(_unknown, configuration.unknown_keys)
             self.notes += map(_unlisted, configuration.unlisted)
+            self.warnings[Action.LIMITS] += exchange_warnings(configuration)
+            self.notes += exchange_notes(configuration)
             self.warnings[Action.ENVIRONMENT] += unlisted_scope(settings, limits)
             self.warnings[Action.LIMITS] += unlisted_symbols(settings, limits)
             self.warnings[Action.LIVE_LIMITS] += live_limit_warnings(settings, limits)

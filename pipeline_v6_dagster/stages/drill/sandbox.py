@@ -45,7 +45,7 @@ class Sandbox:
         Raises:
             StorageError: it cannot be copied.
         """
-        for source in (settings.risk_limits, settings.pairs_universe, settings.ignore_rules):
+        for source in (settings.risk_limits, settings.pairs_universe, settings.exchange_info, settings.ignore_rules):
             if source.exists():
                 self._copy(source, self.settings.config_dir / source.name)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster.simulator.faults import Fault
-from pipeline_v6_dagster.stages.doctor.run import Findings, examine, understood_limits
+from pipeline_v6_dagster.stages.doctor.run import Action, Findings, examine, understood_limits
 from pipeline_v6_dagster.stages.doctor.versions import version_problems
 from pipeline_v6_dagster.stages.simulate.run import Plan, prepare_home, read_truth, simulate_history
 from pipeline_v6_dagster_tests.homes import START_TS, simulated_home
@@ -43,6 +43,36 @@ def test_a_key_that_no_rule_reads_is_named_with_the_nearest_known_one(tmp_path: 
     notes = look(tmp_path).warnings
     assert "risk_limits.json: max_leverag: no rule reads this key; the nearest known key is max_leverage" in notes
     assert "risk_limits.json: zzz: no rule reads this key" in notes
+
+
+def test_a_filter_of_the_exchange_that_differs_is_named_with_both_values_and_what_holds(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.settings.risk_limits.write_text(json.dumps(RISK_LIMITS | {"min_notional_usd": 20}))
+    home.settings.pairs_universe.write_text(
+        json.dumps({"symbols": ["BTCUSDT", "ETHUSDT"], "overrides": {"BTCUSDT": {"step_size": 0.001}}})
+    )
+    filters = [
+        {"filterType": "LOT_SIZE", "stepSize": "0.010"},
+        {"filterType": "MIN_NOTIONAL", "notional": "5"},
+    ]
+    listed = {"symbols": [{"symbol": "BTCUSDT", "status": "TRADING", "filters": filters}]}
+    home.settings.exchange_info.write_text(json.dumps(listed))
+    findings = look(tmp_path)
+    assert (
+        "exchange_info.json: BTCUSDT: step_size is 0.01, the desk's files say 0.001: the exchange's holds; correct the"
+        " desk's step_size" in findings.warning_groups[Action.LIMITS]
+    )
+    assert (
+        "exchange_info.json: does not list ETHUSDT, which the universe does: no filter of the exchange holds there"
+        in findings.warning_groups[Action.LIMITS]
+    )
+    assert (
+        "exchange_info.json: BTCUSDT: min_notional is 5, the desk's files say 20: the desk's is the stricter and holds"
+        in findings.notes
+    )
+    home.settings.exchange_info.write_text("[]")
+    (problem,) = look(tmp_path).problems
+    assert problem == f"{home.settings.exchange_info}: must hold a JSON object, not []"
 
 
 def test_every_problem_of_both_files_is_named_at_once(tmp_path: Path) -> None:
