@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_executor
 from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.domain.formatting import (
     format_bps,
@@ -40,7 +40,7 @@ def command(context: click.Context, as_json: bool, verbose: bool) -> None:
 
     Exit code 0: nothing stops a run. 65: something does.
     """
-    findings = examine(os.environ, Path.cwd(), clock())
+    findings = examine(os.environ, Path.cwd(), clock(), settings_of_executor)
     answer(as_json, _content(findings), _lines(findings, verbose))
     context.exit(ConfigError.exit_code if findings.problems else 0)
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "acknowledge": "Record that a person has taken care of an incident; with --fixed-at a new epoch begins.",
     "alerts": "Which alerts stand, what was sent where, what waits; --test sends one to every channel.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",
+    "fleet": "All executors of the fleet in one table, with the worst exit code.",
     "demo": "All of it in a sandbox: simulated executor, stages, Dagster UI.",
 }
 
@@ -56,13 +57,14 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--executor", metavar="NAME", help="The executor of PIPELINE_V6_FLEET that the command is about.")
 @click.version_option(__version__, prog_name="pipeline-v6")
-def cli() -> None:
+def cli(executor: str | None) -> None:
     """Shadow parity for a live crypto-futures executor.
 
     Reads the executor's logs below PIPELINE_V6_HOME (default: the current folder) and says whether v6 may go
-    live. Exit codes: 64 bad usage, 65 bad data or configuration, 70 a fault of this
-    program, 74 I/O, 75 the log is busy.
+    live. With PIPELINE_V6_FLEET there are several executors, and a command names one of them. Exit codes: 64 bad
+    usage, 65 bad data or configuration, 70 a fault of this program, 74 I/O, 75 the log is busy.
     """
 
 

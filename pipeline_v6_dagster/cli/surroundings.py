@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.terminal import escape_controls
+from pipeline_v6_dagster.config.fleet import Fleet, load_fleet
 from pipeline_v6_dagster.config.limits import Configuration, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 
@@ -20,8 +21,44 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer as on
 
 
 def settings_of_environment() -> Settings:
-    """The settings that this process was started with."""
-    return load_settings(os.environ, Path.cwd())
+    """The settings of the one executor that a command is about: the one that `--executor` names, if there is a fleet.
+
+    Raises:
+        ConfigError: a setting or the fleet file cannot be used.
+        UsageError: there is a fleet and no `--executor`, or the other way round.
+    """
+    return settings_of_executor(os.environ, Path.cwd())
+
+
+def settings_of_executor(environ: Mapping[str, str], cwd: Path) -> Settings:
+    """The same from `environ`; `cwd` is the home where none is named."""
+    base, name = load_settings(environ, cwd), executor_option()
+    if name is None:
+        if base.fleet_file is not None:
+            raise click.UsageError(
+                f"{base.fleet_file} lists several executors (PIPELINE_V6_FLEET); name one: pipeline-v6 --executor NAME"
+            )
+        return base
+    return fleet_of_environment(base).executor(name).settings
+
+
+def fleet_of_environment(base: Settings) -> Fleet:
+    """The fleet that the environment names.
+
+    Raises:
+        ConfigError: the fleet file cannot be used.
+        UsageError: there is no fleet.
+    """
+    if base.fleet_file is None:
+        raise click.UsageError("there is no fleet; set PIPELINE_V6_FLEET to the file that lists the executors")
+    return load_fleet(base)
+
+
+def executor_option() -> str | None:
+    """What `pipeline-v6 --executor` names; None without it."""
+    context = click.get_current_context(silent=True)
+    name = None if context is None else context.find_root().params.get("executor")
+    return name if isinstance(name, str) else None
 
 
 def configuration_of(settings: Settings) -> Configuration:

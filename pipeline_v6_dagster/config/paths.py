@@ -16,18 +16,23 @@ class Paths(BaseModel):
     config_dir: Path = Field(
         default=Path("config"), alias="PIPELINE_V6_CONFIG_DIR", description="the configuration, if elsewhere"
     )
+    fleet_file: Path | None = Field(
+        default=None,
+        alias="PIPELINE_V6_FLEET",
+        description="[file that lists several executors](fleet.md); without it there is one executor",
+    )
 
-    @field_validator("home", "logs_dir", "config_dir")
+    @field_validator("home", "logs_dir", "config_dir", "fleet_file")
     @classmethod
-    def _expand(cls, path: Path) -> Path:
+    def _expand(cls, path: Path | None) -> Path | None:
         try:
-            return path.expanduser()
+            return path if path is None else path.expanduser()
         except RuntimeError:
             raise ValueError("names the folder of a user that does not exist") from None
 
-    @field_validator("home", "logs_dir", "config_dir")
+    @field_validator("home", "logs_dir", "config_dir", "fleet_file")
     @classmethod
-    def _is_text(cls, path: Path) -> Path:
+    def _is_text(cls, path: Path | None) -> Path | None:
         try:
             str(path).encode("utf-8")
         except UnicodeEncodeError:
@@ -41,6 +46,8 @@ class Paths(BaseModel):
         object.__setattr__(self, "home", home)
         object.__setattr__(self, "logs_dir", home / self.logs_dir)
         object.__setattr__(self, "config_dir", home / self.config_dir)
+        if self.fleet_file is not None:
+            object.__setattr__(self, "fleet_file", home / self.fleet_file)
         return self
 
     # Inputs, written by the executor.
@@ -114,3 +121,9 @@ class Paths(BaseModel):
     @property
     def rollout_state(self) -> Path:
         return self.logs_dir / "state" / "pipeline_v6_rollout.json"
+
+    # Of a fleet, in the home of the environment.
+
+    @property
+    def fleet_summary(self) -> Path:
+        return self.logs_dir / "state" / "pipeline_v6_fleet_summary.json"

@@ -6,9 +6,9 @@ from dataclasses import replace
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from pipeline_v6_dagster.config.paths import Paths
 from pipeline_v6_dagster.config.problems import problems_of
@@ -164,6 +164,20 @@ class Settings(Paths):
         alias="PIPELINE_V6_CHAIN_KEY_FILE",
         description="file with the key of the hash chain, at least 16 bytes; else the chain has no key",
     )
+
+    # Its name in the fleet file. No setting of its own: it is how the table is named.
+    _executor: str | None = PrivateAttr(default=None)
+
+    @property
+    def executor(self) -> str | None:
+        """The name of the executor in the fleet; None without a fleet."""
+        return self._executor
+
+    def for_executor(self, name: str) -> Self:
+        """The same settings as those of the executor `name` of a fleet."""
+        named = self.model_copy()
+        named._executor = name
+        return named
 
     @property
     def max_slippage_p50_bps(self) -> float:

@@ -15,6 +15,7 @@ DEFAULTS = {
     "home": CWD,
     "logs_dir": CWD / "logs",
     "config_dir": CWD / "config",
+    "fleet_file": None,
     "heartbeat_interval_s": 600.0,
     "compare_interval_s": 900.0,
     "run_timeout_s": 600.0,
@@ -82,6 +83,7 @@ GIVEN = [
     ("PIPELINE_V6_HOME", "/data/bot", "home", Path("/data/bot")),
     ("PIPELINE_V6_LOGS_DIR", "/data/logs", "logs_dir", Path("/data/logs")),
     ("PIPELINE_V6_CONFIG_DIR", "/data/config", "config_dir", Path("/data/config")),
+    ("PIPELINE_V6_FLEET", "/data/fleet.toml", "fleet_file", Path("/data/fleet.toml")),
 ]
 
 BAD = [

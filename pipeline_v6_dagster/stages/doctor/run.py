@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -79,10 +79,18 @@ class Findings:
         return tuple(warning for group in self.warning_groups.values() for warning in group)
 
 
-def examine(environ: Mapping[str, str], cwd: Path, now: float) -> Findings:
-    """Check everything, also past the first problem. `now` (epoch s) is what this machine's clock says."""
+def examine(
+    environ: Mapping[str, str],
+    cwd: Path,
+    now: float,
+    load: Callable[[Mapping[str, str], Path], Settings] = load_settings,
+) -> Findings:
+    """Check everything, also past the first problem. `now` (epoch s) is what this machine's clock says.
+
+    `load` gives the settings of the executor.
+    """
     try:
-        settings = load_settings(environ, cwd)
+        settings = load(environ, cwd)
     except ConfigError as error:
         return Findings(
             settings=None,

@@ -101,7 +101,16 @@ def read_status(
         DataError: the head is not understood.
         StorageError: a file of ours cannot be read.
     """
-    gate = read_gate(settings, now, verify)
+    return build_report(settings, read_gate(settings, now, verify), now)
+
+
+def build_report(settings: Settings, gate: Gate, now: float) -> Report:
+    """The same from the verdict as of `now` (epoch s).
+
+    Raises:
+        DataError: the head is not understood.
+        StorageError: a file of ours cannot be read.
+    """
     summary = gate.end.summary if gate.end is not None else None
     decision = gate.decision
     status = Status.NO_DATA if summary is None else summary.status
