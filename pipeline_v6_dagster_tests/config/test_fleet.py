@@ -156,8 +156,8 @@ def test_two_hosts_may_keep_their_logs_in_folders_of_the_same_name(tmp_path: Pat
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     fleet = loaded(tmp_path, '[executors.alpha]\nhome = "a"')
-    with pytest.raises(ConfigError, match=r"executors\.alhpa: lists no such executor; did you mean alpha\?"):
-        fleet.executor("alhpa")
+    with pytest.raises(ConfigError, match=r"executors\.alpha-2: lists no such executor; did you mean alpha\?"):
+        fleet.executor("alpha-2")
 
 
 @pytest.mark.parametrize(
