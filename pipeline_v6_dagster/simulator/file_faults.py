@@ -81,7 +81,7 @@ def lose_unread(files: Files, rng: random.Random, now: float) -> Changes:
 
 def add_unreadable_rotation(files: Files, rng: random.Random, now: float) -> Changes:
     """A rotation of the order log stands beside it in a form that cannot be read."""
-    return {f"{input_path(ORDERS)}.1.zst": b"\x28\xb5\x2f\xfd" + rng.randbytes(200)}
+    return {f"{input_path(ORDERS)}.1.lz4": b"\x04\x22\x4d\x18" + rng.randbytes(200)}
 
 
 def stop_positions(files: Files, rng: random.Random, now: float) -> Changes:

@@ -2,7 +2,7 @@
 
 `name.jsonl` is current. A program that rotates it adds a number (`name.1.jsonl`, `name.jsonl.1`, the lowest the
 newest) or a date (`name-20261124.jsonl`, `name.jsonl-20261124`, `name.jsonl.2026-11-24`, with the time of day or
-without, the latest the newest), and may compress what it rotated (`.gz`, `.xz`, `.bz2`). `name.000001.jsonl.gz` are
+without, the latest the newest), and may compress what it rotated (`.gz`, `.xz`, `.bz2`, `.zst`). `name.000001.jsonl.gz` are
 archives of ours, older than any rotation, the higher number the newer. `name.000002.jsonl.archiving` is an archive that
 waits to be compressed; it counts until it is deleted, also while its `.gz` is there.
 """
@@ -20,8 +20,14 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.storage.zstd_file import open_zstd
 
-OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+OPENERS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+    ".zst": open_zstd,
+}
 UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 _NUMBERED = (r"\.(\d{{1,5}}){suffix}", r"{suffix}\.(\d{{1,5}})")
@@ -35,8 +41,8 @@ _DATED = (
     rf"\.({_YEAR}-{_MONTH}-{_DAY}{_TIME}){{suffix}}",
     f"{{suffix}}[-_.]{_DATE}",
 )
-_PACKED = r"(?:\.(?:gz|xz|bz2))?"
-_UNREADABLE = r"\.(?:zst|zstd|lz4|lzo|lzma|Z|zip|7z|br|sz)"
+_PACKED = r"(?:\.(?:gz|xz|bz2|zst))?"
+_UNREADABLE = r"\.(?:zstd|lz4|lzo|lzma|Z|zip|7z|br|sz)"
 _ARCHIVE = r"\.(\d{{6,}}){suffix}\.gz"
 _WAITING_ARCHIVE = r"\.(\d{{6,}}){suffix}\.archiving"
 

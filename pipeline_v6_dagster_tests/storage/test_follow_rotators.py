@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -316,6 +317,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".xz": lzma.compress,
     ".bz2": bz2.compress,
+    ".zst": zstandard.compress,
 }
 
 
@@ -365,7 +367,7 @@ def test_a_rotator_that_is_told_to_name_otherwise_repeats_nothing(log: Path, to_
 
 @pytest.mark.parametrize(
     "name",
-    ["log.1.jsonl.zst", "log.jsonl.1.zst", "log.jsonl-20261124.zst", "log-20261124.jsonl.lz4", "log.jsonl.old"],
+    ["log.1.jsonl.zstd", "log.jsonl.1.lz4", "log.jsonl-20261124.Z", "log-20261124.jsonl.lz4", "log.jsonl.old"],
 )
 def test_a_rotation_that_cannot_be_read_is_named(log: Path, name: str) -> None:
     write(log, 1)
@@ -379,11 +381,13 @@ def test_a_rotation_that_cannot_be_read_is_named(log: Path, name: str) -> None:
 def test_a_rotation_that_is_damaged_or_a_folder_is_named(log: Path) -> None:
     log.with_name("log.jsonl.1.gz").write_bytes(b"no gzip")
     log.with_name("log.jsonl.2.xz").write_bytes(b"no xz")
+    log.with_name("log.jsonl.3.zst").write_bytes(b"no zst")
     log.with_name("log-20261124.jsonl").mkdir()
     assert [path.name for path in unreadable_rotations(log)] == [
         "log-20261124.jsonl",
         "log.jsonl.1.gz",
         "log.jsonl.2.xz",
+        "log.jsonl.3.zst",
     ]
 
 

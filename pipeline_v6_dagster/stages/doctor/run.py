@@ -28,7 +28,7 @@ from pipeline_v6_dagster.stages.doctor.settings import (
     unread_variables,
 )
 from pipeline_v6_dagster.stages.doctor.versions import version_problems, versions
-from pipeline_v6_dagster.storage.log_names import all_rotations
+from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Action(StrEnum):
     KEYS = "Correct the keys that no rule reads, or list them under unread_keys_ok"
     LIVE_LIMITS = "Give live and v6 the same limits"
     EXECUTOR = "Have the executor log what is missing"
+    ROTATIONS = "Unpack the rotations that cannot be read, or move them away"
     CLOCKS = "Set the clocks"
     IGNORE_RULES = "Renew or remove ignore rules"
 
@@ -147,6 +148,8 @@ class _Examination:
         with _noting(self.problems):
             self.warnings[Action.CLOCKS] += clock_warnings(self.settings, now)
         with _noting(self.problems):
+            self.warnings[Action.ROTATIONS] += map(_unreadable, _unreadable_rotations(self.settings))
+        with _noting(self.problems):
             self.rows = row_shares(self.settings)
         for share in self.rows:
             if share.count == share.total:
@@ -228,15 +231,27 @@ def _unlisted(key: UnknownKey) -> str:
     return f"{key}: the universe does not list this symbol, so v6 denies it as unknown_symbol and reads no limit of it"
 
 
-def _inputs(settings: Settings) -> list[FoundFile]:
-    paths = {
+def _unreadable(path: Path) -> str:
+    return f"{path}: looks like a rotation and cannot be read, so inputs_whole is broken"
+
+
+def _unreadable_rotations(settings: Settings) -> Iterator[Path]:
+    for path in _input_paths(settings).values():
+        yield from unreadable_rotations(path)
+
+
+def _input_paths(settings: Settings) -> dict[str, Path]:
+    return {
         "order_attempts": settings.order_attempts,
         "orders_executed": settings.orders_executed,
         "order_metrics": settings.order_metrics,
         "risk_vetoes": settings.risk_vetoes,
         "position_state": settings.position_state,
     }
-    return [_found(role, path, os.R_OK) for role, path in paths.items()]
+
+
+def _inputs(settings: Settings) -> list[FoundFile]:
+    return [_found(role, path, os.R_OK) for role, path in _input_paths(settings).items()]
 
 
 def _outputs(settings: Settings) -> list[FoundFile]:

@@ -238,6 +238,19 @@ def test_rotated_files_are_counted(tmp_path: Path) -> None:
     assert files["order_attempts"] == 1
 
 
+def test_what_looks_like_a_rotation_and_cannot_be_read_is_named(tmp_path: Path) -> None:
+    settings = Home(tmp_path).settings
+    bad = [
+        settings.orders_executed.with_name("orders_executed.jsonl.1.zst"),
+        settings.risk_vetoes.with_suffix(".1.jsonl.lz4"),
+    ]
+    for path in bad:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no such format")
+    (group,) = [group for action, group in look(tmp_path).warning_groups.items() if "rotations" in action]
+    assert [warning.partition(":")[0] for warning in group] == [str(path) for path in bad]
+
+
 def test_symbols_that_the_universe_does_not_list_are_named_with_their_other_spelling(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.attempts(attempt_row(0), attempt_row(1, symbol="XRPUSDT"), attempt_row(2, symbol="eth-usdt"), b"{torn")

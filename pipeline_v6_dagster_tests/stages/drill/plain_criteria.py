@@ -191,7 +191,7 @@ def _evidence(home: _Home, settings: Settings, now: float) -> dict[str, bool]:
     return {
         "logs_intact": verify_logs(settings).is_whole and _is_summary_whole(settings, home),
         "inputs_whole": not any(one["is_offset_lost"] for one in quality)
-        and not list(settings.orders_executed.parent.glob("*.zst")),
+        and not list(settings.orders_executed.parent.glob("*.lz4")),
         "inputs_usable": not dropped
         and all(home.malformed[name] <= 0.01 * count for name, count in home.lines.items()),
         "inputs_fresh": min(newest) > now - DAY_S and max(newest) < now + 60,
