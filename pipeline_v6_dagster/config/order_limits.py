@@ -4,19 +4,18 @@ Called by `config.limits`, which combines everything else.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any
 
 from pipeline_v6_dagster.config.files import GlobalLimits, SharedLimits, SymbolKeys, UniverseKeys
 from pipeline_v6_dagster.domain.limits import LeverageBracket, TradingState
-
-_STRICTEST = list(TradingState)
 
 
 def account_limits(levels: Sequence[GlobalLimits]) -> dict[str, Any]:
     """Fields of `Limits`; `levels` are `global` and the top level of the limits file."""
     states = [level.trading_state for level in levels if level.trading_state is not None]
     return {
-        "trading_state": max(states, key=_STRICTEST.index, default=TradingState.ACTIVE),
+        "trading_state": reduce(TradingState.stricter, states, TradingState.ACTIVE),
         "disabled_rules": frozenset(name for level in levels for name in level.disabled_rules or ()),
         "notional_mismatch_ratio": _smallest(level.notional_mismatch_pct for level in levels),
         "max_margin_ratio": _smallest(level.max_margin_pct for level in levels),

@@ -26,6 +26,12 @@ class TradingState(StrEnum):
     REDUCING = "reducing"
     HALTED = "halted"
 
+    def stricter(self, other: "TradingState") -> "TradingState":
+        """The one of the two that lets less through."""
+        if self is other or self is TradingState.HALTED or other is TradingState.ACTIVE:
+            return self
+        return other
+
 
 @dataclass(frozen=True, slots=True)
 class LeverageBracket:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline_v6_dagster.domain.attempt import Side
+from pipeline_v6_dagster.domain.limits import TradingState
 
 
 class DenyReason(StrEnum):
@@ -105,6 +106,7 @@ class RiskState:
     `other_positions` counts the symbol's positions to which the order would not add (hedge mode: the other side).
     `snapshot_ts` is the time from which on pending exposure counts. `net_usd` (long minus short, in the intent's
     direction, with what is pending in that direction) and `free_balance_usd` are None where no log says them.
+    `trading_state` is that of the rollout; that of the limits may be stricter.
     """
 
     as_of: float
@@ -134,6 +136,7 @@ class RiskState:
     net_usd: float | None = None
     free_balance_usd: float | None = None
     symbol_day_pnl_usd: float = 0.0
+    trading_state: TradingState = TradingState.ACTIVE
 
 
 @dataclass(slots=True)

@@ -152,9 +152,9 @@ class TradingStates:
             self._states.append(state)
 
     @classmethod
-    def of(cls, oldest_first: Iterable[RolloutRecord]) -> Self:
-        """The trading states that these lines of the history record."""
-        return cls((record.ts, record.trading_state) for record in oldest_first)
+    def of(cls, oldest_first: Iterable[RolloutRecord], *later: tuple[float, TradingState]) -> Self:
+        """The trading states that these lines of the history record, and `later` ones with their times (epoch s)."""
+        return cls((*((record.ts, record.trading_state) for record in oldest_first), *later))
 
     def at(self, ts: float) -> TradingState:
         """The trading state that held at `ts` (epoch s)."""

@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.domain.rollout import RolloutRecord, TradingStates
+from pipeline_v6_dagster.domain.rollout import RolloutRecord
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
@@ -56,13 +56,3 @@ def read_rollout(
             records.append(record)
             after = line.offset()
     return records, after
-
-
-def read_trading_states(settings: Settings) -> TradingStates:
-    """Which trading state held when, for the shadow's rule; ACTIVE where no rollout was ever begun.
-
-    Raises:
-        DataError, StorageError: as `read_rollout`.
-    """
-    records, _ = read_rollout(settings)
-    return TradingStates.of(records)

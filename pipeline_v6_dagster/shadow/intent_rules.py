@@ -28,12 +28,14 @@ def kill_switch(intent: OrderIntent, state: RiskState, limits: Limits, symbol: S
 
 def halted(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Denies everything while trading is halted."""
-    return limits.trading_state is TradingState.HALTED, "not halted", limits.trading_state.value, "state"
+    current = limits.trading_state.stricter(state.trading_state)
+    return current is TradingState.HALTED, "not halted", current.value, "state"
 
 
 def reducing(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Denies what opens while only reducing orders are let through."""
-    return limits.trading_state is TradingState.REDUCING, "active", limits.trading_state.value, "state"
+    current = limits.trading_state.stricter(state.trading_state)
+    return current is TradingState.REDUCING, "active", current.value, "state"
 
 
 def nav_stale(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
@@ -146,22 +148,22 @@ INTENT_RULES: tuple[Gate | Cap, ...] = (
     ),
     Gate(
         R.TRADING_STATE,
-        "the trading state is `halted`",
+        "the trading state of the limits or of the rollout is `halted`",
         ("trading_state",),
         "state",
         halted,
+        default="active",
         source="RTS 6 art. 12",
-        is_set=lambda limits, symbol: limits.trading_state is not TradingState.ACTIVE,
     ),
     Gate(
         R.TRADING_STATE,
-        "the trading state is `reducing` and the order opens",
+        "the trading state of the limits or of the rollout is `reducing` and the order opens",
         ("trading_state",),
         "state",
         reducing,
         applies_to_reduce_only=False,
+        default="active",
         source="RTS 6 art. 12",
-        is_set=lambda limits, symbol: limits.trading_state is not TradingState.ACTIVE,
     ),
     Gate(
         R.NAV_STALE,

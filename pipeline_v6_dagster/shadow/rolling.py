@@ -10,6 +10,7 @@ from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.position_book import PositionBook
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskState
+from pipeline_v6_dagster.domain.rollout import TradingStates
 from pipeline_v6_dagster.shadow.account_book import HOUR_S, AccountBook, TradingDayBounds
 from pipeline_v6_dagster.shadow.attempt_window import AttemptWindow
 from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S
@@ -21,7 +22,7 @@ PRICE_FRESH_S = 300.0
 class RollingState:
     """The account and the newest attempts, and what is derived from both.
 
-    `trading_day_bounds` says when the desk's day begins and ends.
+    `trading_day_bounds` says when the desk's day begins and ends, `trading_states` what the rollout let through when.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class RollingState:
         trading_day_bounds: TradingDayBounds,
         state: AccountState | None = None,
         tolerance_s: float = DEFAULT_TOLERANCE_S,
+        trading_states: TradingStates | None = None,
     ) -> None:
+        self._trading_states = trading_states or TradingStates()
         self._peak_since = limits.peak_since
         self._breaker_window_s = limits.breaker_window_s
         self._has_symbol_loss_limit = any(
@@ -130,6 +133,7 @@ class RollingState:
             intent.amends is None and self._attempts.is_known(intent.intent_id),
             _since(self._attempts.same_order_ts(intent, as_of), as_of),
             symbol_day_pnl_usd=book.day_pnl_usd(as_of, intent.symbol) if self._has_symbol_loss_limit else 0.0,
+            trading_state=self._trading_states.at(as_of),
         )
 
     def routing_record(self, symbol: str, as_of: float) -> RoutingRecord:

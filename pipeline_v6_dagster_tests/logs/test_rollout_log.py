@@ -9,7 +9,7 @@ from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.limits import TradingState
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutFile, RolloutState
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file, read_rollout_file
-from pipeline_v6_dagster.logs.rollout_log import encode_record, open_rollout_log, read_rollout, read_trading_states
+from pipeline_v6_dagster.logs.rollout_log import encode_record, open_rollout_log, read_rollout
 from pipeline_v6_dagster.rollout.machine import Rollout
 from pipeline_v6_dagster.rollout.moves import make_record
 from pipeline_v6_dagster.storage.files import replace_file
@@ -42,13 +42,6 @@ def test_a_record_comes_back_as_it_was_written(settings: Settings) -> None:
     records, offset = read_rollout(settings)
     assert records == [HALT]
     assert read_rollout(settings, offset) == ([], offset)
-
-
-def test_the_shadow_learns_which_trading_state_held_when(settings: Settings) -> None:
-    assert read_trading_states(settings).at(T0) is TradingState.ACTIVE
-    open_rollout_log(settings).append([encode_record(HALT)])
-    assert read_trading_states(settings).at(T0 - 1) is TradingState.ACTIVE
-    assert read_trading_states(settings).at(T0) is TradingState.HALTED
 
 
 def test_a_line_of_another_kind_is_an_error(settings: Settings) -> None:

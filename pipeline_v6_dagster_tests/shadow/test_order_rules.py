@@ -8,7 +8,7 @@ import pytest
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.errors import ConfigError
-from pipeline_v6_dagster.domain.limits import DEFAULT_RULES, Limits
+from pipeline_v6_dagster.domain.limits import DEFAULT_RULES, Limits, TradingState
 from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskDecision, RiskState
 from pipeline_v6_dagster.shadow.risk import Outcome, RiskEngineV6, read_rules
 from pipeline_v6_dagster_tests.builders import NAV_USD, intent, limits, state
@@ -31,6 +31,21 @@ def test_halted_denies_all_and_reducing_all_but_what_reduces() -> None:
         assert check(rules, intent()).allowed is opens
         assert check(rules, intent(reduce_only=True)).allowed is reduces
     assert check(limits({"trading_state": "halted"}), intent()).reasons == (R.TRADING_STATE,)
+
+
+@pytest.mark.parametrize("of_limits", TradingState)
+@pytest.mark.parametrize("of_rollout", TradingState)
+def test_the_stricter_trading_state_of_limits_and_rollout_holds(
+    of_limits: TradingState, of_rollout: TradingState
+) -> None:
+    engine = RiskEngineV6(limits({"trading_state": of_limits.value}))
+    strictest = max(of_limits, of_rollout, key=list(TradingState).index)
+    for is_reducing in (False, True):
+        decision = engine.check_order(intent(reduce_only=is_reducing), state(trading_state=of_rollout))
+        is_denied = strictest is TradingState.HALTED or (strictest is TradingState.REDUCING and not is_reducing)
+        assert decision.reasons == ((DenyReason.TRADING_STATE,) if is_denied else ())
+        if is_denied:
+            assert decision.diagnostics[DenyReason.TRADING_STATE].observed == strictest.value
 
 
 def test_the_stricter_trading_state_of_two_levels_holds() -> None:

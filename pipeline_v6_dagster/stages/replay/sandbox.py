@@ -38,6 +38,7 @@ def replay_home(settings: Settings, config_dir: Path, to_ts: float | None) -> It
             _link_folder(settings.logs_dir / "execution", logs / "execution")
         else:
             _copy_folder(settings.logs_dir / "execution", logs / "execution", lambda line: _logged_ts(line) <= to_ts)
+        _link_rollout(settings, logs)
         changes = {"logs_dir": logs, "config_dir": config_dir, "shadow_source": ShadowSource.INTERNAL}
         yield settings.model_copy(update=changes)
 
@@ -65,6 +66,22 @@ def _link_folder(source: Path, target: Path) -> None:
             target.mkdir()
     except OSError as error:
         raise StorageError(f"{target}: cannot be made: {error.strerror}") from error
+
+
+def _link_rollout(settings: Settings, logs: Path) -> None:
+    """The history of the rollout and its state file, which say what was let through when.
+
+    Raises:
+        StorageError: one of them cannot be linked.
+    """
+    try:
+        for path in (*settings.logs_dir.glob(f"{settings.rollout_log.stem}*"), settings.rollout_state):
+            target = logs / path.relative_to(settings.logs_dir)
+            if path.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(path.resolve())
+    except OSError as error:
+        raise StorageError(f"{logs}: cannot be made: {error.strerror}") from error
 
 
 def _copy_folder(source: Path, target: Path, is_kept: Callable[[bytes], bool]) -> None:

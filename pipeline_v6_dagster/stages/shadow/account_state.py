@@ -17,6 +17,7 @@ from pipeline_v6_dagster.logs.shadow_log import (
     parse_checkpoint,
     parse_decided,
 )
+from pipeline_v6_dagster.logs.trading_states import read_trading_states
 from pipeline_v6_dagster.shadow.attempt_window import MAX_ATTEMPTS
 from pipeline_v6_dagster.shadow.decided import note_decision
 from pipeline_v6_dagster.shadow.rolling import RollingState
@@ -53,6 +54,7 @@ class AccountHistory:
             trading_day_bounds(limits.reset_timezone),
             None if found is None else found.account,
             settings.match_tolerance_s,
+            read_trading_states(settings),
         )
         read, known_until = ({}, 0.0) if found is None else (found.read, newest_first[index].timestamp)
         self._feed = AccountFeed(settings, read, known_until)

@@ -9,12 +9,18 @@ import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import ConfigError, DataError
+from pipeline_v6_dagster.domain.rollout import RolloutEvent
+from pipeline_v6_dagster.logs.rollout_log import encode_record, open_rollout_log
+from pipeline_v6_dagster.rollout.machine import Rollout
+from pipeline_v6_dagster.rollout.moves import make_record
 from pipeline_v6_dagster.stages.replay.file import replay_path, write_replay
 from pipeline_v6_dagster.stages.replay.result import as_data
 from pipeline_v6_dagster.stages.replay.run import Replay, replay
+from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
 from pipeline_v6_dagster_tests.live_builders import RISK_LIMITS, T0, Home, ack_row, attempt_row, fill_row
+from pipeline_v6_dagster_tests.rollout.evidence import evidence, person
 
 NOW = START_TS + 7200
 
@@ -60,6 +66,17 @@ def test_the_same_configuration_changes_nothing(traded: Settings) -> None:
         same.then.verdict,
         same.then.config_hash,
     )
+
+
+def test_what_the_rollout_halted_stays_halted(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=1200.0)
+    halt = make_record(Rollout(), RolloutEvent.HALT, person(START_TS + 600.0), evidence())
+    open_rollout_log(settings).append([encode_record(halt)])
+    replace_file(settings.rollout_state, b'{"trading_state":"halted"}')
+    for command in ("shadow", "heartbeat", "compare"):
+        assert pipeline_v6(settings.home, command).exit_code == 0
+    assert b'"trading_state":"halted"' in settings.shadow_log.read_bytes()
+    assert replay(settings, settings.config_dir, fixed(NOW)).flips == ()
 
 
 def test_what_a_stricter_desk_stops_is_told_by_rule_symbol_and_dollars(traded: Settings, restricted: Replay) -> None:

@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.rollout import RolloutEvent
+from pipeline_v6_dagster.logs.rollout_log import encode_record, open_rollout_log
+from pipeline_v6_dagster.rollout.machine import Rollout
+from pipeline_v6_dagster.rollout.moves import make_record
 from pipeline_v6_dagster.stages.shadow import account_state as account_history
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster_tests.builders import unhurried
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.rollout.evidence import evidence, person
 
 SECONDS = 2400.0
 INPUTS = ("order_attempts", "orders_executed", "order_metrics", "position_state", "risk_vetoes")
@@ -97,6 +102,24 @@ def test_runs_that_begin_and_end_anywhere_write_the_bytes_of_one(
 ) -> None:
     home = settings_of(tmp_path_factory.mktemp("parts"))
     assert in_parts(traded, home, cuts) == whole
+
+
+def test_a_decision_takes_the_trading_state_of_its_own_time_in_any_split(
+    traded: Settings, whole: bytes, tmp_path: Path
+) -> None:
+    home, other = settings_of(tmp_path / "parts"), settings_of(tmp_path / "other")
+    halt = START_TS + SECONDS / 2
+    for each in (home, other):
+        record = make_record(Rollout(), RolloutEvent.HALT, person(halt), evidence())
+        open_rollout_log(each).append([encode_record(record)])
+    in_parts(traded, home, [halt - 60.0, halt + 1.0, halt + 300.0])
+    assert home.shadow_log.read_bytes() == in_parts(traded, other, [])
+    for before, after in zip(map(json.loads, whole.splitlines()), shadow_rows(home), strict=True):
+        is_halted = after["timestamp"] >= halt
+        assert after["state"]["trading_state"] == ("halted" if is_halted else "active")
+        assert ("trading_state" in after["risk_decision"]["reasons"]) is is_halted
+        if not is_halted:
+            assert after["risk_decision"] == before["risk_decision"]
 
 
 @pytest.mark.parametrize("decisions", [7, 9, 100_000])
