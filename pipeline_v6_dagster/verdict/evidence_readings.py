@@ -28,6 +28,8 @@ from pipeline_v6_dagster.verdict.policy import (
 from pipeline_v6_dagster.verdict.reading import Reading, count, newest_ids, percent, share, state_of, unmeasured
 from pipeline_v6_dagster.verdict.window import WindowEvidence
 
+_LIVE_LIMITS_SHOWN = 5
+
 
 def _problems(limit: str, problems: list[str], good: str, *, ids: tuple[str, ...] = ()) -> Reading:
     """Broken by any problem; holds where there is none."""
@@ -151,17 +153,27 @@ def one_executor(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
 
 
 def limits_understood(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Reading | None:
-    """As of the moment of asking."""
+    """As of the moment of asking.
+
+    Limits that live applied otherwise are said and break nothing: where they matter, the decisions disagree.
+    """
     if facts.now is None:
         return None
-    keys = facts.now.unread_keys
+    keys, live = facts.now.unread_keys, facts.now.live_limits
     if keys is None:
         return unmeasured("0 unread keys", "the limits or the universe could not be read")
+    description = f"not understood: {', '.join(keys[:10])}" if keys else "every key of limits and universe is read"
+    measured = count(len(keys), "unread key")
+    if live:
+        others = len(live) - _LIVE_LIMITS_SHOWN
+        more = f"; {others:,} more in pipeline-v6 doctor" if others > 0 else ""
+        description += f"; but {'; '.join(live[:_LIVE_LIMITS_SHOWN])}{more}"
+        measured += f", {count(len(live), 'differing limit')} of live"
     return Reading(
         state=state_of(not keys),
-        measured=count(len(keys), "unread key"),
+        measured=measured,
         limit="0 unread keys",
-        description=f"not understood: {', '.join(keys[:10])}" if keys else "every key of limits and universe is read",
+        description=description,
         value=float(len(keys)),
     )
 

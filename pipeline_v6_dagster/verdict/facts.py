@@ -71,8 +71,9 @@ class NowFacts:
     `newest_row_ts` is per input that must keep coming; an input that exists and has no usable row is None there.
     `chain_problems` are findings of the hash chains; `is_summary_in_log` tells that the summary file is the one in the
     log, None where it was not compared. `unread_keys` are those of the limits and the universe that no
-    `unread_keys_ok` lists, None where the files could not be read. `identity` is that of the configuration, the
-    engines and the settings of now.
+    `unread_keys_ok` lists, None where the files could not be read. `live_limits` are limits that live applied otherwise
+    than the configuration says, with both numbers. `identity` is that of the configuration, the engines and the
+    settings of now.
     """
 
     now: float
@@ -80,6 +81,7 @@ class NowFacts:
     chain_problems: tuple[str, ...] = ()
     is_summary_in_log: bool | None = None
     unread_keys: tuple[str, ...] | None = None
+    live_limits: tuple[str, ...] = ()
     identity: str | None = None
 
 

@@ -262,6 +262,15 @@ class TestFacts:
         assert criteria[criterion].state is CriterionState.UNMEASURED
         assert verdict_of(criteria).verdict is Verdict.INCONCLUSIVE
 
+    @pytest.mark.parametrize("unread", [(), ("max_leverge",)])
+    def test_limits_that_live_applied_otherwise_are_said_and_change_no_state(self, unread: tuple[str, ...]) -> None:
+        live = tuple(f"live applied limit_{number} = 2, the configuration says 3" for number in range(7))
+        without = criteria_of(CLEAN, unread_keys=unread)["limits_understood"]
+        found = criteria_of(CLEAN, unread_keys=unread, live_limits=live)["limits_understood"]
+        assert found.state is without.state
+        assert found.description == f"{without.description}; but {'; '.join(live[:5])}; 2 more in pipeline-v6 doctor"
+        assert found.measured == f"{without.measured}, 7 differing limits of live"
+
     def test_the_order_of_groups_decides(self) -> None:
         diffs = desk(*LABELLED, *every(5, absent))
         assert verdict_of(criteria_of(diffs)).verdict is Verdict.FAIL

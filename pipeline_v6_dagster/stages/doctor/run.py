@@ -18,7 +18,6 @@ from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.shadow.rules import RULES
 from pipeline_v6_dagster.stages.doctor.clocks import clock_warnings
 from pipeline_v6_dagster.stages.doctor.exchange import exchange_notes, exchange_warnings
-from pipeline_v6_dagster.stages.doctor.live_limits import live_limit_warnings
 from pipeline_v6_dagster.stages.doctor.rows import RowShare, row_shares
 from pipeline_v6_dagster.stages.doctor.settings import (
     alert_url_problems,
@@ -28,6 +27,7 @@ from pipeline_v6_dagster.stages.doctor.settings import (
     unread_variables,
 )
 from pipeline_v6_dagster.stages.doctor.versions import version_problems, versions
+from pipeline_v6_dagster.stages.live_limits import find_live_limits
 from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rotations
 
 
@@ -178,7 +178,7 @@ class _Examination:
             self.notes += exchange_notes(configuration)
             self.warnings[Action.ENVIRONMENT] += unlisted_scope(settings, limits)
             self.warnings[Action.LIMITS] += unlisted_symbols(settings, limits)
-            self.warnings[Action.LIVE_LIMITS] += live_limit_warnings(settings, limits)
+            self.warnings[Action.LIVE_LIMITS] += (found.detail for found in find_live_limits(settings, limits))
         return configuration
 
 

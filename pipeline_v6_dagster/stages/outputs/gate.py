@@ -16,6 +16,7 @@ from pipeline_v6_dagster.logs.compare_log import BlockEnd, Cursor, encode_summar
 from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare.identity import describe_settings, settings_identity, verdict_policy
 from pipeline_v6_dagster.stages.compare.summary import gather_facts
+from pipeline_v6_dagster.stages.live_limits import find_live_limits
 from pipeline_v6_dagster.stages.shadow.engines import load_engines
 from pipeline_v6_dagster.verdict.criteria import ASKED_NOW, CRITERIA, evaluate_all
 from pipeline_v6_dagster.verdict.decide import Decision, decide
@@ -85,30 +86,34 @@ def gather_now_facts(settings: Settings, end: BlockEnd | None, now: float, probl
     """What only the present can tell: clocks, chains (`problems`), configuration."""
     counts = {} if end is None else end.cursor.counts
     newest = {name: counts[name].newest_ts for name in _KEEP_COMING if name in counts and counts[name].lines}
-    identity, unread = _read_configuration(settings, end)
+    identity, unread, live_limits = _read_configuration(settings, end)
     return NowFacts(
         now=now,
         newest_row_ts=newest,
         chain_problems=tuple(problems),
         is_summary_in_log=None if end is None else _is_summary_in_log(settings, end.summary),
         unread_keys=unread,
+        live_limits=live_limits,
         identity=identity,
     )
 
 
-def _read_configuration(settings: Settings, end: BlockEnd | None) -> tuple[str | None, tuple[str, ...] | None]:
-    """(identity of now, unread keys); None where the files cannot be used."""
+def _read_configuration(
+    settings: Settings, end: BlockEnd | None
+) -> tuple[str | None, tuple[str, ...] | None, tuple[str, ...]]:
+    """(identity of now, unread keys, limits that live applied otherwise); None where the files cannot be used."""
     try:
         configuration = load_configuration(settings.risk_limits, settings.pairs_universe)
         described = describe_settings(settings, load_ignore_rules(settings.ignore_rules))
         unread = configuration.unread_keys
+        live = tuple(found.summary for found in find_live_limits(settings, configuration.limits))
         if settings.shadow_source is ShadowSource.EXTERNAL:
             # Only the executor knows under what it decides now; its newest decision says it.
-            return (None if end is None else end.cursor.epoch.identity), unread
+            return (None if end is None else end.cursor.epoch.identity), unread, live
         version = load_engines(settings, configuration.limits).version
     except (ConfigError, StorageError):
-        return None, None
-    return epoch_identity(configuration.limits.config_hash, version, settings_identity(described)), unread
+        return None, None, ()
+    return epoch_identity(configuration.limits.config_hash, version, settings_identity(described)), unread, live
 
 
 def _is_summary_in_log(settings: Settings, summary: Summary) -> bool:

@@ -256,6 +256,17 @@ def test_a_key_that_nobody_reads_stands_in_the_way(tmp_path: Path) -> None:
     assert report.exit_code == 2
 
 
+def test_a_limit_that_live_applied_otherwise_is_said_with_both_numbers(tmp_path: Path) -> None:
+    home = home_of(tmp_path, *[5.0] * 4)
+    limits = json.loads(home.settings.risk_limits.read_text())
+    home.settings.risk_limits.write_text(json.dumps(limits | {"max_leverage": 3}))
+    veto = {"ts": T0, "symbol": "BTCUSDT", "veto_reason": "leverage_cap", "thresholds": {"max_leverage": 2}}
+    home.settings.risk_vetoes.write_text(json.dumps(veto) + "\n")
+    found = {each.name: each for each in read_status(home.settings, T0 + RUN_AT).criteria}["limits_understood"]
+    assert found.state is CriterionState.HOLDS
+    assert "live applied max_leverage = 2, the configuration says 3" in found.description
+
+
 @pytest.mark.parametrize(
     ("seconds", "state"),
     [(0.0, CriterionState.HOLDS), (2 * 86_400.0, CriterionState.BROKEN), (-RUN_AT - 3600, CriterionState.BROKEN)],

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,18 @@ class _VetoRow(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_VetoRow)
 
 
+class LiveLimit(NamedTuple):
+    """A limit that live applied otherwise than the configuration says; both texts hold both numbers.
+
+    `summary` is a clause, `detail` a line with the file, how often it was applied, to what, and when last. `vetoes` is
+    how often.
+    """
+
+    summary: str
+    detail: str
+    vetoes: int
+
+
 @dataclass
 class _Seen:
     """The rows in which live applied one value. A limit that v6 does not have may have another value in each."""
@@ -44,8 +56,8 @@ class _Seen:
     symbols: set[str] = field(default_factory=set)
 
 
-def live_limit_warnings(settings: Settings, limits: Limits) -> Iterator[str]:
-    """One line for each limit that live applied with another value than the configuration has, with both numbers.
+def find_live_limits(settings: Settings, limits: Limits) -> tuple[LiveLimit, ...]:
+    """Each limit that the newest vetoes applied with another value than the configuration has, most vetoes first.
 
     Raises:
         StorageError: the vetoes log cannot be read.
@@ -60,9 +72,9 @@ def live_limit_warnings(settings: Settings, limits: Limits) -> Iterator[str]:
             if ts >= one.newest_ts:
                 one.newest_ts, one.live = ts, difference.live
             one.symbols.add(row.symbol or "no symbol")
-    for (name, _, configured), one in sorted(seen.items(), key=lambda item: (item[0][0], -item[1].rows)):
-        yield _line(settings, name, configured, one)
-    yield from _trade_rates(settings, limits, rows)
+    found = [_found(settings, name, configured, one) for (name, _, configured), one in seen.items()]
+    found += _trade_rates(settings, limits, rows)
+    return tuple(sorted(found, key=lambda each: (-each.vetoes, each.summary)))
 
 
 def _rows(settings: Settings) -> Iterator[_VetoRow]:
@@ -73,7 +85,7 @@ def _rows(settings: Settings) -> Iterator[_VetoRow]:
             continue  # Counted where the log is compared.
 
 
-def _trade_rates(settings: Settings, limits: Limits, rows: list[_VetoRow]) -> Iterator[str]:
+def _trade_rates(settings: Settings, limits: Limits, rows: list[_VetoRow]) -> Iterator[LiveLimit]:
     """Symbols that live vetoed for their rate after fewer openings in the hour than the configured limit.
 
     Openings are the ones of the orders log, as v6 counts them. Where it names none, nothing was measured.
@@ -90,11 +102,15 @@ def _trade_rates(settings: Settings, limits: Limits, rows: list[_VetoRow]) -> It
             counts[symbol or ""].append(count)
     for symbol, found in sorted(counts.items()):
         least, most = min(found), max(found)
-        yield (
-            f"{settings.risk_vetoes.name}: live vetoed {symbol} {len(found)} times for {_TRADE_RATE} after"
-            f" {least if least == most else f'{least} to {most}'} opening orders within an hour; the configuration says"
-            f" max_trades_per_symbol_per_hour = {limits.of(symbol).max_openings_per_hour}, so that live counts more"
-            " than opening orders, or has another limit"
+        after = f"after {least if least == most else f'{least} to {most}'} opening orders within an hour"
+        configured = (
+            f"the configuration says max_trades_per_symbol_per_hour = {limits.of(symbol).max_openings_per_hour}"
+        )
+        yield LiveLimit(
+            f"live vetoed {symbol} for {_TRADE_RATE} {after}, {configured}",
+            f"{settings.risk_vetoes.name}: live vetoed {symbol} {len(found)} times for {_TRADE_RATE} {after}; {configured},"
+            " so that live counts more than opening orders, or has another limit",
+            len(found),
         )
 
 
@@ -113,21 +129,26 @@ def _key(difference: LimitDifference) -> tuple[str, float | None, float | None]:
     return name, None if configured is None else live, configured
 
 
-def _line(settings: Settings, name: str, configured: float | None, seen: _Seen) -> str:
+def _found(settings: Settings, name: str, configured: float | None, seen: _Seen) -> LiveLimit:
     said = format_percent if is_ratio(name) else format_number
     symbols = sorted(seen.symbols)
     names = ", ".join(symbols[:_MOST_SYMBOLS])
     if len(symbols) > _MOST_SYMBOLS:
         names += f" and {len(symbols) - _MOST_SYMBOLS} more"
     when = f"in {seen.rows:,} vetoes of {names}, the newest at {format_time(seen.newest_ts or None)}"
+    live = f"live applied {name} = {said(seen.live)}"
     if configured is None:
-        return (
-            f"{settings.risk_vetoes.name}: live applied {name} = {said(seen.live)} {when}, and nothing that v6 reads"
-            " limits this: v6 allows what live vetoes there"
+        return LiveLimit(
+            f"{live}, v6 has no such limit",
+            f"{settings.risk_vetoes.name}: {live} {when}, and nothing that v6 reads limits this: v6 allows what live"
+            " vetoes there",
+            seen.rows,
         )
-    return (
-        f"{settings.risk_vetoes.name}: live applied {name} = {said(seen.live)} {when}; the configuration says"
-        f" {said(configured)}, so that the two sides cannot agree there"
+    return LiveLimit(
+        f"{live}, the configuration says {said(configured)}",
+        f"{settings.risk_vetoes.name}: {live} {when}; the configuration says {said(configured)}, so that the two sides"
+        " cannot agree there",
+        seen.rows,
     )
 
 
