@@ -8,7 +8,10 @@ A position is *known* once a snapshot or a close has said what is held, or once 
 fills alone give what would be held if the account had been flat when the log began (`supposed`).
 """
 
+from base64 import b64encode
 from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import islice
 from typing import NamedTuple
 
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
@@ -32,6 +35,9 @@ OPEN_KEEP_S = 90 * 86_400.0
 # Never more orders of a symbol than these are kept, and of those that ended: checkpoints hold them all.
 _MAX_ORDERS = 10_000
 MAX_ENDED = 128
+# Of filled orders that were dropped some 35 bytes each are kept: so many of a symbol, and for so long after their end.
+MAX_DROPPED = 1000
+_DROPPED_KEEP_S = 2 * ENDED_KEEP_S
 # Real desks trade hundreds. Beyond it a log is made up.
 _MAX_SYMBOLS = 5000
 
@@ -113,7 +119,7 @@ class PositionBook:
         found = self._symbol(symbol)
         if found is None:
             return False
-        known = found.orders.get(key)
+        known = found.orders.get(key) or _restore(found, key)
         is_reused = known is not None and known.is_ended and known.ack_ts is not None and ts > known.last_ts
         if known is None or (is_reused and says_new):
             self._put(found, key, OrderProgress(0.0, 0.0, ts, ts, is_ended=False))
@@ -142,7 +148,7 @@ class PositionBook:
         found = self._symbol(symbol)
         if found is None or not executed_qty > 0:
             return _NOTHING
-        known = found.orders.get(key)
+        known = found.orders.get(key) or _restore(found, key)
         if (
             known is not None
             and executed_qty < known.executed_qty
@@ -263,4 +269,29 @@ class PositionBook:
             surplus -= known.is_ended
             if is_surplus or known.last_ts < order.last_ts - keep_s or len(orders) > _MAX_ORDERS:
                 del orders[name]
+                if known.executed_qty:
+                    _note_dropped(found, name, known, order.last_ts)
         found.prune_at = max(MIN_ORDERS, len(orders) + min(len(orders), MAX_ENDED))
+
+
+def _note_dropped(found: SymbolPositions, key: str, order: OrderProgress, now: float) -> None:
+    """Keep the little that tells a poll of a dropped order from another order."""
+    dropped, digest = found.dropped, _digest(key)
+    dropped.pop(digest, None)  # so that the oldest stand first
+    dropped[digest] = (order.executed_qty, order.last_ts)
+    for oldest, (_, last_ts) in list(islice(dropped.items(), 2)):
+        if len(dropped) > MAX_DROPPED or last_ts < now - _DROPPED_KEEP_S:
+            del dropped[oldest]
+
+
+def _restore(found: SymbolPositions, key: str) -> OrderProgress | None:
+    """A filled order that was dropped; None for one that never was, or was too long ago."""
+    if not found.dropped:
+        return None
+    executed_qty, last_ts = found.dropped.get(_digest(key), (0.0, 0.0))
+    return OrderProgress(executed_qty, 0.0, last_ts, last_ts, is_ended=True) if executed_qty else None
+
+
+def _digest(key: str) -> str:
+    """Eight characters of 48 bits: no other of some thousand orders has the same."""
+    return b64encode(blake2b(key.encode("utf-8", "replace"), digest_size=6).digest()).decode()

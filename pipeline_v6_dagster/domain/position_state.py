@@ -45,7 +45,9 @@ class SymbolPositions:
     """The two positions of a symbol and the orders that may still change them.
 
     `is_one_way` is what the newest order showed, None before the first. `prune_at` is the number of orders at which
-    the old ones are dropped; it is part of the state so that a log gives the same state however it is split.
+    the old ones are dropped; it is part of the state so that a log gives the same state however it is split. `dropped`
+    holds filled orders that were dropped, by the digests of their keys: the executed quantity and the time of the last
+    row, so that one which is polled again is known.
     """
 
     long: HeldSide = field(default_factory=HeldSide)
@@ -55,6 +57,7 @@ class SymbolPositions:
     last_close: str | None = None
     orders: dict[str, OrderProgress] = field(default_factory=dict)
     prune_at: int = MIN_ORDERS
+    dropped: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

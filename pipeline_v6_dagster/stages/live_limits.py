@@ -108,8 +108,8 @@ def _trade_rates(settings: Settings, limits: Limits, rows: list[_VetoRow]) -> It
         )
         yield LiveLimit(
             f"live vetoed {symbol} for {_TRADE_RATE} {after}, {configured}",
-            f"{settings.risk_vetoes.name}: live vetoed {symbol} {len(found)} times for {_TRADE_RATE} {after}; {configured},"
-            " so that live counts more than opening orders, or has another limit",
+            f"{settings.risk_vetoes.name}: live vetoed {symbol} {len(found)} times for {_TRADE_RATE} {after};"
+            f" {configured}, so that live counts more than opening orders, or has another limit",
             len(found),
         )
 

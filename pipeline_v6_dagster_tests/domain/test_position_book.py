@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
-from pipeline_v6_dagster.domain.position_book import ENDED_KEEP_S, PositionBook, order_key
+from pipeline_v6_dagster.domain.position_book import ENDED_KEEP_S, MAX_DROPPED, PositionBook, order_key
 from pipeline_v6_dagster.domain.position_state import PositionRow, PositionState
 from pipeline_v6_dagster_tests.builders import SYMBOL, unhurried
 
@@ -97,6 +97,49 @@ def test_orders_are_dropped_some_time_after_they_ended_and_partly_filled_ones_ar
     assert len(book.state.symbols[SYMBOL].orders) < 50
     book.fill(SYMBOL, "resting|", 1001 * ENDED_KEEP_S, BUY, None, 1.5)
     assert book.held(SYMBOL, LONG) == 1001.5
+
+
+def test_an_ended_order_that_is_polled_after_hundreds_of_others_counts_once() -> None:
+    book = flat_book()
+    for number in range(1000):
+        book.place(SYMBOL, f"{number}|sig_{number}", 1.0 + number)
+        book.fill(SYMBOL, f"{number}|sig_{number}", 1.5 + number, BUY, None, 1.0, is_ended=True)
+    assert len(book.state.symbols[SYMBOL].orders) < 300
+    book = PositionBook(msgspec.json.decode(msgspec.json.encode(book.state), type=PositionState))
+    for number in range(1000):
+        assert not book.place(SYMBOL, f"{number}|sig_{number}", 1100.0, says_new=False)
+        assert not book.fill(SYMBOL, f"{number}|sig_{number}", 1100.0, BUY, None, 1.0, is_ended=True).is_new_order
+    assert book.held(SYMBOL, LONG) == 1000.0
+
+
+def test_an_order_id_without_other_ids_that_comes_again_after_hundreds_of_others_is_another_order() -> None:
+    book = flat_book()
+    for number in range(1000):
+        book.place(SYMBOL, f"{number}|", 1.0 + number)
+        book.fill(SYMBOL, f"{number}|", 1.5 + number, BUY, None, 1.0, is_ended=True)
+    assert not book.place(SYMBOL, "7|", 8.0)  # its own ack, shipped twice
+    assert book.place(SYMBOL, "7|", 2000.0)
+    assert book.fill(SYMBOL, "7|", 2001.0, BUY, None, 1.0, is_ended=True) == (1.0, False)
+    assert book.fill(SYMBOL, "8|", 2002.0, BUY, None, 0.5, is_ended=True) == (0.5, True)
+    assert book.held(SYMBOL, LONG) == 1001.5
+
+
+def test_what_is_remembered_of_orders_that_were_dropped_is_bounded_in_number_and_time() -> None:
+    book = flat_book()
+    for number in range(2 * MAX_DROPPED):
+        book.fill(SYMBOL, f"{number}|", 1.0 + number / 10, BUY, None, 1.0, is_ended=True)
+    assert len(book.state.symbols[SYMBOL].dropped) == MAX_DROPPED
+    for number in range(1000):
+        book.fill(SYMBOL, f"late {number}|", 1000 * ENDED_KEEP_S, BUY, None, 1.0, is_ended=True)
+    assert len(book.state.symbols[SYMBOL].dropped) < 1000
+
+
+def test_the_first_fill_of_an_order_that_rested_while_hundreds_ended_counts() -> None:
+    book = flat_book()
+    book.place(SYMBOL, "resting|", 1.0)
+    for number in range(1000):
+        book.fill(SYMBOL, f"{number}|", 1.0 + number * 10, BUY, None, 1.0, is_ended=True)
+    assert book.fill(SYMBOL, "resting|", 20_000.0, BUY, None, 2.0).qty == 2.0
 
 
 def test_an_order_id_that_comes_again_is_another_order() -> None:
