@@ -41,6 +41,10 @@ GUIDANCE = {
         "the newest drill missed no fault",
         "Run pipeline-v6 drill with each fault that was missed. Until it is caught, do not rely on its criterion.",
     ),
+    "fleet_within_limits": Guidance(
+        "no executor of the fleet is red, amber or FAIL, without data or stale",
+        "The table names each executor with its problem. Run pipeline-v6 --executor NAME status for one of them.",
+    ),
     RUN_FAILED: Guidance(
         "the runs of each job succeed",
         "Read the error: it names the file or the setting and how to fix it. The next interval tries again by itself.",

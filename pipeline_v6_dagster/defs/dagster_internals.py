@@ -13,6 +13,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as UnresolvedAssetJobDefinition,  # What `define_asset_job` returns.
 )
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.events import JobFailureData
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.schema import (
@@ -22,6 +24,8 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._utils.warnings import disable_dagster_warnings
+from dagster_shared.record import replace
 from sqlalchemy import delete, select
 
 # Evaluations that are looked through for one that has ended: the newest is planned while its run goes on.
@@ -35,11 +39,42 @@ _WILL_RETRY_TAG = "dagster/will_retry"
 _LAUNCHER_TAGS = ("dagster/sensor_name", "dagster/schedule_name", "dagster/parent_run_id")
 
 
-def latest_evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
-    """What a check said last; None if it has not said anything lately. A check that is planned has said nothing."""
-    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE)
+def latest_evaluation(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, partition: str | None = None
+) -> dg.AssetCheckEvaluation | None:
+    """What a check said last; None if it has not said anything lately. A check that is planned has said nothing.
+
+    `partition`: the executor that it said it about, if there is a fleet.
+    """
+    of_partition = None if partition is None else PartitionKeyFilter(key=partition)
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        key, limit=_PAGE, partition_filter=of_partition
+    )
     planned = AssetCheckExecutionRecordStatus.PLANNED
     return next((record.evaluation for record in history if record.status is not planned), None)
+
+
+def with_partitions(asset: dg.AssetsDefinition, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """The assets and checks of a step with these partitions. Partitions of checks are in preview."""
+    attributes = asset.get_attributes_dict()
+    checks = attributes["check_specs_by_output_name"]
+    attributes["specs"] = [spec.replace_attributes(partitions_def=partitions) for spec in attributes["specs"]]
+    with disable_dagster_warnings():
+        attributes["check_specs_by_output_name"] = {
+            output: replace(spec, partitions_def=partitions) for output, spec in checks.items()
+        }
+        return dg.AssetsDefinition.dagster_internal_init(**attributes)
+
+
+def latest_observations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.AssetObservation]:
+    """The newest observation of each partition of an asset, in two queries however many partitions there are."""
+    newest = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_OBSERVATION)
+    if not newest:
+        return
+    of_these = dg.AssetRecordsFilter(key, storage_ids=list(newest.values()))
+    for record in instance.fetch_observations(of_these, limit=len(newest)).records:
+        if record.asset_observation is not None:
+            yield record.asset_observation
 
 
 def silent_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
@@ -67,7 +102,20 @@ def errors_of_run(instance: dg.DagsterInstance, run_id: str) -> list[str]:
             failures.append(f"{event.step_key}: {error.message if error is not None else entry.message}")
     if failures:
         return failures
-    return [entry.message for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)][-1:]
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    return [_failure_text(entry) for entry in entries][-1:]
+
+
+def _failure_text(entry: dg.EventLogEntry) -> str:
+    """Why a run failed outside of a step: the first cause, as where its executor is not listed any more."""
+    event = entry.dagster_event
+    data = None if event is None else event.event_specific_data
+    error = data.error if isinstance(data, JobFailureData) else None
+    if error is None:
+        return entry.message
+    while error.cause is not None:
+        error = error.cause
+    return error.message
 
 
 def will_be_retried(run: dg.DagsterRun) -> bool:

@@ -29,3 +29,18 @@ REMEMBERED = "remembered"
 # What the runs list shows of what a run found.
 STATUS_TAG = "pipeline_v6/status"
 VERDICT_TAG = "pipeline_v6/verdict"
+
+# Of a fleet. The keys of dynamic partitions are global to the Dagster instance, so their name says whose they are.
+EXECUTOR_PARTITIONS = "pipeline_v6_executor"
+# The partition of a run, which Dagster tags it with, and the queue that the Celery launcher sends it to.
+PARTITION_TAG = "dagster/partition"
+QUEUE_TAG = "dagster-celery/queue"
+LABEL_TAG_PREFIX = "pipeline_v6_label/"
+FLEET_JOB = "fleet_summary_job"
+FLEET_SCHEDULE = "fleet_summary_schedule"
+EXECUTOR_STATUS = "executor_status"
+FLEET_SUMMARY = "fleet_summary"
+# The tag of assets that are about the whole fleet and so are not partitioned.
+FLEET_SCOPE = {"scope": "fleet"}
+# Their runs are about no executor.
+JOBS_OF_THE_FLEET = frozenset({MAINTENANCE_JOB, FLEET_JOB})

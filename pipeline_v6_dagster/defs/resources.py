@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from pipeline_v6_dagster.config.fleet import load_fleet
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.dagster_internals import kept_connected
+from pipeline_v6_dagster.defs.keys import JOBS_OF_THE_FLEET, PARTITION_TAG
+from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 from pipeline_v6_dagster.domain.limits import Limits
 
 
@@ -38,7 +41,23 @@ def pipeline_resource(settings: Settings, clock: Callable[[], float]) -> dg.Reso
     """The resource as a run is given it. Of all that is ours in a run it comes first, so it keeps storage connected."""
 
     def make(context: dg.InitResourceContext) -> Iterator[Pipeline]:
+        own = settings if settings.fleet_file is None else settings_of_run(settings, context.run)
         with nullcontext() if context.instance is None else kept_connected(context.instance):
-            yield Pipeline(settings, clock, socket.gethostname())
+            yield Pipeline(own, clock, socket.gethostname())
 
     return dg.ResourceDefinition(make, description="Where things are, and what time it is.")
+
+
+def settings_of_run(base: Settings, run: dg.DagsterRun | None) -> Settings:
+    """The settings of the executor that a run of a fleet is about, as the fleet file says at this moment.
+
+    Raises:
+        ConfigError: the fleet file cannot be used, or it lists no such executor.
+    """
+    name = None if run is None else run.tags.get(PARTITION_TAG)
+    if name is not None:
+        return load_fleet(base).executor(name).settings
+    if run is not None and run.job_name not in JOBS_OF_THE_FLEET:
+        problem = "names no executor; launch it for one or more partitions, one run for each"
+        raise ConfigError([Problem(f"run of {run.job_name}", "", "", problem)])
+    return base

@@ -5,6 +5,7 @@ schedule see each other's runs, and a daemon that was down makes up for one slot
 died without a word is found by its age, so that it does not hold up its job for ever.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import dagster as dg
@@ -63,15 +64,26 @@ def request_or_skip(instance: dg.DagsterInstance, pace: RunInterval, ts: float) 
 
 def run_in_flight(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> str | None:
     """The id of a run of the job in flight. Those that are dead are reported as failed and do not count."""
-    for record in instance.get_run_records(dg.RunsFilter(job_name=pace.job_name, statuses=IN_FLIGHT)):
-        run = record.dagster_run
+    run = next(runs_in_flight(instance, pace.job_name, lambda _: pace.timeout_s, ts), None)
+    return None if run is None else run.run_id
+
+
+def runs_in_flight(
+    instance: dg.DagsterInstance, job_name: str, timeout_of: Callable[[dg.DagsterRun], float], ts: float
+) -> Iterator[dg.DagsterRun]:
+    """The runs of the job in flight at `ts` (epoch s). Those that are dead are reported as failed and left out.
+
+    `timeout_of` says after how many seconds a run counts as dead.
+    """
+    for record in instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=IN_FLIGHT)):
+        run, timeout_s = record.dagster_run, timeout_of(record.dagster_run)
         since = record.start_time or record.create_timestamp.timestamp()
-        if run.status not in _MAY_BE_DEAD or ts - since <= pace.timeout_s:
-            return run.run_id
+        if run.status not in _MAY_BE_DEAD or ts - since <= timeout_s:
+            yield run
+            continue
         instance.report_run_failed(
-            run, f"Did not end within {pace.timeout_s:g} s (PIPELINE_V6_RUN_TIMEOUT), so its process counts as dead."
+            run, f"Did not end within {timeout_s:g} s (PIPELINE_V6_RUN_TIMEOUT), so its process counts as dead."
         )
-    return None
 
 
 def last_run_ts(instance: dg.DagsterInstance, job_name: str) -> float | None:

@@ -40,11 +40,15 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
 
 
 def schedules(settings: Settings) -> Iterator[dg.ScheduleDefinition]:
-    """`shadow_heartbeat_schedule` and `compare_schedule`, where cron can say their interval; the daily ones, on."""
-    for name, job_name, interval_s in (
+    """`shadow_heartbeat_schedule` and `compare_schedule`, where cron can say their interval; the daily ones, on.
+
+    In a fleet each executor has its own intervals, which the sensors serve.
+    """
+    intervals = (
         (SHADOW_SCHEDULE, SHADOW_JOB, settings.heartbeat_interval_s),
         (COMPARE_SCHEDULE, COMPARE_JOB, settings.compare_interval_s),
-    ):
+    )
+    for name, job_name, interval_s in intervals if settings.fleet_file is None else ():
         refusal = why_no_schedule(interval_s)
         if refusal:
             _logger.warning("%s is not made. %s", name, refusal)

@@ -41,8 +41,8 @@ def paces(settings: Settings) -> tuple[RunInterval, RunInterval]:
 
 
 def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
-    """The sensors of this module."""
-    return dg.Definitions(sensors=list(sensors(settings, clock)))
+    """The sensors of this module. A fleet has its own."""
+    return dg.Definitions(sensors=list(sensors(settings, clock)) if settings.fleet_file is None else [])
 
 
 def sensors(settings: Settings, clock: Callable[[], float]) -> Iterator[dg.SensorDefinition]:

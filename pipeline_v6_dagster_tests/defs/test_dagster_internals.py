@@ -43,6 +43,29 @@ def test_the_latest_evaluation_is_the_newest_that_was_made(tmp_path: Path, insta
     assert latest is not None and (latest.check_name, latest.passed) == ("warmup", False)
 
 
+def test_partitions_are_given_to_assets_and_checks_of_a_step_and_observations_are_read_by_partition(
+    instance: dg.DagsterInstance,
+) -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("made")], check_specs=[dg.AssetCheckSpec("is_first", asset="made")])
+    def make(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        yield dg.MaterializeResult(asset_key="made")
+        yield dg.AssetCheckResult(check_name="is_first", passed=context.partition_key == "first")
+        context.log_event(dg.AssetObservation("seen", partition=context.partition_key))
+
+    partitions = dg.DynamicPartitionsDefinition(name="parts")
+    asset = internals.with_partitions(make, partitions)
+    assert (asset.partitions_def, next(iter(asset.check_specs)).partitions_def) == (partitions, partitions)
+    assert list(internals.latest_observations(instance, dg.AssetKey("seen"))) == []
+    instance.add_dynamic_partitions("parts", ["first", "second"])
+    for key in ("first", "second", "first"):
+        assert dg.materialize([asset], instance=instance, partition_key=key).success
+    is_first = dg.AssetCheckKey(dg.AssetKey("made"), "is_first")
+    found = {key: internals.latest_evaluation(instance, is_first, key) for key in ("first", "second", "third")}
+    assert {key: each.passed for key, each in found.items() if each is not None} == {"first": True, "second": False}
+    observed = [each.partition for each in internals.latest_observations(instance, dg.AssetKey("seen"))]
+    assert sorted(map(str, observed)) == ["first", "second"]
+
+
 def test_the_errors_of_a_run_and_the_checks_that_it_did_not_evaluate(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
+from pipeline_v6_dagster.defs.fleet.reporting import report_status
 from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS, STATUS_TAG, VERDICT_TAG
 from pipeline_v6_dagster.defs.resources import Pipeline
@@ -87,6 +88,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         chains = dg.AssetCheckKey(_SUMMARY.key, "logs_intact")
         evaluations[chains] = lambda: replace(checks["logs_intact"].evaluate(evidence), remembered=verifier.remembered)
         yield from report_checks(context, pipeline, evaluations)
+        report_status(context, pipeline, evidence)
 
     return dg.Definitions(assets=[compare])
 

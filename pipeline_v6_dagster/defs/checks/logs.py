@@ -20,6 +20,7 @@ from pipeline_v6_dagster.storage.chain import link_from
 
 _INPUT_COLUMNS = {"input": "string", "newest": "string", "age_s": "float", "size_bytes": "int", "path": "string"}
 
+_LOGS_INTACT = dg.AssetCheckKey(dg.AssetKey("compare_summary"), "logs_intact")
 # Reading all of a long history takes seconds, which a run a minute should not spend.
 _ALL_EVERY_S = 86_400.0
 
@@ -45,7 +46,7 @@ class ChainVerifier:
     def find_problems(self, settings: Settings) -> Sequence[str]:
         """What is wrong with our logs."""
         now = self._pipeline.clock()
-        known = _remembered(self._instance, dg.AssetCheckKey(dg.AssetKey("compare_summary"), "logs_intact"))
+        known = _remembered(self._instance, settings.executor)
         reports = []
         replaced: list[str] = []
         if known is not None:
@@ -68,9 +69,9 @@ def _replaced_logs(report: VerifyReport, verified: Mapping[str, str]) -> Iterato
             yield f"{log.path}: replaced: line {link.number}, which an earlier run verified, is not there any more"
 
 
-def _remembered(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> _Verified | None:
+def _remembered(instance: dg.DagsterInstance, executor: str | None) -> _Verified | None:
     """What the last evaluation saw, where it passed."""
-    evaluation = latest_evaluation(instance, key)
+    evaluation = latest_evaluation(instance, _LOGS_INTACT, executor)
     if evaluation is None or not evaluation.passed or REMEMBERED not in evaluation.metadata:
         return None
     try:

@@ -108,10 +108,11 @@ def executor_status(name: str, host: str | None, report: Report, now: float) -> 
 
 
 def judge_reported(executor: Executor, reported: Mapping[str, ExecutorStatus], now: float) -> ExecutorStatus:
-    """The row that an executor on another host reported last; stale after three intervals, as its files would be."""
+    """The row that the runs of an executor reported last; stale after three intervals, as its files would be."""
     row = reported.get(executor.name)
     if row is None or row.as_of_ts is None:
-        return _without_status(executor, f"its runs on host {executor.host} have reported nothing yet")
+        where = "" if executor.host is None else f" on host {executor.host}"
+        return _without_status(executor, f"its runs{where} have reported nothing yet")
     age_s = now - row.as_of_ts
     row = replace(row, host=executor.host)
     limit_s = STALE_AFTER_INTERVALS * executor.settings.compare_interval_s
@@ -119,6 +120,19 @@ def judge_reported(executor: Executor, reported: Mapping[str, ExecutorStatus], n
         return row
     when = f"{age_s:,.0f} s ago" if age_s > 0 else f"{-age_s:,.0f} s in the future"
     return replace(row, exit_code=EXIT_NO_DATA, problem=f"its newest report is from {when}, {limit_s:,.0f} s at most")
+
+
+def encode_row(row: ExecutorStatus) -> str:
+    """A row as `decode_row` reads it."""
+    return msgspec.json.encode(row).decode()
+
+
+def decode_row(text: str) -> ExecutorStatus | None:
+    """The row; None where it is not understood, as that of another version may be."""
+    try:
+        return msgspec.json.decode(text, type=ExecutorStatus)
+    except msgspec.DecodeError:
+        return None
 
 
 def write_fleet_summary(base: Settings, executors: Iterable[ExecutorStatus], now: float) -> None:
