@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import load_settings
-from pipeline_v6_dagster.logs.compare_log import kind_of
+from pipeline_v6_dagster.logs.compare_log import classify_line
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
@@ -56,7 +56,7 @@ def _made(folder: Path) -> tuple[list[bytes], Path]:
     run_shadow(settings, limits, lambda: end_ts)
     run_compare(settings, limits, lambda: end_ts)
     rows = [unchained(line) for line in settings.compare_diffs.read_bytes().splitlines()]
-    rows = [row for row in rows if kind_of(row) is LineKind.INNER]
+    rows = [row for row in rows if classify_line(row) is LineKind.INNER]
     events = settings.orders_executed.read_bytes()
     orders = folder / "orders.jsonl"
     with orders.open("wb") as log:
@@ -72,7 +72,7 @@ def _appends(folder: Path, diffs: list[bytes]) -> tuple[Callable[[], float], Cal
     def ours() -> float:
         path.unlink(missing_ok=True)
         # One file, as the loop has: how often a log rotates is not what is measured.
-        log = JsonlLog(path, kind_of, max_bytes=1 << 40)
+        log = JsonlLog(path, classify_line, max_bytes=1 << 40)
         start = time.perf_counter()
         for block in blocks:
             log.append(block)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline_v6_dagster.config.fleet import Fleet, load_fleet
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 
 def write_fleet(folder: Path, tables: Mapping[str, Iterable[str]]) -> Path:
@@ -24,7 +24,7 @@ def _home_line(name: str, lines: Iterable[str]) -> list[str]:
 
 def fleet_settings(folder: Path, tables: Mapping[str, Iterable[str]], **environ: str) -> Settings:
     """The settings of an environment that names the fleet of these tables; `folder` is its home."""
-    return settings_of(folder, PIPELINE_V6_FLEET=str(write_fleet(folder, tables)), **environ)
+    return make_settings(folder, PIPELINE_V6_FLEET=str(write_fleet(folder, tables)), **environ)
 
 
 def make_fleet(folder: Path, names: Iterable[str], **environ: Any) -> tuple[Settings, Fleet]:

@@ -10,7 +10,7 @@ from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_
 START_TS = 1_790_000_000.0
 
 
-def settings_of(home: Path, **environ: str) -> Settings:
+def make_settings(home: Path, **environ: str) -> Settings:
     """Settings for `home`, with further variables by name."""
     return load_settings({"PIPELINE_V6_HOME": str(home), **environ}, home)
 
@@ -26,7 +26,7 @@ def simulated_home(
     **environ: str,
 ) -> tuple[Settings, SimulatedExecutor]:
     """A configured home with the logs of `seconds` of trading."""
-    settings = settings_of(home, **environ)
+    settings = make_settings(home, **environ)
     write_configuration(settings)
     executor = SimulatedExecutor(seed, start_ts, attempts_per_s, upsize_share)
     write_feed(settings, executor.run(start_ts + seconds))

@@ -155,7 +155,7 @@ def folded(*events: OrderEvent) -> IntentOrders:
 
 def settled(decision: ShadowSide, *events: OrderEvent, method: MatchMethod = MatchMethod.INTENT_ID) -> Settled:
     """A decision settled with an executed order."""
-    return Settled(decision, folded(*events), LiveOutcome.EXECUTED, method, None)
+    return Settled(decision=decision, order=folded(*events), outcome=LiveOutcome.EXECUTED, method=method, reason=None)
 
 
 def leg(order_id: str = "1", **changes: Any) -> Leg:

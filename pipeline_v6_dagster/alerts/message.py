@@ -31,7 +31,7 @@ class Severity(StrEnum):
 RANK = {Severity.WARN: 1, Severity.ERROR: 2}
 
 
-class OffendingOrder(msgspec.Struct, frozen=True, kw_only=True):
+class AlertOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order that a message names. `ratio` is live over v6, `excess_usd` their difference; None is not measured."""
 
     ts: float
@@ -65,7 +65,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_fiel
 
     `subject` is what failed: `asset/check`, or `run/job`. `since_ts` is when its state was first noticed.
     `announced_ids` are the ids of the orders that the messages about this state have named so far; `evidence` names the
-    evaluation or the run. `excess_usd` is the total over all offending orders. A state that is not `repeating` is
+    evaluation or the run. `excess_usd` is the total over all failing orders. A state that is not `repeating` is
     announced once.
     """
 
@@ -84,7 +84,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_fiel
     count: int | None
     announced_ids: tuple[str, ...] = msgspec.field(default=(), name="told")
     channels: tuple[str, ...] = ()
-    orders: tuple[OffendingOrder, ...] = ()
+    orders: tuple[AlertOrder, ...] = ()
     first_order_ts: float | None = None
     last_order_ts: float | None = None
     excess_usd: float | None = None
@@ -142,7 +142,7 @@ def format_body(message: Message) -> str:
 
 
 def _when(message: Message) -> list[str]:
-    """The time of the offending orders, what they add up to, and the largest of them."""
+    """The time of the failing orders, what they add up to, and the largest of them."""
     lines = []
     first_ts, last_ts = message.first_order_ts, message.last_order_ts
     if first_ts is not None and last_ts is not None:
@@ -155,7 +155,7 @@ def _when(message: Message) -> list[str]:
     return lines
 
 
-def order_text(order: OffendingOrder) -> str:
+def order_text(order: AlertOrder) -> str:
     """One order in a line, with the command that explains it."""
     named = " ".join(part for part in (order.symbol, order.side, order.intent_id) if part)
     size = "" if order.ratio is None else f" x{order.ratio:.2f}"

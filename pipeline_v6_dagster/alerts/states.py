@@ -13,10 +13,10 @@ from pipeline_v6_dagster.alerts.message import (
     MAX_ORDERS,
     RANK,
     AcknowledgedBy,
+    AlertOrder,
     Kind,
     Links,
     Message,
-    OffendingOrder,
     Severity,
     alert_id,
     utc,
@@ -31,7 +31,7 @@ _MAX_ANNOUNCED = 1000
 _HISTORY_S = 86_400.0
 # Two processes of one host never differ by more; a time further ahead was written by a clock that was wrong.
 _CLOCK_TOLERANCE_S = 60.0
-# Further offenders are gathered, unless what they add up to has grown by this factor since the last message.
+# Further failing orders are gathered, unless what they add up to has grown by this factor since the last message.
 _ESCAPE_FACTOR = 2.0
 _NO_LINKS = Links()
 _NOBODY: Mapping[str, AcknowledgedBy] = {}
@@ -62,7 +62,7 @@ class Evidence:
     links: Links = _NO_LINKS
     count: int | None = None
     failing_ids: tuple[str, ...] = ()
-    orders: tuple[OffendingOrder, ...] = ()
+    orders: tuple[AlertOrder, ...] = ()
     excess_usd: float | None = None
     is_measured: bool = True
     is_once: bool = False
@@ -73,7 +73,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """When a lasting state is repeated (s), how long further offenders are gathered (s), to whom, and from where."""
+    """When a lasting state is repeated (s), how long more failing orders are gathered (s), to whom, and from where."""
 
     repeat_s: float
     group_s: float
@@ -121,7 +121,7 @@ def _with_age(evidence: Evidence, now: float) -> Evidence:
     return replace(evidence, severity=Severity.WARN, text=text)
 
 
-def is_history(orders: Iterable[OffendingOrder], now: float) -> bool:
+def is_history(orders: Iterable[AlertOrder], now: float) -> bool:
     """Whether the newest of these orders is more than a day old at `now` (epoch s)."""
     newest_ts = max((order.ts for order in orders), default=None)
     return newest_ts is not None and now - newest_ts > _HISTORY_S
@@ -196,6 +196,6 @@ def _message(kind: Kind, evidence: Evidence, last: Message | None, policy: Polic
     )
 
 
-def _largest(orders: Iterable[OffendingOrder]) -> tuple[OffendingOrder, ...]:
+def _largest(orders: Iterable[AlertOrder]) -> tuple[AlertOrder, ...]:
     """The largest by what was too much; those without a figure last, the newest of them first."""
     return tuple(sorted(orders, key=lambda order: (-(order.excess_usd or 0.0), -order.ts))[:MAX_ORDERS])

@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
 from pipeline_v6_dagster.cli.times import TimeOption
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.acknowledge import acknowledge, list_acknowledgements
@@ -31,7 +31,7 @@ def command(
     The record is a chained line of the alert log. It silences repeats of the alert until --until. With --fixed-at the
     evidence counts from there on; that a verdict becomes PASS takes the evidence of the new epoch.
     """
-    settings, now = settings_of_environment(), clock()
+    settings, now = read_environment(), clock()
     if shows_list or criterion is None:
         if criterion is not None or not shows_list:
             raise click.UsageError("name a criterion with --by and --why, or give --list alone")

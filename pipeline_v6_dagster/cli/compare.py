@@ -9,9 +9,9 @@ from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import (
     answer,
     clock,
-    configuration_of,
     json_option,
-    settings_of_environment,
+    read_configuration,
+    read_environment,
 )
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.compare.run import CompareRun, run_compare
@@ -25,9 +25,9 @@ from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext
 @json_option
 def command(as_json: bool, rebuild: bool) -> None:
     """Settle, pair, append diffs, refresh the summary, record and send alerts."""
-    settings = settings_of_environment()
+    settings = read_environment()
     with working("comparing"):
-        run = run_compare(settings, configuration_of(settings).limits, clock, rebuild=rebuild)
+        run = run_compare(settings, read_configuration(settings).limits, clock, rebuild=rebuild)
         host = socket.gethostname()
         record_alerts(settings, evaluate_comparison(CheckContext(settings, clock())), clock(), host=host)
         if settings.alert_urls:

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import click
 
 from pipeline_v6_dagster.alerts.message import Message
-from pipeline_v6_dagster.cli.surroundings import clock, configuration_of, printable, utc
+from pipeline_v6_dagster.cli.surroundings import clock, printable, read_configuration, utc
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.summary import Status
 from pipeline_v6_dagster.logs.alert_outbox import decode_line
@@ -85,7 +85,7 @@ def _run_history(settings: Settings, seed: int) -> None:
 
 
 def _decide_and_compare(settings: Settings, meaning: str) -> None:
-    limits = configuration_of(settings).limits
+    limits = read_configuration(settings).limits
     shadow = run_shadow(settings, limits, clock)
     click.echo(f"{shadow.decided} attempts decided: {shadow.allowed} allowed, {shadow.denied} denied")
     refresh_head(settings, clock())

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.progress import progress
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
 from pipeline_v6_dagster.stages.drill.check import NOTHING_TO_DRILL
 from pipeline_v6_dagster.stages.drill.result import DrillReport, FaultResult, Outcome
@@ -42,7 +42,7 @@ def command(context: click.Context, as_json: bool, days: float, faults: tuple[st
     no longer holds. Never touches the home. A fault whose criterion does not hold without it cannot be tested.
     Exit code 0: every fault that could be tested was caught. 1: one was missed. 2: none could be tested.
     """
-    settings = settings_of_environment()
+    settings = read_environment()
     with progress("drilling") as seen:
         report = run_drill(settings, clock(), days, faults or None, seen=seen)
     answer(as_json, msgspec.to_builtins(report) | {"has_missed": report.has_missed}, _lines(report))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, json_option, read_environment, utc
 from pipeline_v6_dagster.domain.comparison import Diff, LiveSide
 from pipeline_v6_dagster.domain.formatting import NOT_MEASURED, format_bps, format_number, format_percent, format_usd
 from pipeline_v6_dagster.domain.live import Leg
@@ -26,7 +26,7 @@ def command(wanted_id: str, as_json: bool) -> None:
     and routed; then the live orders, the figures of the comparison and the root cause. ID is a decision, intent or
     attempt id; of an intent or attempt with several decisions, the newest is shown.
     """
-    both = explain_both_sides(settings_of_environment(), wanted_id)
+    both = explain_both_sides(read_environment(), wanted_id)
     answer(as_json, _as_data(both), [*_shadow_lines(both), *_live_lines(both)])
 
 

@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 
 
@@ -11,7 +11,7 @@ from pipeline_v6_dagster.stages.shadow.head import refresh_head
 @json_option
 def command(as_json: bool) -> None:
     """Refresh the head of the shadow log."""
-    settings = settings_of_environment()
+    settings = read_environment()
     head = refresh_head(settings, clock())
     lines = [
         f"{head.total} newest decisions: {head.allowed} allowed, {head.vetoed} denied",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
-from pipeline_v6_dagster.stages.outputs.metrics import metrics_of, samples_of
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
+from pipeline_v6_dagster.stages.outputs.metrics import build_samples, encode_metrics
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.storage.files import replace_file
 
@@ -18,12 +18,12 @@ def command(as_json: bool, output: Path | None) -> None:
 
     With --output the file is replaced in one step, so that a collector never reads half of it.
     """
-    report = read_status(settings_of_environment(), clock())
-    text = metrics_of(report)
+    report = read_status(read_environment(), clock())
+    text = encode_metrics(report)
     if output is not None:
         # Others read it: the collector runs as a user of its own.
         replace_file(output.absolute(), text)
         output.chmod(0o644)
-        answer(as_json, {"path": output.absolute(), "samples": len(samples_of(report))}, [f"{output}: written"])
+        answer(as_json, {"path": output.absolute(), "samples": len(build_samples(report))}, [f"{output}: written"])
         return
-    answer(as_json, {"metrics": samples_of(report)}, text.decode().splitlines())
+    answer(as_json, {"metrics": build_samples(report)}, text.decode().splitlines())

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pipeline_v6_dagster.cli.progress import progress
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
 from pipeline_v6_dagster.cli.times import TimeOption
 from pipeline_v6_dagster.stages.replay.result import as_data
 from pipeline_v6_dagster.stages.replay.run import Replay, replay
@@ -31,7 +31,7 @@ def command(as_json: bool, config_dir: Path, from_ts: float | None, to_ts: float
     """
     if from_ts is not None and to_ts is not None and from_ts > to_ts:
         raise click.UsageError("--from is after --to")
-    settings = settings_of_environment()
+    settings = read_environment()
     with progress("replaying") as seen:
         result = replay(settings, config_dir.absolute(), clock, from_ts=from_ts, to_ts=to_ts, seen=seen)
     data = as_data(result)

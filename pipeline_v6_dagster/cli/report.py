@@ -3,7 +3,7 @@
 import click
 
 from pipeline_v6_dagster.cli.progress import working
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.stages.outputs.report import write_report
 
 
@@ -12,7 +12,7 @@ from pipeline_v6_dagster.stages.outputs.report import write_report
 def command(as_json: bool) -> None:
     """Write the parity report: one HTML page with the verdict, plots and the worst cases."""
     with working("drawing"):
-        report = write_report(settings_of_environment(), clock())
+        report = write_report(read_environment(), clock())
     content = {
         "path": report.path,
         "status": report.status,

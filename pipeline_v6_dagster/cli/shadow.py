@@ -7,9 +7,9 @@ from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import (
     answer,
     clock,
-    configuration_of,
     json_option,
-    settings_of_environment,
+    read_configuration,
+    read_environment,
 )
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.shadow.run import ShadowRun, run_shadow
@@ -19,9 +19,9 @@ from pipeline_v6_dagster.stages.shadow.run import ShadowRun, run_shadow
 @json_option
 def command(as_json: bool) -> None:
     """Decide every new attempt, append to the shadow log."""
-    settings = settings_of_environment()
+    settings = read_environment()
     with working("deciding"):
-        run = run_shadow(settings, configuration_of(settings).limits, clock)
+        run = run_shadow(settings, read_configuration(settings).limits, clock)
     answer(as_json, msgspec.to_builtins(run), _lines(settings, run))
 
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.progress import progress
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.simulator.fault_table import ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault, parse_fault
 from pipeline_v6_dagster.stages.simulate.run import (
@@ -56,9 +56,9 @@ def command(
     """
     if at_once and seconds is None:
         raise click.UsageError("--at-once needs --seconds")
-    settings = settings_of_environment()
+    settings = read_environment()
     prepare_home(settings)
-    plan = Plan(seed, rate, inf if seconds is None else seconds, faults)
+    plan = Plan(seed=seed, attempts_per_s=rate, seconds=inf if seconds is None else seconds, shares=faults)
     if at_once:
         with progress("simulating") as seen:
             run = simulate_history(settings, plan, clock(), seen)

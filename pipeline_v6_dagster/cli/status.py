@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
 from pipeline_v6_dagster.domain.summary import Summary, Verdict
@@ -33,7 +33,7 @@ def command(context: click.Context, as_json: bool, watch: bool, every: float) ->
 
     Exit code 0: green and PASS. 1: red or amber. 2: warmup or inconclusive. 3: no data, or what there is is stale.
     """
-    settings = settings_of_environment()
+    settings = read_environment()
     report = _watch(settings, every, as_json) if watch else read_status(settings, clock())
     if not watch:
         _show(report, as_json)

@@ -20,7 +20,7 @@ clock: Callable[[], float] = time.time
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON object.")
 
 
-def settings_of_environment() -> Settings:
+def read_environment() -> Settings:
     """The settings of the one executor that a command is about: the one that `--executor` names, if there is a fleet.
 
     Raises:
@@ -61,7 +61,7 @@ def executor_option() -> str | None:
     return name if isinstance(name, str) else None
 
 
-def configuration_of(settings: Settings) -> Configuration:
+def read_configuration(settings: Settings) -> Configuration:
     """The limits that these settings name."""
     return load_configuration(settings.risk_limits, settings.pairs_universe)
 

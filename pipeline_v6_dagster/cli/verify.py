@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.progress import working
-from pipeline_v6_dagster.cli.surroundings import answer, json_option, settings_of_environment
+from pipeline_v6_dagster.cli.surroundings import answer, json_option, read_environment
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.logs.verify import LogReport, VerifyReport, verify_logs
 
@@ -20,7 +20,7 @@ def command(context: click.Context, as_json: bool) -> None:
     link that this prints where whoever writes the log cannot reach it.
     """
     with working("verifying"):
-        report = verify_logs(settings_of_environment())
+        report = verify_logs(read_environment())
     answer(as_json, {"is_whole": report.is_whole, **msgspec.to_builtins(report, enc_hook=str)}, _lines(report))
     context.exit(0 if report.is_whole else DataError.exit_code)
 

@@ -76,7 +76,7 @@ def fold_event(order: IntentOrders, event: OrderEvent) -> Leg:
             order.other_position_side = event.position_side
         _fold_into(known, event)
         return known
-    leg = Leg(event.order_id, is_reduce_only=False, first_ts=event.ts, last_ts=event.ts)
+    leg = Leg(order_id=event.order_id, is_reduce_only=False, first_ts=event.ts, last_ts=event.ts)
     order.legs.append(leg)
     _fold_into(leg, event)
     return leg

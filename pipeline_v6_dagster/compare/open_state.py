@@ -15,7 +15,7 @@ from pipeline_v6_dagster.domain.position_state import PositionState
 PairingKey = tuple[str | None, Side | None, bool]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OpenDecision:
     """A decision and the evidence that ids have paired with it; it is due at `ready_ts` (epoch s).
 
@@ -52,7 +52,7 @@ class FillOwner:
     ts: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class VetoedDecision:
     """A decision of `qty` that live vetoed at `ts` (epoch s), for the order that repeats it under another id."""
 
@@ -73,7 +73,7 @@ class SeenPrice:
     price: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OpenState:
     """All that a matcher knows. `orders` stand under the keys by which events find them, vetoes and errors by number.
 

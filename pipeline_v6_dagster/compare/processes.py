@@ -16,7 +16,7 @@ _MAX_PROCESSES = 50
 _MAX_CONFLICTS = 20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ProcessState:
     """What was seen of the processes that write the order log.
 

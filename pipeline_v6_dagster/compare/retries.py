@@ -17,13 +17,13 @@ def remember_vetoed(vetoed: list[VetoedDecision], decision: ShadowSide, ts: floa
     if qty is not None:
         vetoed.append(
             VetoedDecision(
-                decision.decision_id,
-                decision.symbol,
-                decision.side,
-                decision.intent_id,
-                decision.attempt_id,
-                ts,
-                qty,
+                decision_id=decision.decision_id,
+                symbol=decision.symbol,
+                side=decision.side,
+                intent_id=decision.intent_id,
+                attempt_id=decision.attempt_id,
+                ts=ts,
+                qty=qty,
             )
         )
 

@@ -37,7 +37,15 @@ def revise(known: Diff, late: IntentOrders, policy: ComparePolicy, *, is_retry: 
         reason = (live.reason if live is not None else None) or OrderStatus.REJECTED.value
     arrival_price = live.arrival_price if live is not None else None
     diff = compare_sides(
-        Settled(decision, order, outcome, MatchMethod.TIME if is_retry else method, reason, arrival_price), policy
+        Settled(
+            decision=decision,
+            order=order,
+            outcome=outcome,
+            method=MatchMethod.TIME if is_retry else method,
+            reason=reason,
+            arrival_price=arrival_price,
+        ),
+        policy,
     )
     if _evidence(diff) == _evidence(known):
         return None
@@ -56,7 +64,9 @@ def revise_by_row(known: Diff, late: Veto | OrderEvent, policy: ComparePolicy) -
     if decision is None or not (known.live_outcome is LiveOutcome.UNRESOLVED or is_told):
         return None
     method = find_match_method(late, decision)
-    diff = compare_sides(Settled(decision, None, outcome, method, late.reason, refusal=late), policy)
+    diff = compare_sides(
+        Settled(decision=decision, outcome=outcome, method=method, reason=late.reason, refusal=late), policy
+    )
     diff.revision_of = known.decision_id
     return diff
 

@@ -7,7 +7,7 @@ from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, Shad
 from pipeline_v6_dagster.domain.live import ExchangeFilter, IntentOrders, OrderEvent, Veto
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Settled:
     """One decision whose outcome is decided. `reason` is the live veto's or error's.
 
@@ -17,10 +17,10 @@ class Settled:
     """
 
     decision: ShadowSide
-    order: IntentOrders | None
     outcome: LiveOutcome
-    method: MatchMethod | None
-    reason: str | None
+    order: IntentOrders | None = None
+    method: MatchMethod | None = None
+    reason: str | None = None
     arrival_price: float | None = None
     exchange: ExchangeFilter | None = None
     shares_intent: bool = False

@@ -79,7 +79,7 @@ class OutcomeMatcher:
         if decision.decision_id in self.state.decisions:
             self.dropped[IgnoredRow.REPEATED_DECISION] += 1
             return
-        item = OpenDecision(decision)
+        item = OpenDecision(decision=decision)
         self.state.decisions[decision.decision_id] = item
         if decision.amends is not None:
             self._by_id.amend(item)
@@ -297,10 +297,10 @@ class OutcomeMatcher:
         refusal = item.veto or item.error or self._by_time.take_refusal(decision)
         found = self._result(item, LiveOutcome.UNRESOLVED)
         if refusal is not None:
-            found.outcome = LiveOutcome.VETOED if isinstance(refusal, Veto) else LiveOutcome.ERROR
-            found.method, found.reason = find_match_method(refusal, decision), refusal.reason
-            found.refusal = refusal
+            found.refusal, found.reason = refusal, refusal.reason
+            found.method, found.outcome = find_match_method(refusal, decision), LiveOutcome.ERROR
             if isinstance(refusal, Veto):
+                found.outcome = LiveOutcome.VETOED
                 remember_vetoed(self.state.vetoed, decision, refusal.ts)
         return found
 
@@ -314,5 +314,7 @@ class OutcomeMatcher:
         return found
 
     def _result(self, item: OpenDecision, outcome: LiveOutcome) -> Settled:
-        exchange = self.state.filters.get(item.decision.symbol)
-        return Settled(item.decision, None, outcome, None, None, item.arrival_price, exchange, item.shares_intent)
+        found = Settled(decision=item.decision, outcome=outcome, arrival_price=item.arrival_price)
+        found.exchange = self.state.filters.get(item.decision.symbol)
+        found.shares_intent = item.shares_intent
+        return found

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_v6_dagster.config.files import UniverseKeys, read_object
-from pipeline_v6_dagster.config.problems import problems_of, shorten
+from pipeline_v6_dagster.config.problems import list_problems, shorten
 from pipeline_v6_dagster.config.units import Count, NotNegative
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 from pipeline_v6_dagster.domain.limits import SymbolLimits
@@ -146,7 +146,7 @@ def _validated(model: type[_Model], content: Any, path: Path, name: str) -> _Mod
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first, *others = problems_of(error, str(path))
+        first, *others = list_problems(error, str(path))
         more = f" (and {len(others):,} more like it)" if others else ""
         raise ConfigError(
             [Problem(first.where, f"{name}.{first.key}", first.value, f"{first.allowed}{more}")]

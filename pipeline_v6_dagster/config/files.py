@@ -21,7 +21,7 @@ from pydantic import (
     field_validator,
 )
 
-from pipeline_v6_dagster.config.problems import problems_of, shorten
+from pipeline_v6_dagster.config.problems import list_problems, shorten
 from pipeline_v6_dagster.config.units import Count, Counted, Finite, NotNegative, Positive, Ratio, Switch
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem, StorageError
@@ -243,7 +243,7 @@ def load_file(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(read_object(path))
     except ValidationError as error:
-        raise ConfigError(problems_of(error, str(path))) from None
+        raise ConfigError(list_problems(error, str(path))) from None
 
 
 def read_object(path: Path) -> dict[str, Any]:

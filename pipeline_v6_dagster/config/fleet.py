@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline_v6_dagster.config.problems import problems_of, shorten
+from pipeline_v6_dagster.config.problems import list_problems, shorten
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem, StorageError
 
@@ -146,7 +146,7 @@ def _read_executor(
         settings = Settings.model_validate({_ALIASES["home"]: path.parent, **inherited, **own})
     except ValidationError as error:
         written = {_ALIASES.get(each, each): each for each in table}
-        for found in problems_of(error, str(path)):
+        for found in list_problems(error, str(path)):
             head, dot, rest = found.key.partition(".")
             problems.append(
                 Problem(found.where, f"{key}.{written.get(head, head)}{dot}{rest}", found.value, found.allowed)

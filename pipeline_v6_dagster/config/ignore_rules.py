@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline_v6_dagster.config.files import unreadable
-from pipeline_v6_dagster.config.problems import problems_of
+from pipeline_v6_dagster.config.problems import list_problems
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import MismatchKind, RootCause
 from pipeline_v6_dagster.domain.errors import ConfigError
@@ -73,7 +73,7 @@ def load_ignore_rules(path: Path) -> tuple[IgnoreRule, ...]:
     try:
         file = _File.model_validate_json(content.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        raise ConfigError(problems_of(error, str(path))) from None
+        raise ConfigError(list_problems(error, str(path))) from None
     return tuple(
         IgnoreRule(
             name=rule.name,

@@ -41,7 +41,7 @@ from pipeline_v6_dagster.domain.limits import KnownRows, Limits, SymbolLimits
 _ENABLED = frozenset({"enabled", "active", "trading"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Limits, and what was found in the files that is no part of them.
 
@@ -102,11 +102,11 @@ def load_configuration(risk_limits: Path, pairs_universe: Path) -> Configuration
     )
     exempt = {*risk.unread_keys_ok, *risk.global_.unread_keys_ok, *universe.unread_keys_ok}
     return Configuration(
-        limits,
-        tuple(without_exempt(unknown, exempt)),
-        tuple(each for each in unlisted if each.nearest is None),
-        () if not exchange else tuple(_differences(risk, universe, exchange)),
-        () if exchange is None else tuple(sorted(listed - exchange.keys())),
+        limits=limits,
+        unknown_keys=tuple(without_exempt(unknown, exempt)),
+        unlisted=tuple(each for each in unlisted if each.nearest is None),
+        filter_differences=() if not exchange else tuple(_differences(risk, universe, exchange)),
+        missing_on_exchange=() if exchange is None else tuple(sorted(listed - exchange.keys())),
     )
 
 

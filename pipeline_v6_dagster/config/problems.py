@@ -9,7 +9,7 @@ from pipeline_v6_dagster.domain.errors import Problem
 _LONGEST_VALUE = 60
 
 
-def problems_of(error: ValidationError, where: str) -> list[Problem]:
+def list_problems(error: ValidationError, where: str) -> list[Problem]:
     """One problem per bad value, in the order of the fields. `where` is the file or "environment"."""
     return [
         Problem(

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from pipeline_v6_dagster.config.paths import Paths
-from pipeline_v6_dagster.config.problems import problems_of
+from pipeline_v6_dagster.config.problems import list_problems
 from pipeline_v6_dagster.domain.errors import ConfigError
 
 INTERVAL_FLOOR_S = 5.0
@@ -257,5 +257,5 @@ def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         secret = Settings.model_fields["alert_urls"].alias
-        problems = problems_of(error, "environment")
+        problems = list_problems(error, "environment")
         raise ConfigError([replace(each, value="") if each.key == secret else each for each in problems]) from None

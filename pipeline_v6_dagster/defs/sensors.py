@@ -22,7 +22,7 @@ from pipeline_v6_dagster.defs.run_slots import (
     run_in_flight,
 )
 from pipeline_v6_dagster.defs.schedules import why_no_schedule
-from pipeline_v6_dagster.stages.doctor.inputs import versions_of
+from pipeline_v6_dagster.stages.doctor.inputs import combine_versions
 from pipeline_v6_dagster.storage.file_info import stat_file
 
 # A tick only asks whether a run is due; asking more often than this buys nothing.
@@ -99,7 +99,7 @@ def _interval_sensor(
         now = clock()
         slot_age_s = now - pace.slot(now) * pace.interval_s
         seen = _seen(context.cursor)
-        version = versions_of(early.watched)
+        version = combine_versions(early.watched)
         if slot_age_s < head_start_s and is_schedule_on(context.instance, schedule_name):
             outcome: dg.RunRequest | dg.SkipReason = dg.SkipReason(
                 f"left to {schedule_name}, which is on, for the first {head_start_s:g} s; {pace.due_in(now)}"

@@ -10,7 +10,7 @@ from pipeline_v6_dagster.domain.pending import PendingState
 from pipeline_v6_dagster.domain.position_state import PositionState
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Measured:
     """One ended order of a routing record. `is_fallback`: a taker order after a maker one that was not filled."""
 
@@ -21,7 +21,7 @@ class Measured:
     slippage_bps: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SymbolState:
     """What is known of one symbol beside its position.
 
@@ -40,7 +40,7 @@ class SymbolState:
     measured: list[Measured] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class AccountState:
     """All that decisions remember of the live logs; bounded, and written into the shadow log to go on from.
 
@@ -59,7 +59,7 @@ class AccountState:
     pending: PendingState = field(default_factory=PendingState)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RoutingRecord:
     """How orders went of late, as of an attempt. None where there is nothing to measure.
 

@@ -12,7 +12,7 @@ from pipeline_v6_dagster.domain.live import OrderStatus, Veto
 from pipeline_v6_dagster.domain.position_state import PositionRow
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderPlaced:
     """The exchange has an order. `order_key` names it also where executors use order ids again.
 
@@ -33,7 +33,7 @@ class OrderPlaced:
     is_immediate: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderFilled:
     """What is filled of an order so far: `executed_qty` is cumulative and repeats while it is polled."""
 
@@ -60,7 +60,7 @@ class OrderEnded:
     status: OrderStatus
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PositionReduced:
     """An order closed a position or a part of it. `pnl_usd` is realised, before fees; quantities are unsigned."""
 
@@ -73,7 +73,7 @@ class PositionReduced:
     pnl_usd: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderFailed:
     """An order that the exchange refused or that never reached it. The last three are None where the row has none."""
 
@@ -92,7 +92,7 @@ class PositionsSnapshot:
     positions: tuple[PositionRow, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ExecutionMetrics:
     """How one order went. `is_filled` is None while it is open.
 

@@ -27,7 +27,7 @@ SIDES: Mapping[str, Side] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class NavSnapshot:
     """The account as the executor saw it when it made the attempt.
 
@@ -43,7 +43,7 @@ class NavSnapshot:
     free_balance_usd: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """One row of `orders_attempted.jsonl`. Optional fields are None where the row has none.
 

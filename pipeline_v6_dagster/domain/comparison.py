@@ -66,7 +66,7 @@ class RootCause(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShadowSide:
     """What compare needs of a shadow row. Quantities in the base asset, money in USD, times epoch s.
 
@@ -119,7 +119,7 @@ class ShadowSide:
         return self.sized_gross_usd or self.quote_notional
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LiveSide:
     """What compare says of the live side of one decision. None: not measured.
 
@@ -145,7 +145,7 @@ class LiveSide:
     position_side: PositionSide | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Shortfall:
     """Implementation shortfall in parts, USD, positive where it cost; None where not measured (`compare.shortfall`).
 
@@ -160,7 +160,7 @@ class Shortfall:
     total_bps: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Diff:
     """One settled decision, or one live order that no decision explains. Null means not measured.
 
@@ -229,7 +229,7 @@ ARRIVAL_GRACE_S = 0.5
 REVISION_HORIZON_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparePolicy:
     """The settings of a comparison. Seconds and ratios.
 

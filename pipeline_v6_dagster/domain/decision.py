@@ -58,7 +58,7 @@ class EffectivePrice:
     taker: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RouterDecision:
     """`offset_bps` is how far inside the decision price a maker order would rest. Slippage: positive = cost.
 
@@ -74,7 +74,7 @@ class RouterDecision:
     record: RoutingRecord | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShadowDecision:
     """One attempt decided. `size_decision` and `router_decision` are None where risk denied it."""
 

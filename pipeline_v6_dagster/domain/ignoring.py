@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pipeline_v6_dagster.domain.comparison import Diff
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IgnoreRule:
     """One rule. It holds for decisions made before `expires_ts` (epoch s) that have all of its fields; None: any."""
 

@@ -53,7 +53,7 @@ class KnownRows:
         return event_type in self.event_types or strategy in self.strategies
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolLimits:
     """What holds for one symbol, the global, symbol and universe limits already combined.
 
@@ -92,7 +92,7 @@ class SymbolLimits:
     max_drawdown_ratio: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """All limits of one configuration; `config_hash` names it (16 hex digits over what differs from the defaults).
 

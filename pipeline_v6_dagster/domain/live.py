@@ -45,7 +45,7 @@ UNFILLED_ENDS = frozenset(
 ENDED = UNFILLED_ENDS | {OrderStatus.FILLED}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderEvent:
     """One usable row. `ts` is when it was logged (epoch s). None where the row does not say.
 
@@ -81,7 +81,7 @@ class OrderEvent:
     realized_pnl_usd: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Veto:
     """A live veto. `side` is None where the row does not name it."""
 
@@ -111,7 +111,7 @@ class ExchangeFilter:
     min_notional_usd: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Leg:
     """One exchange order, folded from its events. Times are log times (epoch s).
 
@@ -152,7 +152,7 @@ class Leg:
         return self.status is OrderStatus.REJECTED and not self.executed_qty
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class IntentOrders:
     """All orders that the executor sent for one intent. Legs stand in the order of their first event.
 

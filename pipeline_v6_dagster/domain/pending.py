@@ -52,7 +52,7 @@ class AllowedAttempt(NamedTuple):
 Figures = tuple[float | None, float | None, int | None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PendingState:
     """Bounded, and written into checkpoints. `orders` by their keys, `fills` and `attempts` in the order of time.
 

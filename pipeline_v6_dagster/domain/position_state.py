@@ -40,7 +40,7 @@ class HeldSide:
     rows: list[tuple[float, float | None]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SymbolPositions:
     """The two positions of a symbol and the orders that may still change them.
 
@@ -67,7 +67,7 @@ class PositionState:
     symbols: dict[str, SymbolPositions] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PositionRow:
     """One row of a position snapshot: `qty` (unsigned) is held on `position_side`, 0 where nothing is.
 

@@ -56,7 +56,7 @@ class DenyReason(StrEnum):
     ENGINE_ERROR = "engine_error"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderIntent:
     """What is to be decided. Quantities in the base asset, money in USD.
 
@@ -85,7 +85,7 @@ class OrderIntent:
     amends: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RiskState:
     """Account state as of the attempt, beyond what the intent carries.
 

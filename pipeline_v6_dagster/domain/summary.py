@@ -46,7 +46,7 @@ class SizingStats:
     sample_size: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Upsize:
     """One order placed larger than asked for. `ratio` is live over shadow gross; `excess_usd` their difference."""
 
@@ -60,7 +60,7 @@ class Upsize:
     cause: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SymbolSlice:
     """The window's diffs of one symbol, or of another part of it: a tier, a side, a route, an hour of the day (UTC)."""
 
@@ -86,7 +86,7 @@ class Drift:
     has_moved: bool | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShortfallStats:
     """What the window's executed orders cost in parts, USD; None where no order has the part. `measured` have all."""
 
@@ -109,7 +109,7 @@ class Control:
     sizing_diff_stats: SizingStats
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Coverage:
     """How much of the window's evidence has two sides.
 
@@ -187,7 +187,7 @@ class InputQuality:
     newest_ts: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Totals:
     """Counts over the whole life of the compare log, of the newest state of each decision."""
 
@@ -261,7 +261,7 @@ class Summary(WindowStats):
     totals: Totals
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Head:
     """The state of the shadow log, over the newest decisions."""
 

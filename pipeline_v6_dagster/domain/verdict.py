@@ -23,7 +23,7 @@ class SequentialOutcome(StrEnum):
     UNDECIDED = "undecided"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceLimits:
     """Up to where evidence is good enough for a verdict. Ratios are shares of 1, the age is in seconds."""
 
@@ -57,7 +57,7 @@ class VerdictPolicy:
     plan: SequentialPlan
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class EvidenceQuality:
     """How good the evidence of a window is. Ratios are shares of 1, None where there is nothing to share.
 
@@ -72,7 +72,7 @@ class EvidenceQuality:
     newest_live_ts: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SequentialState:
     """The sequential test so far, over the decisions of one configuration.
 
@@ -90,7 +90,7 @@ class SequentialState:
     is_first: bool = True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SequentialReport:
     """The sequential test as the summary shows it. Percents are of the decisions of `config_hash`.
 
@@ -136,7 +136,7 @@ class Criterion:
     """One criterion as it stands. `measured` and `limit` are texts for people; `value` is a number for plots.
 
     `description` says in a sentence what was found, `to_do` what to do where it does not hold. `failing_ids` are the
-    decision or intent ids of the newest offenders, at most 50.
+    decision or intent ids of the newest failing orders, at most 50.
     """
 
     name: str

@@ -39,7 +39,7 @@ class Mark:
     malformed: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class InputCounts:
     """Lines of one input read so far, those of them that were not used, by kind, and what of it is gone.
 
@@ -89,7 +89,7 @@ class InputCounts:
         return sum(count for kind, count in self.unusable.items() if kind in _REJECTIONS)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Cursor:
     """Where a run left off. The `newest` times are those of the newest rows, in the order in which they were logged.
 
@@ -110,7 +110,7 @@ class Cursor:
     max_decision_ts: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class BlockEnd:
     """The last line of a block."""
 
@@ -132,7 +132,7 @@ _end_decoder = msgspec.json.Decoder(BlockEnd)
 _encoder = msgspec.json.Encoder()
 
 
-def kind_of(line: bytes) -> LineKind:
+def classify_line(line: bytes) -> LineKind:
     """What a line of the compare log is to its block."""
     try:
         shape = _shape_decoder.decode(line)
@@ -145,7 +145,7 @@ def kind_of(line: bytes) -> LineKind:
 
 def open_compare_log(settings: Settings, max_bytes: int = MAX_BYTES, *, key: bytes | None = None) -> JsonlLog:
     """The compare log, rotated at so many bytes. Whoever appends gives the key of the chain."""
-    return JsonlLog(settings.compare_diffs, kind_of, max_bytes, key=key)
+    return JsonlLog(settings.compare_diffs, classify_line, max_bytes, key=key)
 
 
 def read_cursor(log: JsonlLog) -> Cursor | None:
@@ -182,7 +182,7 @@ def ends_backward(log: JsonlLog) -> Iterator[BlockEnd]:
         DataError: one is not one that this version understands.
     """
     for line in log.backward():
-        if kind_of(line) is LineKind.BLOCK_END:
+        if classify_line(line) is LineKind.BLOCK_END:
             try:
                 yield _end_decoder.decode(line)
             except msgspec.DecodeError as error:
@@ -212,7 +212,7 @@ def read_diffs_backward(log: JsonlLog) -> Iterator[Diff]:
         DataError: a line is not one that this version understands.
     """
     for line in log.backward():
-        if kind_of(line) is not LineKind.BLOCK_END:
+        if classify_line(line) is not LineKind.BLOCK_END:
             yield read_diff(log, line)
 
 
@@ -268,7 +268,7 @@ def read_summaries_backward(log: JsonlLog, most_lines: int | None = None) -> Ite
         StorageError: the log cannot be read.
     """
     for line in islice(log.backward(), most_lines):
-        if kind_of(line) is LineKind.BLOCK_END:
+        if classify_line(line) is LineKind.BLOCK_END:
             try:
                 yield _decoder.decode(line).summary
             except msgspec.DecodeError as error:

@@ -13,7 +13,7 @@ from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.domain.summary import Head, Window
 from pipeline_v6_dagster.logs.shadow_log import open_shadow_log, read_source
 from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
-from pipeline_v6_dagster.storage.chain import link_of
+from pipeline_v6_dagster.storage.chain import read_link
 
 
 def make_head(newest_first: Iterable[bytes], limit: int, generated_ts: float) -> Head:
@@ -79,7 +79,7 @@ def is_head_of_log(settings: Settings, head: Head) -> bool:
     chain = head.log.get("chain")
     lines: Iterable[bytes] = ()
     if chain is not None:
-        lines = dropwhile(lambda line: str(link_of(line)) != chain, open_shadow_log(settings).backward())
+        lines = dropwhile(lambda line: str(read_link(line)) != chain, open_shadow_log(settings).backward())
     made = make_head(lines, head.window.limit, head.generated_ts)
     if chain is not None and made.last_decision is None:
         return True  # The chain's verification reports that the line is missing.
@@ -95,7 +95,7 @@ def _read_up_to(window: list[bytes]) -> dict[str, Any]:
     if found is None:
         return {"decision_id": None, "source": None, "chain": None}
     decision_id, source = found
-    link = link_of(window[0])
+    link = read_link(window[0])
     return {
         "decision_id": decision_id,
         "source": msgspec.to_builtins(source),

@@ -24,7 +24,7 @@ from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
 
-class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
     """Where an attempt was read. `head` names its file for ever, `start` and `end` are offsets in it.
 
     `lost_bytes` of the log were gone before this attempt, where the place to go on from was in none of its files.
@@ -106,7 +106,7 @@ def encode_checkpoint(limits: bytes, account: AccountState, read: Mapping[str, L
     return _encoder.encode({"limits": msgspec.Raw(limits), "account": account, "read": read})
 
 
-class _DecidedIntent(msgspec.Struct):
+class _DecidedIntent(msgspec.Struct, kw_only=True):
     symbol: str
     side: Side | None = None
     qty: float | None = None
@@ -130,7 +130,7 @@ class _RiskOutcome(msgspec.Struct):
     allowed: bool
 
 
-class DecidedAttempt(msgspec.Struct):
+class DecidedAttempt(msgspec.Struct, kw_only=True):
     """A row of ours as the rolling state needs it again."""
 
     decision_id: str
@@ -163,7 +163,7 @@ def parse_checkpoint(raw: bytes | memoryview) -> Checkpoint | None:
         return None
 
 
-class RecordedDecision(msgspec.Struct):
+class RecordedDecision(msgspec.Struct, kw_only=True):
     """A row of ours in full, to be explained."""
 
     decision_id: str

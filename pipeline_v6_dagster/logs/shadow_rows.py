@@ -12,7 +12,7 @@ from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s
 
 
-class _Intent(msgspec.Struct, gc=False):
+class _Intent(msgspec.Struct, gc=False, kw_only=True):
     symbol: str | None = None
     side: str | None = None
     qty: float | None = None
@@ -47,7 +47,7 @@ class _Route(msgspec.Struct, gc=False):
     route: str | None = None
 
 
-class _Source(msgspec.Struct, gc=False):
+class _Source(msgspec.Struct, gc=False, kw_only=True):
     log: str | None = None
     head: str | None = None
     start: int | None = None
@@ -56,7 +56,7 @@ class _Source(msgspec.Struct, gc=False):
     lost_bytes: int | None = None
 
 
-class _ShadowRow(msgspec.Struct, gc=False):
+class _ShadowRow(msgspec.Struct, gc=False, kw_only=True):
     heartbeat: bool | None = None
     decision_id: str | None = None
     symbol: str | None = None
@@ -120,29 +120,29 @@ def parse_shadow_row(line: bytes, fallback_id: str | None = None) -> ShadowRow |
     if sized_gross_usd is None and row.sizing is not None:
         sized_gross_usd = row.sizing.sized_gross_usd
     decision = ShadowSide(
-        decision_id,
-        row.symbol or intent.symbol or "",
-        SIDES.get((intent.side or "").upper()),
-        row.intent_id or intent.intent_id,
-        row.attempt_id or intent.attempt_id,
-        as_of,
-        row.risk_decision.allowed,
-        row.risk_decision.reasons,
-        intent.reduce_only is True,
-        price_or_none(intent.price),
-        magnitude(intent.quote_notional),
-        magnitude(size.qty),
-        magnitude(sized_gross_usd),
-        route.expected_slippage_bps,
-        route.route,
-        row.config_hash,
-        intent.tier_name,
-        _as(str, row.engine_version),
-        None if (nav_usd := _as(float, intent.nav_usd)) is None else finite(nav_usd),
-        _as(str, intent.amends),
-        _POSITION_SIDES.get((_as(str, intent.position_side) or "").upper()),
-        _as(int, row.number),
-        magnitude(intent.qty),
+        decision_id=decision_id,
+        symbol=row.symbol or intent.symbol or "",
+        side=SIDES.get((intent.side or "").upper()),
+        intent_id=row.intent_id or intent.intent_id,
+        attempt_id=row.attempt_id or intent.attempt_id,
+        as_of=as_of,
+        is_allowed=row.risk_decision.allowed,
+        reasons=row.risk_decision.reasons,
+        is_reduce_only=intent.reduce_only is True,
+        price=price_or_none(intent.price),
+        quote_notional=magnitude(intent.quote_notional),
+        sized_qty=magnitude(size.qty),
+        sized_gross_usd=magnitude(sized_gross_usd),
+        expected_slippage_bps=route.expected_slippage_bps,
+        route=route.route,
+        config_hash=row.config_hash,
+        tier=intent.tier_name,
+        engine_version=_as(str, row.engine_version),
+        nav_usd=None if (nav_usd := _as(float, intent.nav_usd)) is None else finite(nav_usd),
+        amends=_as(str, intent.amends),
+        position_side=_POSITION_SIDES.get((_as(str, intent.position_side) or "").upper()),
+        number=_as(int, row.number),
+        asked_qty=magnitude(intent.qty),
     )
     if isinstance(row.source, _Source):
         return ShadowRow(decision, row.source.skipped, row.source.lost_bytes)

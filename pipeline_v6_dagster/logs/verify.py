@@ -20,7 +20,7 @@ from pipeline_v6_dagster.storage.lock import locked
 from pipeline_v6_dagster.storage.verification import Verification, verify_log
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LogReport:
     """What was found in one log, by its asset key.
 

@@ -19,7 +19,7 @@ MOST_BINS = 24
 LEAST_PER_BIN = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
     """So many decisions in a row. Shares are percents."""
 
@@ -48,7 +48,7 @@ class SizedOrder:
         return log2(self.ratio) if self.ratio > 0 and isfinite(self.ratio) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slippage:
     """Slippage of one symbol's orders against the decision price, bps, positive = cost.
 
@@ -116,12 +116,12 @@ def summarize_slippages(samples: Iterable[Diff]) -> list[Slippage]:
     spread = by_symbol["live_bps"].describe(percentiles=[0.05, 0.5, 0.95]).join(by_symbol["expected_bps"].mean())
     found = [
         Slippage(
-            str(symbol),
-            int(row["count"]),
-            float(row["5%"]),
-            float(row["50%"]),
-            float(row["95%"]),
-            None if pd.isna(row["expected_bps"]) else float(row["expected_bps"]),
+            symbol=str(symbol),
+            count=int(row["count"]),
+            p5_bps=float(row["5%"]),
+            p50_bps=float(row["50%"]),
+            p95_bps=float(row["95%"]),
+            expected_bps=None if pd.isna(row["expected_bps"]) else float(row["expected_bps"]),
         )
         for symbol, row in spread.to_dict("index").items()
     ]

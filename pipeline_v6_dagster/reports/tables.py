@@ -20,7 +20,7 @@ MOST_ROWS = 10
 _DELAY_BANDS = ((1.0, "up to 1 s"), (10.0, "up to 10 s"), (60.0, "up to 1 min"), (600.0, "up to 10 min"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows of text under headings; `numeric` columns stand to the right, `long` ones hold sentences.
 
@@ -84,9 +84,9 @@ def slippages(diffs: Iterable[Diff]) -> Table:
 def list_criteria(criteria: Iterable[Criterion]) -> Table:
     """Every criterion of the verdict: what was measured, its limit, its state, what to do if it does not hold."""
     return Table(
-        "Criteria of the verdict",
-        ("criterion", "group", "state", "measured", "limit", "what to do"),
-        tuple(
+        title="Criteria of the verdict",
+        headings=("criterion", "group", "state", "measured", "limit", "what to do"),
+        rows=tuple(
             (
                 each.name,
                 each.group.value,
@@ -97,7 +97,7 @@ def list_criteria(criteria: Iterable[Criterion]) -> Table:
             )
             for each in criteria
         ),
-        frozenset(),
+        numeric=frozenset(),
         long=frozenset({5}),
     )
 
@@ -113,9 +113,9 @@ def compare_sides(samples: Sequence[Diff]) -> Table:
         counts[key] += 1
         opposite[key] += diff.live.side is not diff.shadow.side
     return Table(
-        "Live side against v6 side",
-        ("symbol", "delay", "orders", "same side", "opposite side"),
-        tuple(
+        title="Live side against v6 side",
+        headings=("symbol", "delay", "orders", "same side", "opposite side"),
+        rows=tuple(
             (
                 symbol,
                 band,
@@ -126,7 +126,7 @@ def compare_sides(samples: Sequence[Diff]) -> Table:
             for symbol, band in sorted(counts)
             for wrong in (opposite[symbol, band],)
         ),
-        frozenset({2, 3, 4}),
+        numeric=frozenset({2, 3, 4}),
     )
 
 
@@ -155,9 +155,9 @@ def symbols(summary: Summary) -> Table:
     """The window by symbol, as the summary has it."""
     slices = summary.by_symbol
     return Table(
-        "By symbol",
-        ("symbol", "decisions", "veto mismatch", "upsizes", "impact"),
-        tuple(
+        title="By symbol",
+        headings=("symbol", "decisions", "veto mismatch", "upsizes", "impact"),
+        rows=tuple(
             (
                 symbol or "-",
                 format_number(one.sample_size),
@@ -167,16 +167,16 @@ def symbols(summary: Summary) -> Table:
             )
             for symbol, one in slices.items()
         ),
-        frozenset({1, 2, 3, 4}),
+        numeric=frozenset({1, 2, 3, 4}),
     )
 
 
 def inputs(summary: Summary) -> Table:
     """What was read of each input since the beginning, and what of it was not used."""
     return Table(
-        "Input quality",
-        ("input", "lines", "malformed", "not used, by kind", "position"),
-        tuple(
+        title="Input quality",
+        headings=("input", "lines", "malformed", "not used, by kind", "position"),
+        rows=tuple(
             (
                 name,
                 format_number(counts.lines),
@@ -186,7 +186,7 @@ def inputs(summary: Summary) -> Table:
             )
             for name, counts in summary.input_quality.items()
         ),
-        frozenset({1, 2}),
+        numeric=frozenset({1, 2}),
     )
 
 
@@ -209,7 +209,13 @@ def _table(
         for diff in found[:MOST_ROWS]
     )
     right = range(len(common) + len(headings) - (len(headings) if numeric is None else numeric), 8)
-    return Table(title, common + headings, rows, frozenset(right), max(0, len(found) - MOST_ROWS))
+    return Table(
+        title=title,
+        headings=common + headings,
+        rows=rows,
+        numeric=frozenset(right),
+        rest=max(0, len(found) - MOST_ROWS),
+    )
 
 
 def _excess_usd(diff: Diff) -> float | None:

@@ -55,7 +55,7 @@ class AccountBook:
         state: AccountState | None = None,
         tolerance_s: float = DEFAULT_TOLERANCE_S,
     ) -> None:
-        self.state = state or AccountState(PositionState())
+        self.state = state or AccountState(positions=PositionState())
         self.pending = PendingOrders(self.state.pending, tolerance_s)
         self.positions = PositionBook(self.state.positions)
         self._day_of = trading_day_bounds
@@ -275,7 +275,13 @@ class AccountBook:
             symbol.missed_intent = None if event.is_filled else event.intent_id
         else:
             is_fallback = event.intent_id is not None and event.intent_id == symbol.missed_intent
-        one = Measured(event.ts, event.is_maker, event.is_filled, is_fallback, event.slippage_bps)
+        one = Measured(
+            ts=event.ts,
+            is_maker=event.is_maker,
+            is_filled=event.is_filled,
+            is_fallback=is_fallback,
+            slippage_bps=event.slippage_bps,
+        )
         self._all_routes.add(one)
         route = self._routes.get(event.symbol)
         if route is None:

@@ -8,7 +8,7 @@ from math import inf, isfinite
 
 from pipeline_v6_dagster.domain.limits import Limits, SymbolLimits
 from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
-from pipeline_v6_dagster.shadow.intent_rules import usd_of
+from pipeline_v6_dagster.shadow.intent_rules import convert_to_usd
 from pipeline_v6_dagster.shadow.readings import EPSILON, Cap, Number, is_positive, plus
 
 Measured = tuple[Number, Number] | None
@@ -25,8 +25,8 @@ def max_position_qty(intent: OrderIntent, state: RiskState, limits: Limits, symb
     if symbol.max_position_qty is None:
         return None
     held = intent.symbol_open_qty
-    used = None if held is None else usd_of(abs(held) + state.pending_qty, intent)
-    return usd_of(symbol.max_position_qty, intent), used
+    used = None if held is None else convert_to_usd(abs(held) + state.pending_qty, intent)
+    return convert_to_usd(symbol.max_position_qty, intent), used
 
 
 def max_position_usd(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Measured:
@@ -133,99 +133,101 @@ _CREDIT = "SEC 15c3-5(c)(1)(i)"
 R = DenyReason
 EXPOSURE_RULES: tuple[Cap, ...] = (
     Cap(
-        R.SYMBOL_CAP,
-        "notional above the smallest of the symbol's and the universe's order limit",
-        ("max_order_notional", "max_notional_usd"),
-        order_cap,
+        reason=R.SYMBOL_CAP,
+        denies_when="notional above the smallest of the symbol's and the universe's order limit",
+        limit_keys=("max_order_notional", "max_notional_usd"),
+        measure=order_cap,
         when_unknown="-",
         source="RTS 6 art. 15",
         is_set=lambda limits, symbol: symbol.max_order_notional_usd is not None,
     ),
     Cap(
-        R.MAX_POSITION,
-        "position in the order's direction plus quantity above the limit (both valued at the order's price)",
-        ("max_position_qty",),
-        max_position_qty,
+        reason=R.MAX_POSITION,
+        denies_when="position in the order's direction plus quantity above the limit (both valued at the order's"
+        " price)",
+        limit_keys=("max_position_qty",),
+        measure=max_position_qty,
         source="`MAX_POSITION`; RTS 6 art. 15",
         is_set=lambda limits, symbol: symbol.max_position_qty is not None,
     ),
     Cap(
-        R.MAX_POSITION,
-        "the symbol's gross exposure plus notional above the limit",
-        ("max_position_usd",),
-        max_position_usd,
+        reason=R.MAX_POSITION,
+        denies_when="the symbol's gross exposure plus notional above the limit",
+        limit_keys=("max_position_usd",),
+        measure=max_position_usd,
         source="RTS 6 art. 15",
         is_set=lambda limits, symbol: symbol.max_position_usd is not None,
     ),
     Cap(
-        R.SYMBOL_NAV_CAP,
-        "the symbol's gross exposure plus notional above NAV times the smallest ratio",
-        ("max_nav_pct", "max_symbol_exposure_pct"),
-        symbol_nav_cap,
+        reason=R.SYMBOL_NAV_CAP,
+        denies_when="the symbol's gross exposure plus notional above NAV times the smallest ratio",
+        limit_keys=("max_nav_pct", "max_symbol_exposure_pct"),
+        measure=symbol_nav_cap,
         source=_CREDIT,
         is_set=lambda limits, symbol: symbol.max_symbol_nav_ratio is not None,
     ),
     Cap(
-        R.SYMBOL_SHARE_CAP,
-        "the symbol's gross exposure plus notional above the ratio of the larger of NAV and the portfolio's gross"
-        " exposure plus notional",
-        ("symbol_notional_share_cap_pct",),
-        symbol_share_cap,
+        reason=R.SYMBOL_SHARE_CAP,
+        denies_when="the symbol's gross exposure plus notional above the ratio of the larger of NAV and the"
+        " portfolio's gross exposure plus notional",
+        limit_keys=("symbol_notional_share_cap_pct",),
+        measure=symbol_share_cap,
         is_set=lambda limits, symbol: symbol.max_share_ratio is not None,
     ),
     Cap(
-        R.LEVERAGE_BRACKETS,
-        "the symbol's gross exposure plus notional above the largest position of the brackets that admit the leverage",
-        ("leverage_brackets",),
-        leverage_brackets,
+        reason=R.LEVERAGE_BRACKETS,
+        denies_when="the symbol's gross exposure plus notional above the largest position of the brackets that"
+        " admit the leverage",
+        limit_keys=("leverage_brackets",),
+        measure=leverage_brackets,
         source="the exchange's leverage brackets",
         is_set=lambda limits, symbol: bool(symbol.leverage_brackets),
     ),
     Cap(
-        R.MARGIN,
-        "pending exposure plus notional, over leverage, above the free balance times the ratio",
-        ("max_margin_pct",),
-        margin,
+        reason=R.MARGIN,
+        denies_when="pending exposure plus notional, over leverage, above the free balance times the ratio",
+        limit_keys=("max_margin_pct",),
+        measure=margin,
         source=_CREDIT,
         is_set=lambda limits, symbol: limits.max_margin_ratio is not None,
     ),
     Cap(
-        R.TRADE_GT_EQUITY_CAP,
-        "notional above NAV times the ratio",
-        ("trade_equity_nav_pct",),
-        equity_cap,
+        reason=R.TRADE_GT_EQUITY_CAP,
+        denies_when="notional above NAV times the ratio",
+        limit_keys=("trade_equity_nav_pct",),
+        measure=equity_cap,
         default="15 %",
         source="RTS 6 art. 15",
     ),
     Cap(
-        R.TRADE_GT_MAX_TRADE_NAV_PCT,
-        "notional above NAV times the ratio",
-        ("max_trade_nav_pct",),
-        trade_nav_cap,
+        reason=R.TRADE_GT_MAX_TRADE_NAV_PCT,
+        denies_when="notional above NAV times the ratio",
+        limit_keys=("max_trade_nav_pct",),
+        measure=trade_nav_cap,
         default="10 %",
         source="RTS 6 art. 15",
     ),
     Cap(
-        R.PORTFOLIO_CAP,
-        "portfolio gross exposure plus notional above NAV times the ratio",
-        ("max_portfolio_gross_nav_pct", "max_gross_nav_pct", "max_gross_exposure_pct"),
-        portfolio_cap,
+        reason=R.PORTFOLIO_CAP,
+        denies_when="portfolio gross exposure plus notional above NAV times the ratio",
+        limit_keys=("max_portfolio_gross_nav_pct", "max_gross_nav_pct", "max_gross_exposure_pct"),
+        measure=portfolio_cap,
         source=f"{_CREDIT}; RTS 6 art. 17",
         is_set=lambda limits, symbol: limits.max_portfolio_gross_nav_ratio is not None,
     ),
     Cap(
-        R.NET_EXPOSURE_CAP,
-        "net exposure in the order's direction plus notional above NAV times the ratio",
-        ("max_net_exposure_pct",),
-        net_exposure_cap,
+        reason=R.NET_EXPOSURE_CAP,
+        denies_when="net exposure in the order's direction plus notional above NAV times the ratio",
+        limit_keys=("max_net_exposure_pct",),
+        measure=net_exposure_cap,
         source=_CREDIT,
         is_set=lambda limits, symbol: limits.max_net_nav_ratio is not None,
     ),
     Cap(
-        R.TIER_CAP,
-        "the symbol's gross exposure plus notional above NAV times its tier's ratio",
-        ("tiers.*.per_symbol_nav_pct",),
-        tier_cap,
+        reason=R.TIER_CAP,
+        denies_when="the symbol's gross exposure plus notional above NAV times its tier's ratio",
+        limit_keys=("tiers.*.per_symbol_nav_pct",),
+        measure=tier_cap,
         is_set=lambda limits, symbol: bool(limits.tier_nav_ratios),
     ),
 )

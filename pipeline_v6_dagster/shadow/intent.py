@@ -33,23 +33,23 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
     if has_position is False and account.was_filled_since(symbol, as_of - _age_s(attempt.nav)):
         has_position = None  # The snapshot was taken before: what is held since, only the live logs can say.
     intent = OrderIntent(
-        symbol,
-        side,
-        qty,
-        notional,
-        symbol_limits.target_leverage if attempt.leverage is None else attempt.leverage,
-        price,
-        tier,
-        exposure.tier_usd,
-        exposure.symbol_usd,
-        0.0 if has_position is False else account.held_qty(symbol, side),
-        nav.nav_usd if nav else None,
-        exposure.positions,
-        attempt.strategy_id,
-        attempt.is_reduce_only,
-        attempt.intent_id,
-        attempt.attempt_id,
-        attempt.amends,
+        symbol=symbol,
+        side=side,
+        qty=qty,
+        quote_notional=notional,
+        leverage=symbol_limits.target_leverage if attempt.leverage is None else attempt.leverage,
+        price=price,
+        tier_name=tier,
+        tier_gross_notional=exposure.tier_usd,
+        current_gross_notional=exposure.symbol_usd,
+        symbol_open_qty=0.0 if has_position is False else account.held_qty(symbol, side),
+        nav_usd=nav.nav_usd if nav else None,
+        open_positions_count=exposure.positions,
+        strategy_id=attempt.strategy_id,
+        reduce_only=attempt.is_reduce_only,
+        intent_id=attempt.intent_id,
+        attempt_id=attempt.attempt_id,
+        amends=attempt.amends,
     )
     state = account.risk_state(
         intent,
@@ -111,7 +111,7 @@ def _add_pending(
 ) -> None:
     """Put into `state` what is on its way beyond the snapshot."""
     pending = account.pending.exposure(
-        intent.symbol, intent.side, state.as_of, state.snapshot_ts, account.price_of, intent.amends
+        intent.symbol, intent.side, state.as_of, state.snapshot_ts, account.find_price, intent.amends
     )
     if limits.max_net_nav_ratio is not None and intent.side is not None:
         net_usd = account.net_usd()

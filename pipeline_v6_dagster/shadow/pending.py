@@ -35,7 +35,7 @@ _KEEP_S = 3600.0
 _NOTHING = PendingExposure(0.0, 0.0, 0.0, 0.0, 0.0, 0, frozenset())
 
 # The newest price of a symbol, or None.
-PriceOf = Callable[[str], float | None]
+FindPrice = Callable[[str], float | None]
 
 
 class PendingOrders:
@@ -200,7 +200,7 @@ class PendingOrders:
         side: Side | None,
         as_of: float,
         snapshot_ts: float | None,
-        price_of: PriceOf,
+        find_price: FindPrice,
         amends: str | None = None,
     ) -> PendingExposure:
         """What is pending for an attempt made at `as_of` on a snapshot taken at `snapshot_ts`.
@@ -215,7 +215,7 @@ class PendingOrders:
         open_orders, live = self._live(symbol, since, snapshot_ts, amends)
         # A price that is not known is NaN until the end, because every sum with it is.
         for name, its_side, qty, price in live:
-            usd = qty * (price or price_of(name) or hints.get(name) or nan)
+            usd = qty * (price or find_price(name) or hints.get(name) or nan)
             is_same_side = its_side is side or its_side is None
             symbols.add(name)
             if name == symbol:

@@ -27,7 +27,7 @@ def always(limits: Limits, symbol: SymbolLimits) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """A rule that no size passes.
 
@@ -51,7 +51,7 @@ class Gate:
     can_deny: IsSet = always
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
     """A rule that a smaller order passes: denies where the exposure plus the order's notional is above the limit.
 

@@ -41,7 +41,7 @@ class Finding(NamedTuple):
     headroom_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleReading:
     """One rule on one intent: its limit and what it observed. None where the number is not known or not measured."""
 
@@ -214,15 +214,22 @@ def read_rules(intent: OrderIntent, state: RiskState, limits: Limits) -> Iterato
         finding = found.get(id(rule))
         if finding is not None:
             yield RuleReading(
-                rule.reason,
-                rule.limit_keys,
-                rule.denies_when,
-                finding.outcome,
-                finding.threshold,
-                finding.observed,
-                finding.unit,
+                reason=rule.reason,
+                limit_keys=rule.limit_keys,
+                denies_when=rule.denies_when,
+                outcome=finding.outcome,
+                threshold=finding.threshold,
+                observed=finding.observed,
+                unit=finding.unit,
             )
         elif not (rule.applies_to_reduce_only or opening > 0):
-            yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.EXEMPT)
+            yield RuleReading(
+                reason=rule.reason, limit_keys=rule.limit_keys, denies_when=rule.denies_when, outcome=Outcome.EXEMPT
+            )
         else:
-            yield RuleReading(rule.reason, rule.limit_keys, rule.denies_when, Outcome.NOT_CONFIGURED)
+            yield RuleReading(
+                reason=rule.reason,
+                limit_keys=rule.limit_keys,
+                denies_when=rule.denies_when,
+                outcome=Outcome.NOT_CONFIGURED,
+            )

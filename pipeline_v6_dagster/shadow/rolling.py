@@ -80,7 +80,7 @@ class RollingState:
         """What is held in the direction of `side`; None if no log says so."""
         return self._book.held_qty(symbol, side)
 
-    def price_of(self, symbol: str) -> float | None:
+    def find_price(self, symbol: str) -> float | None:
         """The newest price of a symbol; None where no log has one."""
         known = self._book.known(symbol)
         return None if known is None else known.price
@@ -117,21 +117,21 @@ class RollingState:
         peak, nav = self.state.peak_nav_usd, intent.nav_usd
         breaker_s = self._breaker_window_s
         return RiskState(
-            as_of,
-            nav_age_s,
-            portfolio_gross_usd,
-            has_position,
-            self._is_in_trade(intent, has_position),
-            _since(symbol.last_fill_ts, as_of) if symbol else None,
-            _since(symbol.last_loss_ts, as_of) if symbol else None,
-            book.openings_since(intent.symbol, as_of - HOUR_S),
-            self._attempts.count(as_of),
-            0 if breaker_s is None else book.errors_since(as_of - breaker_s),
-            book.day_pnl_usd(as_of),
-            peak if nav is None or (peak is not None and not nav > peak) else nav,
-            _fresh_price(symbol, as_of),
-            intent.amends is None and self._attempts.is_known(intent.intent_id),
-            _since(self._attempts.same_order_ts(intent, as_of), as_of),
+            as_of=as_of,
+            nav_age_s=nav_age_s,
+            portfolio_gross_usd=portfolio_gross_usd,
+            has_position=has_position,
+            is_in_trade=self._is_in_trade(intent, has_position),
+            since_fill_s=_since(symbol.last_fill_ts, as_of) if symbol else None,
+            since_loss_s=_since(symbol.last_loss_ts, as_of) if symbol else None,
+            openings_last_hour=book.openings_since(intent.symbol, as_of - HOUR_S),
+            orders_in_window=self._attempts.count(as_of),
+            errors_in_window=0 if breaker_s is None else book.errors_since(as_of - breaker_s),
+            day_pnl_usd=book.day_pnl_usd(as_of),
+            peak_nav_usd=peak if nav is None or (peak is not None and not nav > peak) else nav,
+            reference_price=_fresh_price(symbol, as_of),
+            is_intent_seen=intent.amends is None and self._attempts.is_known(intent.intent_id),
+            since_same_order_s=_since(self._attempts.same_order_ts(intent, as_of), as_of),
             symbol_day_pnl_usd=book.day_pnl_usd(as_of, intent.symbol) if self._has_symbol_loss_limit else 0.0,
             trading_state=self._trading_states.at(as_of),
         )

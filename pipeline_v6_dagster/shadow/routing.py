@@ -36,7 +36,7 @@ class Router(Protocol):
         """Policy, route, expected price and slippage (bps, positive = cost)."""
 
 
-def quality_of(record: RoutingRecord) -> RouteQuality:
+def rate_quality(record: RoutingRecord) -> RouteQuality:
     """How well orders went: `degraded` also where there are too few to tell."""
     p50, p90 = record.taker_slippage_p50_bps, record.taker_slippage_p90_bps
     is_thin = record.taker_orders + record.maker_orders < MIN_RECORD
@@ -65,7 +65,7 @@ class RecordRouter:
         limits, price = self._limits, intent.price or 0.0
         is_buy = intent.side is Side.BUY
         sign = 1.0 if is_buy else -1.0
-        quality = quality_of(record)
+        quality = rate_quality(record)
         taker_bps = _measured(record.taker_orders, record.taker_slippage_p50_bps, limits.expected_slippage_bps)
         fill_share = record.maker_fill_share or 0.0
         is_maker_first = (

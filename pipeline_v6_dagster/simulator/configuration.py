@@ -16,7 +16,7 @@ TAKER_FEE_BPS = 5.0
 EXPECTED_SLIPPAGE_BPS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """One perpetual future: the exchange's filters and the desk's limits."""
 
@@ -53,9 +53,36 @@ class Instrument:
 INSTRUMENTS: Mapping[str, Instrument] = {
     instrument.symbol: instrument
     for instrument in (
-        Instrument("BTCUSDT", "CORE", 0.1, 0.001, 75_000.0, 0.25, 3.0, 4.0),
-        Instrument("ETHUSDT", "CORE", 0.01, 0.001, 60_000.0, 0.20, 3.0, 4.0),
-        Instrument("SOLUSDT", "SATELLITE", 0.01, 0.01, 40_000.0, 0.15, 2.0, 3.0),
+        Instrument(
+            symbol="BTCUSDT",
+            tier="CORE",
+            tick_size=0.1,
+            lot_step=0.001,
+            max_order_notional_usd=75_000.0,
+            max_nav_ratio=0.25,
+            target_leverage=3.0,
+            max_leverage=4.0,
+        ),
+        Instrument(
+            symbol="ETHUSDT",
+            tier="CORE",
+            tick_size=0.01,
+            lot_step=0.001,
+            max_order_notional_usd=60_000.0,
+            max_nav_ratio=0.20,
+            target_leverage=3.0,
+            max_leverage=4.0,
+        ),
+        Instrument(
+            symbol="SOLUSDT",
+            tier="SATELLITE",
+            tick_size=0.01,
+            lot_step=0.01,
+            max_order_notional_usd=40_000.0,
+            max_nav_ratio=0.15,
+            target_leverage=2.0,
+            max_leverage=3.0,
+        ),
     )
 }
 

@@ -69,7 +69,16 @@ class Exchange:
         self._order_id += self._rng.randrange(1, 500)
         now = self._journal.now
         client_id = "".join(self._rng.choices(CLIENT_ID_CHARS, k=22))
-        order = Order(intent, held_side, is_maker, lots, self._order_id, client_id, now, (now - sent_ts) * 1000)
+        order = Order(
+            intent=intent,
+            held_side=held_side,
+            is_maker=is_maker,
+            lots=lots,
+            order_id=self._order_id,
+            client_id=client_id,
+            ack_ts=now,
+            latency_ms=(now - sent_ts) * 1000,
+        )
         self._on_ack(order)
         self._journal.ack(order)
         return order

@@ -187,7 +187,17 @@ class SimulatedExecutor:
     ) -> Intent:
         intent_id, attempt_id = (f"{kind}_{self._rng.getrandbits(40):010x}" for kind in ("ord", "sig"))
         price = self._market.price(instrument.symbol, self._now)
-        return Intent(instrument, side, lots, price, self._now, intent_id, attempt_id, is_reduce_only, flip_lots)
+        return Intent(
+            instrument=instrument,
+            side=side,
+            lots=lots,
+            price=price,
+            ts=self._now,
+            intent_id=intent_id,
+            attempt_id=attempt_id,
+            is_reduce_only=is_reduce_only,
+            flip_lots=flip_lots,
+        )
 
     # What the executor does with it.
 
@@ -225,7 +235,11 @@ class SimulatedExecutor:
         return share > 0 and self._fault_rng.random() < share
 
     def _note(self, fault: Fault, intent: Intent, log_name: str) -> None:
-        self.injected.append(Injected(fault, self._now, log_name, intent.instrument.symbol, intent.intent_id))
+        self.injected.append(
+            Injected(
+                fault=fault, ts=self._now, log=log_name, symbol=intent.instrument.symbol, intent_id=intent.intent_id
+            )
+        )
 
     def _note_upsize(self, order: Order) -> None:
         intent = order.intent

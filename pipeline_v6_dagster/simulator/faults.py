@@ -28,7 +28,7 @@ class Fault(StrEnum):
 Shares = Mapping[Fault, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Injected:
     """One fault that was put in. `form` tells variants apart: of garbage the kind under which it is counted."""
 
@@ -61,7 +61,7 @@ def parse_fault(text: str, others: Collection[str] = ()) -> tuple[str, float]:
     return name, share
 
 
-def counts_of(injected: Iterable[Injected]) -> dict[str, int]:
+def count_by_fault(injected: Iterable[Injected]) -> dict[str, int]:
     """How many of each fault, those with none left out."""
     counts: dict[str, int] = {}
     for one in injected:

@@ -102,12 +102,12 @@ class FaultInjector:
         symbol, intent_id = line.row.get("symbol"), line.row.get("intent_id")
         self._injected.append(
             Injected(
-                fault,
-                line.ts,
-                line.log,
-                symbol if isinstance(symbol, str) else None,
-                intent_id if isinstance(intent_id, str) else None,
-                form,
+                fault=fault,
+                ts=line.ts,
+                log=line.log,
+                symbol=symbol if isinstance(symbol, str) else None,
+                intent_id=intent_id if isinstance(intent_id, str) else None,
+                form=form,
             )
         )
 

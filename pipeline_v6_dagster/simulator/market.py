@@ -17,7 +17,7 @@ BPS = 1e-4
 START_PRICES: Mapping[str, float] = {"BTCUSDT": 64_000.0, "ETHUSDT": 3_200.0, "SOLUSDT": 155.0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Regime:
     """One kind of market. Volatility in bps per square root of a second, drift in bps per second (either way)."""
 
@@ -29,13 +29,13 @@ class Regime:
 
 
 REGIMES = (
-    Regime("calm", 0.5, 0.0, 0.5, 1800.0),
-    Regime("trending", 0.9, 0.03, 0.8, 600.0),
-    Regime("volatile", 2.5, 0.0, 2.0, 300.0),
+    Regime(name="calm", volatility_bps=0.5, drift_bps_per_s=0.0, half_spread_bps=0.5, mean_duration_s=1800.0),
+    Regime(name="trending", volatility_bps=0.9, drift_bps_per_s=0.03, half_spread_bps=0.8, mean_duration_s=600.0),
+    Regime(name="volatile", volatility_bps=2.5, drift_bps_per_s=0.0, half_spread_bps=2.0, mean_duration_s=300.0),
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Walk:
     """One symbol's price between ticks, and the spell that it is in."""
 
@@ -52,7 +52,10 @@ class Market:
     def __init__(self, seed: int, start_ts: float) -> None:
         self._rng = random.Random(f"market {seed}")  # noqa: S311 -- repeatable, not secret
         self._walks = {
-            symbol: _Walk(START_PRICES[symbol], start_ts, REGIMES[0], 0.0, start_ts) for symbol in INSTRUMENTS
+            symbol: _Walk(
+                price=START_PRICES[symbol], ts=start_ts, regime=REGIMES[0], drift_bps_per_s=0.0, regime_ends_ts=start_ts
+            )
+            for symbol in INSTRUMENTS
         }
 
     def price(self, symbol: str, ts: float) -> float:

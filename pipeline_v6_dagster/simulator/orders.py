@@ -22,7 +22,7 @@ class LogLine:
     raw: bytes | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Intent:
     """What a strategy asks for. `flip_lots` are held the other way and closed first."""
 
@@ -48,7 +48,7 @@ class Intent:
         return 0.0 if self.is_reduce_only else self.notional_usd * (1 + self.is_upsized)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Order:
     """One order at the exchange; the sums are of its fills. `held_side` is the position that it opens or reduces."""
 

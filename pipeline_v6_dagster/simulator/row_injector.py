@@ -22,7 +22,7 @@ _Value = TypeVar("_Value")
 _REMEMBERED = 20_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Target:
     """One order that a fault has chosen. `attempt` is what was asked for, None where no row said so.
 
@@ -124,11 +124,15 @@ class RowInjector:
         if name not in self._targets:
             if not self._can_start(line, attempt):
                 return (line,)
-            target = Target(name, attempt, tuple(self._symbols), self._rng) if self._chooses(name) else None
+            target = (
+                Target(key=name, attempt=attempt, symbols=tuple(self._symbols), rng=self._rng)
+                if self._chooses(name)
+                else None
+            )
             _remember(self._targets, name, target)
             if target is not None:
                 found = symbol if isinstance(symbol, str) else None
-                self.injected.append(Injected(self._name, line.ts, line.log, found, name))
+                self.injected.append(Injected(fault=self._name, ts=line.ts, log=line.log, symbol=found, intent_id=name))
         target = self._targets[name]
         if target is None:
             return (line,)

@@ -22,48 +22,50 @@ def account_event(event: OrderEvent) -> AccountEvent | None:
     kind, symbol, key = event.kind, event.symbol, order_key(event.order_id, event.intent_id, event.attempt_id)
     status = event.status
     if kind is EventKind.ERROR or (status is OrderStatus.REJECTED and not event.executed_qty):
-        return OrderFailed(event.ts, symbol, key, event.intent_id, event.attempt_id)
+        return OrderFailed(
+            ts=event.ts, symbol=symbol, order_key=key, intent_id=event.intent_id, attempt_id=event.attempt_id
+        )
     if not symbol:
         return None
     if kind is EventKind.CLOSE:
         return PositionReduced(
-            event.ts,
-            symbol,
-            key,
-            event.position_side,
-            event.closed_qty,
-            event.position_qty_after,
-            event.realized_pnl_usd,
+            ts=event.ts,
+            symbol=symbol,
+            order_key=key,
+            position_side=event.position_side,
+            closed_qty=event.closed_qty,
+            remaining_qty=event.position_qty_after,
+            pnl_usd=event.realized_pnl_usd,
         )
     executed_qty = event.executed_qty
     if kind is EventKind.FLAT and status is OrderStatus.FILLED:
         executed_qty = event.requested_qty
     if executed_qty is not None:
         return OrderFilled(
-            event.ts,
-            symbol,
-            key,
-            event.is_reduce_only,
-            event.side,
-            event.position_side,
-            executed_qty,
-            event.avg_price,
-            status,
-            event.intent_id,
-            event.attempt_id,
+            ts=event.ts,
+            symbol=symbol,
+            order_key=key,
+            is_reduce_only=event.is_reduce_only,
+            side=event.side,
+            position_side=event.position_side,
+            executed_qty=executed_qty,
+            avg_price=event.avg_price,
+            status=status,
+            intent_id=event.intent_id,
+            attempt_id=event.attempt_id,
         )
     if kind is EventKind.FILL:
         return OrderEnded(event.ts, symbol, key, status) if status in UNFILLED_ENDS else None
     return OrderPlaced(
-        event.ts,
-        symbol,
-        key,
-        event.is_reduce_only,
-        event.side,
-        event.position_side,
-        event.requested_qty,
-        status,
-        event.intent_id,
-        event.attempt_id,
-        event.route is Route.TAKER,
+        ts=event.ts,
+        symbol=symbol,
+        order_key=key,
+        is_reduce_only=event.is_reduce_only,
+        side=event.side,
+        position_side=event.position_side,
+        requested_qty=event.requested_qty,
+        status=status,
+        intent_id=event.intent_id,
+        attempt_id=event.attempt_id,
+        is_immediate=event.route is Route.TAKER,
     )

@@ -11,7 +11,7 @@ from pipeline_v6_dagster.sources.decoding import decode_row, epoch_s, position_s
 EVENT_TYPE = "order_attempt"
 
 
-class _NavRow(msgspec.Struct, gc=False):
+class _NavRow(msgspec.Struct, gc=False, kw_only=True):
     nav_usd: float | None = None
     nav: float | None = None
     gross_usd: float | None = None
@@ -26,7 +26,7 @@ class _NavRow(msgspec.Struct, gc=False):
     availableBalance: float | None = None
 
 
-class _AttemptRow(msgspec.Struct, gc=False):
+class _AttemptRow(msgspec.Struct, gc=False, kw_only=True):
     event_type: str | None = None
     symbol: str | None = None
     side: str | None = None

@@ -203,7 +203,7 @@ def text(value: object) -> str | None:
     raise BadFieldError
 
 
-def side_of(value: str | None) -> Side | None:
+def parse_side(value: str | None) -> Side | None:
     """The side that a word names; None where it is absent or BOTH.
 
     Raises:

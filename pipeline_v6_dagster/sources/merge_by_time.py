@@ -17,7 +17,7 @@ _BATCH_ROWS = 512
 
 # [time (epoch s), what else]: a list, because its time may be put right.
 Timed = list[Any]
-_time_of = itemgetter(0)
+_read_time = itemgetter(0)
 
 
 class OrderedRows:
@@ -42,7 +42,7 @@ class OrderedRows:
         known = len(ahead)
         ahead.extend(islice(self._rows, _BATCH_ROWS))
         self.is_ended = len(ahead) - known < _BATCH_ROWS
-        times = list(map(_time_of, ahead))
+        times = list(map(_read_time, ahead))
         is_ordered = all(map(le, times, islice(times, 1, None)))
         first, self._judged = self._judged, len(ahead) if self.is_ended else max(len(ahead) - LOOKAHEAD_ROWS, 0)
         if not is_ordered:
@@ -61,7 +61,7 @@ class OrderedRows:
 
     def take(self, until: float, *, with_equal: bool) -> list[Timed]:
         """The rows at hand before `until` (epoch s), or up to it."""
-        cut = (bisect_right if with_equal else bisect_left)(self._at_hand, until, key=_time_of)
+        cut = (bisect_right if with_equal else bisect_left)(self._at_hand, until, key=_read_time)
         rows = self._at_hand[:cut]
         del self._at_hand[:cut]
         return rows
@@ -99,7 +99,7 @@ def in_time_order(logs: Sequence[OrderedRows]) -> Iterator[Timed]:
         for rank, log in enumerate(logs):
             # A row to come of the last log may be of its last time: it stands before those of the logs after it.
             rows += log.take(until, with_equal=rank <= last)
-        rows.sort(key=_time_of)
+        rows.sort(key=_read_time)
         yield from rows
         if until == inf:
             return

@@ -25,7 +25,7 @@ class _Result(msgspec.Struct, gc=False):
     status: str | None = None
 
 
-class _MetricsRow(msgspec.Struct, gc=False):
+class _MetricsRow(msgspec.Struct, gc=False, kw_only=True):
     event: str | None = None
     ts: str | float | None = None
     local_ts: str | float | None = None
@@ -42,7 +42,7 @@ _decoder = msgspec.json.Decoder(_MetricsRow)
 _NO_PRICES = _Prices()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderMetrics:
     """One usable row, at `ts` (epoch s). Prices are None where the row has none above 0.
 
@@ -80,15 +80,15 @@ def parse_order_metrics(line: bytes) -> OrderMetrics | Unusable:
     elif slippage_bps is not None and abs(slippage_bps) >= _NO_MEASUREMENT_BPS:
         slippage_bps = None
     return OrderMetrics(
-        ts,
-        row.symbol,
-        text(row.intent_id),
-        text(row.attempt_id),
-        (row.route or "").lower() in _MAKER_ROUTES,
-        is_filled,
-        slippage_bps,
-        positive(prices.mark),
-        positive(prices.mark or prices.submitted),
+        ts=ts,
+        symbol=row.symbol,
+        intent_id=text(row.intent_id),
+        attempt_id=text(row.attempt_id),
+        is_maker=(row.route or "").lower() in _MAKER_ROUTES,
+        is_filled=is_filled,
+        slippage_bps=slippage_bps,
+        mark_price=positive(prices.mark),
+        arrival_price=positive(prices.mark or prices.submitted),
     )
 
 
@@ -107,5 +107,11 @@ def execution_metrics(row: OrderMetrics) -> ExecutionMetrics | None:
     if not row.symbol:
         return None
     return ExecutionMetrics(
-        row.ts, row.symbol, row.intent_id, row.is_maker, row.is_filled, row.slippage_bps, row.mark_price
+        ts=row.ts,
+        symbol=row.symbol,
+        intent_id=row.intent_id,
+        is_maker=row.is_maker,
+        is_filled=row.is_filled,
+        slippage_bps=row.slippage_bps,
+        mark_price=row.mark_price,
     )

@@ -22,9 +22,9 @@ _decoder = msgspec.json.Decoder(_Times)
 
 def newest_ts(lines: Iterable[bytes]) -> float | None:
     """The newest time (epoch s) among the lines: `local_ts`, else `ts`, else `timestamp`; None where none has one."""
-    return max((ts for ts in map(_time_of, lines) if ts is not None), default=None)
+    return max((ts for ts in map(_read_time, lines) if ts is not None), default=None)
 
 
-def _time_of(line: bytes) -> float | None:
+def _read_time(line: bytes) -> float | None:
     row = decode_row(_decoder, line)
     return None if isinstance(row, Rejection) else row_time(row.local_ts, row.ts, row.timestamp)

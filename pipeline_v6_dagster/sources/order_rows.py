@@ -21,21 +21,21 @@ from pipeline_v6_dagster.sources.decoding import (
     magnitude,
     named_position_side,
     number,
+    parse_side,
     position_side,
     positive,
     row_time,
-    side_of,
     text,
 )
 from pipeline_v6_dagster.sources.order_evidence import unusable_row
-from pipeline_v6_dagster.sources.order_words import DRY_RUN, KINDS, STATUSES, fees_usd, process_name, route_of
+from pipeline_v6_dagster.sources.order_words import DRY_RUN, KINDS, STATUSES, fees_usd, infer_route, process_name
 
 _SIZED = (EventKind.ACK, EventKind.FLAT)
 # Kinds that are evidence also where they name no order.
 _NAMELESS = (EventKind.ERROR, EventKind.FLAT, EventKind.CLOSE)
 
 
-class _OrderRow(msgspec.Struct):
+class _OrderRow(msgspec.Struct, kw_only=True):
     """Numbers are read late: a row of an event type that is not used may hold anything in them."""
 
     event_type: Any = None
@@ -138,7 +138,7 @@ def _event(row: _OrderRow) -> OrderEvent | IgnoredRow | Rejection:
         kind=kind,
         ts=ts,
         symbol=symbol,
-        side=side_of(side_text) if is_placed else SIDES.get((side_text or "").upper()),
+        side=parse_side(side_text) if is_placed else SIDES.get((side_text or "").upper()),
         intent_id=intent_id,
         attempt_id=attempt_id,
         order_id=order_id,
@@ -239,7 +239,7 @@ def _route(row: _OrderRow, raw: Mapping[str, Any], kind: EventKind) -> Route | N
     is_maker = (row.maker if row.maker is not None else row.is_maker) if kind is EventKind.FILL else None
     order_type = row.order_type if row.order_type is not None else raw.get("type")
     time_in_force = row.timeInForce if row.timeInForce is not None else raw.get("timeInForce")
-    return route_of(is_maker, order_type, time_in_force)
+    return infer_route(is_maker, order_type, time_in_force)
 
 
 def _lot_step(filters: Any) -> float | None:

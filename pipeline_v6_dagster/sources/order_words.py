@@ -30,7 +30,7 @@ _RESTING = "LIMIT"
 USD_ASSETS = frozenset({"USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI"})
 
 
-def route_of(is_maker: object, order_type: object, time_in_force: object) -> Route | None:
+def infer_route(is_maker: object, order_type: object, time_in_force: object) -> Route | None:
     """Whether an order made or took: its fill's own flag, else what type and time in force imply; None if unknown."""
     if is_maker is not None:
         if is_maker is True or is_maker == "true":

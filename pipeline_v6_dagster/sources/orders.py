@@ -13,7 +13,7 @@ from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, EventKind, OrderEvent
 from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.sources.decoding import epoch_s
 from pipeline_v6_dagster.sources.order_rows import closed_side, parse_any_order_event
-from pipeline_v6_dagster.sources.order_words import DRY_RUN, KINDS, STATUSES, fees_usd, process_name, route_of
+from pipeline_v6_dagster.sources.order_words import DRY_RUN, KINDS, STATUSES, fees_usd, infer_route, process_name
 
 _POSITION_SIDES = {side.value: side for side in PositionSide}
 _PLAIN_SIDES = frozenset({None, "BOTH", "", *_POSITION_SIDES})
@@ -109,26 +109,28 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
     if side and named_side is None:
         return None
     event = OrderEvent(
-        kind,
-        ts,
-        row.symbol,
-        named_side,
-        row.intent_id or None,
-        attempt_id,
-        order_id if isinstance(order_id, str) else str(order_id),
-        is_reduce_only,
-        abs(requested_qty) if requested_qty else None,
-        abs(executed_qty) if executed_qty else None,
-        avg_price if avg_price is not None and avg_price > 0 else None,
-        None if row.fee_total is None else fees_usd(row.fee_total, row.feeAsset),
-        None,
-        STATUSES.get(status) or STATUSES.get(status.upper()) if status else None,
-        None,
-        None,
-        None if row.order_type is None and is_maker is None else route_of(is_maker, row.order_type, row.timeInForce),
-        None,
-        _POSITION_SIDES.get(held) if held else None,
-        process_name(row.hostname, row.pid),
+        kind=kind,
+        ts=ts,
+        symbol=row.symbol,
+        side=named_side,
+        intent_id=row.intent_id or None,
+        attempt_id=attempt_id,
+        order_id=order_id if isinstance(order_id, str) else str(order_id),
+        is_reduce_only=is_reduce_only,
+        requested_qty=abs(requested_qty) if requested_qty else None,
+        executed_qty=abs(executed_qty) if executed_qty else None,
+        avg_price=avg_price if avg_price is not None and avg_price > 0 else None,
+        fees_usd=None if row.fee_total is None else fees_usd(row.fee_total, row.feeAsset),
+        gross_usd=None,
+        status=STATUSES.get(status) or STATUSES.get(status.upper()) if status else None,
+        reason=None,
+        lot_step=None,
+        route=None
+        if row.order_type is None and is_maker is None
+        else infer_route(is_maker, row.order_type, row.timeInForce),
+        min_notional_usd=None,
+        position_side=_POSITION_SIDES.get(held) if held else None,
+        process=process_name(row.hostname, row.pid),
     )
     return _as_close(event, row) if kind is EventKind.CLOSE else event
 

@@ -9,7 +9,7 @@ from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection, Unusable
 from pipeline_v6_dagster.sources.decoding import decode_row, position_side, row_time
 
 
-class _Position(msgspec.Struct, gc=False):
+class _Position(msgspec.Struct, gc=False, kw_only=True):
     symbol: str | None = None
     pos_qty: float | None = None
     entry_px: float | None = None
@@ -64,4 +64,10 @@ def _position(row: _Position) -> PositionRow | Unusable:
         return Unusable(Rejection.BAD_FIELD)
     named = position_side(row.positionSide, row.mode)
     side = named or (PositionSide.LONG if row.pos_qty >= 0 else PositionSide.SHORT)
-    return PositionRow(row.symbol, side, abs(row.pos_qty), row.entry_px or None, is_net=named is None)
+    return PositionRow(
+        symbol=row.symbol,
+        position_side=side,
+        qty=abs(row.pos_qty),
+        entry_price=row.entry_px or None,
+        is_net=named is None,
+    )

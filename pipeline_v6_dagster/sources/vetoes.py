@@ -12,7 +12,7 @@ from pipeline_v6_dagster.sources.decoding import BadFieldError, decode_row, row_
 EVENT_TYPE = "risk_veto"
 
 
-class _VetoRow(msgspec.Struct):
+class _VetoRow(msgspec.Struct, kw_only=True):
     event_type: str | None = None
     ts: float | str | None = None
     local_ts: float | str | None = None

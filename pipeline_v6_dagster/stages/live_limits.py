@@ -23,7 +23,7 @@ _TRADE_RATE = "trade_rate_limit"
 _HOUR_S = 3600.0
 
 
-class _VetoRow(msgspec.Struct):
+class _VetoRow(msgspec.Struct, kw_only=True):
     ts: float | str | None = None
     symbol: str | None = None
     veto_reason: str | None = None

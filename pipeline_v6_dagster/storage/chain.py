@@ -63,7 +63,7 @@ def chain_block(lines: Iterable[bytes], newest: Link, key: bytes | None = None) 
     return b"".join(block), Link(number, before.decode(), own.decode())
 
 
-def link_of(line: bytes) -> Link | None:
+def read_link(line: bytes) -> Link | None:
     """What a line says of itself; None where it says nothing."""
     found = _FIELD.fullmatch(line, line.rfind(b',"chain":"', max(0, len(line) - _FIELD_BYTES)))
     return Link(int(found[1]), found[2].decode(), found[3].decode()) if found else None
@@ -71,7 +71,7 @@ def link_of(line: bytes) -> Link | None:
 
 def link_from(text: str) -> Link | None:
     """A link as its text gives it; None where it is none."""
-    return link_of(b'{,"chain":"%b"}' % text.encode("utf-8", "replace"))
+    return read_link(b'{,"chain":"%b"}' % text.encode("utf-8", "replace"))
 
 
 def is_untouched(line: bytes, link: Link, key: bytes | None = None) -> bool:

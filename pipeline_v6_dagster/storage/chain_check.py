@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline_v6_dagster.storage.chain import ORIGIN, Link, is_untouched, link_of
+from pipeline_v6_dagster.storage.chain import ORIGIN, Link, is_untouched, read_link
 
 # More places than a person will look at; the rest is counted.
 KEPT_FINDINGS = 100
@@ -27,7 +27,7 @@ class Damage(StrEnum):
     UNKEYED = "unkeyed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainFinding:
     """One place. `line` counts from 1 in the file and is where to look; `last_line` ends a run of such lines.
 
@@ -91,7 +91,7 @@ class ChainCheck:
     def take(self, path: Path, number: int, line: bytes) -> None:
         """The next line, without its newline, which is line `number` of the file."""
         place = _Place(path, number)
-        link = link_of(line)
+        link = read_link(line)
         if link is None:
             self._find(Damage.INSERTED, place, "carries no link of the chain, so this project did not write it")
             return
@@ -120,7 +120,11 @@ class ChainCheck:
         """What was found, what is missing last: a number that came late after all was moved, not removed."""
         found = self._findings + [
             ChainFinding(
-                Damage.REMOVED, gap.place.path, gap.place.line, gap.place.line, f"before it {_describe(gap)} missing"
+                damage=Damage.REMOVED,
+                path=gap.place.path,
+                line=gap.place.line,
+                last_line=gap.place.line,
+                text=f"before it {_describe(gap)} missing",
             )
             for gap in self._gaps
         ]
@@ -204,7 +208,9 @@ class ChainCheck:
             return
         self._found += 1
         if len(self._findings) < KEPT_FINDINGS:
-            self._findings.append(ChainFinding(damage, place.path, place.line, place.line, text))
+            self._findings.append(
+                ChainFinding(damage=damage, path=place.path, line=place.line, last_line=place.line, text=text)
+            )
 
 
 def _without(gap: _Gap, number: int) -> Iterator[_Gap]:

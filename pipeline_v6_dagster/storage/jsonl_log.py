@@ -12,7 +12,7 @@ from shutil import copyfileobj
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.storage import disk
 from pipeline_v6_dagster.storage.backward import lines_backward, unpacked_lines_backward, whole_lines_backward
-from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, link_of
+from pipeline_v6_dagster.storage.chain import ORIGIN, Link, chain_block, read_link
 from pipeline_v6_dagster.storage.files import FILE_MODE, make_folder, replacing, sync_folder, write_whole
 from pipeline_v6_dagster.storage.log_files import open_log_files
 from pipeline_v6_dagster.storage.log_names import (
@@ -44,7 +44,7 @@ class LineKind(Enum):
 class JsonlLog:
     """One log. Only one process may write at a time (`storage.lock`); any may read.
 
-    `kind_of` classifies a whole line (without its newline). What follows the last end of a block was not
+    `classify_line` classifies a whole line (without its newline). What follows the last end of a block was not
     written to its end and is cut by `recover`; a line that is not ours is never cut. Each line is a JSON object and
     gets its link to the line before it, across rotations (`storage.chain`). Whoever appends gives the `key` of the
     chain, if it has one.
@@ -53,14 +53,14 @@ class JsonlLog:
     def __init__(
         self,
         path: Path,
-        kind_of: Callable[[bytes], LineKind],
+        classify_line: Callable[[bytes], LineKind],
         max_bytes: int = MAX_BYTES,
         *,
         key: bytes | None = None,
     ) -> None:
         self.path = path
         self._key = key
-        self._kind_of = kind_of
+        self._classify_line = classify_line
         self._max_bytes = max_bytes
         self._newest: Link | None = None  # None where it has to be read from the log.
 
@@ -78,7 +78,7 @@ class JsonlLog:
                 end = size
                 for line_end, line in lines_backward(file, size):
                     end = line_end
-                    kind = self._kind_of_end(line)
+                    kind = self._classify_end(line)
                     if kind is LineKind.BLOCK_END:
                         break
                     if kind is LineKind.FOREIGN:
@@ -93,9 +93,9 @@ class JsonlLog:
         except OSError as error:
             raise StorageError(f"{self.path}: cannot be recovered: {error.strerror or error}") from error
 
-    def _kind_of_end(self, line: bytes) -> LineKind:
+    def _classify_end(self, line: bytes) -> LineKind:
         if line.endswith(b"\n"):
-            return self._kind_of(line[:-1])
+            return self._classify_line(line[:-1])
         return LineKind.INNER if line.startswith(_TORN_STARTS) else LineKind.FOREIGN
 
     def append(self, lines: Sequence[bytes]) -> None:
@@ -134,7 +134,7 @@ class JsonlLog:
             StorageError: a file cannot be read.
         """
         line = next(self.backward(), None)
-        return None if line is None else link_of(line)
+        return None if line is None else read_link(line)
 
     def backward(self) -> Iterator[bytes]:
         """Every whole line, newest first, through rotations and archives.

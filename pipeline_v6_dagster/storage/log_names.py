@@ -2,9 +2,10 @@
 
 `name.jsonl` is current. A program that rotates it adds a number (`name.1.jsonl`, `name.jsonl.1`, the lowest the
 newest) or a date (`name-20261124.jsonl`, `name.jsonl-20261124`, `name.jsonl.2026-11-24`, with the time of day or
-without, the latest the newest), and may compress what it rotated (`.gz`, `.xz`, `.bz2`, `.zst`). `name.000001.jsonl.gz` are
-archives of ours, older than any rotation, the higher number the newer. `name.000002.jsonl.archiving` is an archive that
-waits to be compressed; it counts until it is deleted, also while its `.gz` is there.
+without, the latest the newest), and may compress what it rotated (`.gz`, `.xz`, `.bz2`, `.zst`).
+`name.000001.jsonl.gz` are archives of ours, older than any rotation, the higher number the newer.
+`name.000002.jsonl.archiving` is an archive that waits to be compressed; it counts until it is deleted, also while its
+`.gz` is there.
 """
 
 import bz2

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline_v6_dagster.storage.chain import Link, link_of
+from pipeline_v6_dagster.storage.chain import Link, read_link
 from pipeline_v6_dagster.storage.chain_check import ChainCheck, ChainFinding
 from pipeline_v6_dagster.storage.jsonl_log import KEPT_ROTATIONS
 from pipeline_v6_dagster.storage.log_files import LogFile, open_log_files
@@ -14,7 +14,7 @@ from pipeline_v6_dagster.storage.log_names import archives, rotations
 MAX_LINE_BYTES = 1 << 26
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Verification:
     """What was found in one log. `newest` is the link of its last line, to go on from the next time.
 
@@ -67,7 +67,7 @@ def _verify_after(
     """From the line after a known link on; None where that link is not in the log."""
     for index, log_file in reversed(list(enumerate(log_files))):
         for number, line, _ in _lines(log_file):
-            link = link_of(line)
+            link = read_link(line)
             if number == 1 and (link is None or link.number > after.number):
                 break  # It is older than this file.
             if link == after:
@@ -78,7 +78,7 @@ def _verify_after(
 
 def _verify(path: Path, check: ChainCheck, parts: Iterator[tuple[LogFile, int]]) -> Verification:
     """All lines of the files but the first so many of each."""
-    verification = Verification(path)
+    verification = Verification(path=path)
     for log_file, passed in parts:
         for number, line, is_whole in _lines(log_file):
             if number <= passed:

@@ -14,7 +14,7 @@ from pipeline_v6_dagster.verdict.policy import (
     VerdictPolicy,
 )
 from pipeline_v6_dagster.verdict.quantiles import LogHistogram
-from pipeline_v6_dagster.verdict.reading import Reading, count, newest_ids, percent, share, state_of, unmeasured
+from pipeline_v6_dagster.verdict.reading import Reading, count, holds_if, newest_ids, percent, share, unmeasured
 from pipeline_v6_dagster.verdict.reading_diffs import UNITS_PER_USD
 from pipeline_v6_dagster.verdict.slices import Slice
 
@@ -62,7 +62,7 @@ def still_agrees(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
     is_good = ratio <= policy.max_mismatch_ratio
     few = window.samples < MIN_MEASURED
     return Reading(
-        state=CriterionState.NOT_YET if few else state_of(is_good),
+        state=CriterionState.NOT_YET if few else holds_if(is_good),
         measured=percent(ratio, 2),
         limit=limit,
         description=f"{window.mismatches:,} of the newest {count(window.samples, 'decision')} disagree",
@@ -158,7 +158,7 @@ def routes_agree(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
     is_good = most is None or ratio <= most
     few = most is not None and evidence.routed < MIN_MEASURED
     return Reading(
-        state=CriterionState.NOT_YET if few else state_of(is_good),
+        state=CriterionState.NOT_YET if few else holds_if(is_good),
         measured=percent(ratio),
         limit=limit,
         description=f"{evidence.route_mismatches:,} of {count(evidence.routed, 'order')} went another way than v6's",
@@ -176,7 +176,7 @@ def exposure_added(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy)
     usd = evidence.added_units / UNITS_PER_USD
     few = evidence.executed < MIN_MEASURED
     return Reading(
-        state=CriterionState.NOT_YET if few else state_of(ratio <= MAX_EXPOSURE_ADDED_RATIO),
+        state=CriterionState.NOT_YET if few else holds_if(ratio <= MAX_EXPOSURE_ADDED_RATIO),
         measured=f"{usd:,.2f} USD ({percent(ratio, 2)})",
         limit=limit,
         description=f"v6 would have placed {usd:,.2f} USD beyond live, {percent(ratio, 2)} of live's gross",
@@ -185,7 +185,7 @@ def exposure_added(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy)
 
 
 def _state(measured: LogHistogram, is_good: bool) -> CriterionState:
-    return CriterionState.NOT_YET if measured.count < MIN_MEASURED else state_of(is_good)
+    return CriterionState.NOT_YET if measured.count < MIN_MEASURED else holds_if(is_good)
 
 
 def _with_ids(reading: Reading, ids: tuple[str, ...]) -> Reading:

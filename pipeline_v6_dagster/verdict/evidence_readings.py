@@ -25,7 +25,7 @@ from pipeline_v6_dagster.verdict.policy import (
     MIN_SLICE_DECISIONS,
     VerdictPolicy,
 )
-from pipeline_v6_dagster.verdict.reading import Reading, count, newest_ids, percent, share, state_of, unmeasured
+from pipeline_v6_dagster.verdict.reading import Reading, count, holds_if, newest_ids, percent, share, unmeasured
 from pipeline_v6_dagster.verdict.window import WindowEvidence
 
 _LIVE_LIMITS_SHOWN = 5
@@ -34,7 +34,7 @@ _LIVE_LIMITS_SHOWN = 5
 def _problems(limit: str, problems: list[str], good: str, *, ids: tuple[str, ...] = ()) -> Reading:
     """Broken by any problem; holds where there is none."""
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=count(len(problems), "problem"),
         limit=limit,
         description="; ".join(problems) if problems else good,
@@ -90,7 +90,7 @@ def inputs_usable(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) 
     if dropped:
         problems.append(f"{count(dropped, 'row')} with the quantity of an order could not be used")
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=f"{percent(ratio)} malformed, {dropped:,} unused",
         limit=limit,
         description="; ".join(problems) or f"at most {percent(ratio)} of the newest lines of an input are malformed",
@@ -123,7 +123,7 @@ def inputs_fresh(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
         elif age < -MAX_AHEAD_S:
             problems.append(f"the newest row of {name} is {-age / 60:,.1f} min ahead of this machine's clock")
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=f"{oldest / 3600:,.1f} h",
         limit=limit,
         description="; ".join(problems) or f"the newest row of each input is at most {oldest / 3600:,.1f} h old",
@@ -143,7 +143,7 @@ def one_executor(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
     if returns > MAX_RETURNS_PER_HOUR:
         problems.append(f"a log returned {returns:,} times within an hour to a process that wrote before another")
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=f"{count(len(ids), 'order id')}, {count(returns, 'return')} an hour",
         limit=limit,
         description="; ".join(problems) or "one process at a time writes the order log",
@@ -170,7 +170,7 @@ def limits_understood(evidence: EpochEvidence, facts: Facts, policy: VerdictPoli
         description += f"; but {'; '.join(live[:_LIVE_LIMITS_SHOWN])}{more}"
         measured += f", {count(len(live), 'differing limit')} of live"
     return Reading(
-        state=state_of(not keys),
+        state=holds_if(not keys),
         measured=measured,
         limit="0 unread keys",
         description=description,
@@ -189,7 +189,7 @@ def epoch_is_current(evidence: EpochEvidence, facts: Facts, policy: VerdictPolic
     is_same = of_now == of_epoch
     changed = "configuration, engines or settings changed, and no decision was made under them yet"
     return Reading(
-        state=state_of(is_same),
+        state=holds_if(is_same),
         measured=of_now,
         limit=limit,
         description="the epoch's configuration, engines and settings are those of now" if is_same else changed,
@@ -224,7 +224,7 @@ def gates_alive(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) ->
         problems.append("the NAV never changes")
     most = max(window.v6_reason_count, window.live_reason_count) / total
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=f"{percent(most)} for one reason, {count(window.filled_orders, 'order')} filled",
         limit=limit,
         description="; ".join(problems) or "both sides trade, and the NAV moves",
@@ -252,7 +252,7 @@ def coverage(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Re
     if by_time is not None and by_time > MAX_TIME_PAIR_RATIO:
         problems.append(f"{percent(by_time)} of pairs were made by time alone")
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=f"{percent(known)} of outcomes, {percent(sized)} of sizes, {percent(by_time or 0.0)} by time",
         limit=limit,
         description="; ".join(problems) or f"{percent(known)} of decisions have a known live outcome",
@@ -279,7 +279,7 @@ def fills(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Readi
     if ratio is None:
         return unmeasured(limit, "no order of this epoch has a quantity in USD")
     return Reading(
-        state=state_of(ratio >= MIN_FILL_RATIO),
+        state=holds_if(ratio >= MIN_FILL_RATIO),
         measured=percent(ratio),
         limit=limit,
         description=f"live executed {percent(ratio)} of the USD that its intents asked for",
@@ -303,7 +303,7 @@ def little_ignored(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy)
         if latest is not None and not rule.expires_ts <= latest:
             problems.append(f"rule {rule.name} expires in more than {MAX_IGNORE_DAYS} days")
     return Reading(
-        state=state_of(not problems),
+        state=holds_if(not problems),
         measured=f"{percent(ratio, 2)} ({evidence.ignored:,})",
         limit=limit,
         description="; ".join(problems) or f"ignore rules hide {percent(ratio, 2)} of decisions",

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, ReduceLabel
 from pipeline_v6_dagster.verdict.betting import DECISIONS_PER_BLOCK, BlockBet
 from pipeline_v6_dagster.verdict.day_ranges import DayRanges
-from pipeline_v6_dagster.verdict.offenders import Offender, Offenders
+from pipeline_v6_dagster.verdict.failing_orders import FailingOrder, FailingOrders
 from pipeline_v6_dagster.verdict.policy import MAX_SIZE_DIFFERENCE_RATIO, ORDERS_PER_BLOCK
 from pipeline_v6_dagster.verdict.quantiles import LogHistogram
 from pipeline_v6_dagster.verdict.reading_diffs import (
     agreement,
     asked_and_filled,
     decision_number,
-    is_inoffensive,
+    find_failing_id,
+    find_failures,
+    is_accepted_order,
     live_and_added,
-    offences,
-    offender_id,
     order_delay_s,
     order_usd,
     slice_names,
@@ -92,7 +92,7 @@ class EpochEvidence:
     delay_s: LogHistogram = field(default_factory=LogHistogram)
     days: DayRanges = field(default_factory=DayRanges)
     symbols: dict[str, SymbolEvidence] = field(default_factory=dict)
-    offenders: dict[str, Offenders] = field(default_factory=dict)
+    failing_orders: dict[str, FailingOrders] = field(default_factory=dict)
 
     def add(self, diff: Diff) -> None:
         """Count a decision that was settled, or an order that no decision explains."""
@@ -124,9 +124,9 @@ class EpochEvidence:
             return False
         return not self.scope or self._is_in_scope(diff)
 
-    def offender_count(self, criterion: str) -> int:
+    def count_failing(self, criterion: str) -> int:
         """How many orders break a critical criterion."""
-        found = self.offenders.get(criterion)
+        found = self.failing_orders.get(criterion)
         return 0 if found is None else found.count
 
     def _count(self, diff: Diff, sign: int) -> None:
@@ -137,13 +137,13 @@ class EpochEvidence:
         if diff.ignored_by is not None:
             self.ignored += sign * is_decision
             return
-        for name in () if is_inoffensive(diff) else offences(diff):
-            offender = Offender(offender_id(diff), diff.symbol, diff.ts, order_usd(diff))
-            found = self.offenders.setdefault(name, Offenders())
+        for name in () if is_accepted_order(diff) else find_failures(diff):
+            failing = FailingOrder(find_failing_id(diff), diff.symbol, diff.ts, order_usd(diff))
+            found = self.failing_orders.setdefault(name, FailingOrders())
             if sign > 0:
-                found.add(offender)
+                found.add(failing)
             else:
-                found.remove(offender)
+                found.remove(failing)
         if diff.reduce_label is not None:
             self.honest_labels += sign * (diff.reduce_label is ReduceLabel.HONEST)
             self.unknown_labels += sign * (diff.reduce_label is ReduceLabel.UNKNOWN)

@@ -109,7 +109,7 @@ def _by_person(one: Criterion, context: _Context) -> Step:
 
 def _orders_explained(one: Criterion, context: _Context) -> Step:
     evidence = context.evidence
-    if one.state is not CriterionState.BROKEN or evidence.offender_count(one.name):
+    if one.state is not CriterionState.BROKEN or evidence.count_failing(one.name):
         return _by_person(one, context)
     orders = evidence.executed + evidence.live_only
     needed = ceil(evidence.reducing / MAX_UNEXPLAINED_REDUCING_RATIO) - orders

@@ -33,7 +33,7 @@ def unmeasured(limit: str, description: str, *, counts_against: bool = True) -> 
     )
 
 
-def state_of(is_good: bool) -> CriterionState:
+def holds_if(is_good: bool) -> CriterionState:
     """HOLDS or BROKEN."""
     return CriterionState.HOLDS if is_good else CriterionState.BROKEN
 

@@ -33,7 +33,7 @@ def agreement(diff: Diff) -> bool | None:
     return diff.veto_mismatch
 
 
-def offender_id(diff: Diff) -> str:
+def find_failing_id(diff: Diff) -> str:
     """The id by which a person finds the order: of its decision, its intent or the exchange."""
     if diff.decision_id or diff.intent_id:
         return diff.decision_id or diff.intent_id or ""
@@ -42,7 +42,7 @@ def offender_id(diff: Diff) -> str:
     return UNKNOWN
 
 
-def is_inoffensive(diff: Diff) -> bool:
+def is_accepted_order(diff: Diff) -> bool:
     """Whether it is plain that a diff breaks no critical criterion, as of most."""
     if (
         diff.is_upsize
@@ -62,7 +62,7 @@ def is_inoffensive(diff: Diff) -> bool:
     )
 
 
-def offences(diff: Diff) -> Iterator[str]:
+def find_failures(diff: Diff) -> Iterator[str]:
     """The names of the critical criteria that this diff breaks by itself."""
     if _is_other_side(diff):
         yield "same_side"
@@ -97,7 +97,7 @@ def _is_other_symbol(diff: Diff) -> bool:
 
 
 def order_usd(diff: Diff) -> float:
-    """How much the live order of a diff is worth, to find the largest offenders; 0 where it is not known."""
+    """How much the live order of a diff is worth, to find the largest failing orders; 0 where it is not known."""
     live = diff.live
     value = None
     if live is not None:

@@ -18,7 +18,7 @@ _SAME_RATIO = 1e-6
 _NAV_WORDS = frozenset({"nav_stale", "nav_missing", "stale_nav", "nav_unavailable", "nav_age"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CauseContext:
     """What is known beside the diff itself.
 

@@ -6,10 +6,10 @@ import pytest
 
 from pipeline_v6_dagster.alerts.message import (
     AcknowledgedBy,
+    AlertOrder,
     Delivery,
     Kind,
     Message,
-    OffendingOrder,
     Severity,
     format_body,
     format_title,
@@ -162,10 +162,8 @@ def test_the_message_says_what_which_how_much_since_when_and_what_to_do() -> Non
     assert "Failed since: 2026-09-21 14:13:20 UTC, 3 h 0 min ago" in format_body(over)
 
 
-def order(number: int, ts: float = T0, excess_usd: float | None = 100.0) -> OffendingOrder:
-    return OffendingOrder(
-        ts=ts, symbol="BTCUSDT", side="BUY", decision_id=f"d{number}", ratio=2.0, excess_usd=excess_usd
-    )
+def order(number: int, ts: float = T0, excess_usd: float | None = 100.0) -> AlertOrder:
+    return AlertOrder(ts=ts, symbol="BTCUSDT", side="BUY", decision_id=f"d{number}", ratio=2.0, excess_usd=excess_usd)
 
 
 def test_the_message_names_the_largest_orders_with_their_time_and_the_command_that_explains_them() -> None:

@@ -10,7 +10,7 @@ from pipeline_v6_dagster.cli import acknowledge as acknowledge_command
 from pipeline_v6_dagster.cli import status as status_command
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster_tests.cli.running import Outcome, pipeline_v6
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
 NOW = START_TS + 3600
 FIXED_TS = START_TS + 1800
@@ -62,7 +62,7 @@ def test_what_makes_no_sense_is_one_line_and_records_nothing(
     assert (outcome.exit_code, outcome.stdout) == (exit_code, "")
     assert expected in outcome.stderr
     assert outcome.stderr.count("\n") == 1
-    assert not settings_of(tmp_path).alert_outbox.exists()
+    assert not make_settings(tmp_path).alert_outbox.exists()
 
 
 def test_a_valid_one_is_a_chained_line_of_the_alert_log(red: Settings) -> None:

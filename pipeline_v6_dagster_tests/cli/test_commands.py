@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
 
 # A verdict on an hour: one clean block of 40 decisions is enough where a mismatch rate of 0.9 is allowed.
 EASY = {
@@ -248,7 +248,7 @@ def test_a_writer_that_waits_too_long_leaves_with_75(tmp_path: Path) -> None:
 def test_settings_reach_the_summary(tmp_path: Path) -> None:
     simulated_home(tmp_path)
     all_stages(tmp_path, PIPELINE_COMPARE_SHADOW_LIMIT="50", PIPELINE_COMPARE_MIN_SAMPLE="10")
-    summary = json.loads(settings_of(tmp_path).compare_summary.read_text())
+    summary = json.loads(make_settings(tmp_path).compare_summary.read_text())
     assert (summary["sample_size"], summary["min_sample_size"], summary["is_warmup"]) == (50, 10, False)
 
 

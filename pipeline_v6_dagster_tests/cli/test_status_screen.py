@@ -22,7 +22,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.outputs.status import Report, read_status
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, make_settings, simulated_home
 
 NOW = START_TS + 3600
 
@@ -41,13 +41,13 @@ def drawn(report: Report, width: int = 80) -> str:
     return out.getvalue()
 
 
-def text_of(report: Report, width: int = 80) -> str:
+def render_text(report: Report, width: int = 80) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", drawn(report, width))
 
 
-def test_it_fits_on_one_screen_with_verdict_figures_offenders_and_what_to_do(red: Settings) -> None:
+def test_it_fits_on_one_screen_with_verdict_figures_failing_orders_and_what_to_do(red: Settings) -> None:
     report = read_status(red, NOW)
-    shown = text_of(report)
+    shown = render_text(report)
     lines = shown.splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 80
@@ -61,11 +61,11 @@ def test_it_fits_on_one_screen_with_verdict_figures_offenders_and_what_to_do(red
 
 
 def test_it_can_be_read_on_a_narrow_terminal(red: Settings) -> None:
-    assert max(map(len, text_of(read_status(red, NOW), width=50).splitlines())) <= 50
+    assert max(map(len, render_text(read_status(red, NOW), width=50).splitlines())) <= 50
 
 
 def test_before_there_is_anything_it_says_what_to_do(tmp_path: Path) -> None:
-    shown = text_of(read_status(settings_of(tmp_path), NOW))
+    shown = render_text(read_status(make_settings(tmp_path), NOW))
     assert "NO_DATA" in shown
     assert "pipeline-v6 doctor" in shown
 

@@ -38,9 +38,9 @@ def test_an_order_that_v6_denied_is_live_all_the_same() -> None:
 
 
 def test_what_was_not_executed_or_not_measured_has_none() -> None:
-    unresolved = Settled(decision(), None, LiveOutcome.UNRESOLVED, None, None)
+    unresolved = Settled(decision=decision(), outcome=LiveOutcome.UNRESOLVED)
     assert control_sizes(compare_sides(unresolved, policy()), policy()) is None
-    vetoed = Settled(decision(), None, LiveOutcome.VETOED, MatchMethod.INTENT_ID, "bucket_cap")
+    vetoed = Settled(decision=decision(), outcome=LiveOutcome.VETOED, method=MatchMethod.INTENT_ID, reason="bucket_cap")
     assert control_sizes(compare_sides(vetoed, policy()), policy()) is None
     assert control_sizes(compare_sides(settled(decision(), ack()), policy()), policy()) is None
 

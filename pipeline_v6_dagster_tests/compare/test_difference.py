@@ -47,7 +47,7 @@ def compared(shadow: ShadowSide, *events: OrderEvent, **policy_changes: object) 
 
 
 def without_order(shadow: ShadowSide, outcome: LiveOutcome, reason: str | None = None) -> Diff:
-    return compare_sides(Settled(shadow, None, outcome, None, reason), policy())
+    return compare_sides(Settled(decision=shadow, order=None, outcome=outcome, method=None, reason=reason), policy())
 
 
 class TestKinds:
@@ -344,7 +344,14 @@ class TestInstrument:
 
     def test_an_error_on_another_side_is_one_as_well(self) -> None:
         refused = error(1, side=Side.SELL)
-        found = Settled(decision(), None, LiveOutcome.ERROR, None, refused.reason, refusal=refused)
+        found = Settled(
+            decision=decision(),
+            order=None,
+            outcome=LiveOutcome.ERROR,
+            method=None,
+            reason=refused.reason,
+            refusal=refused,
+        )
         assert compare_sides(found, policy()).mismatch_kind is MismatchKind.OPPOSITE_SIDE
 
     @pytest.mark.parametrize(
@@ -408,7 +415,16 @@ class TestReduceLabels:
         reduce = {"order_id": "7", "is_reduce_only": True}
         order = folded(ack(1, qty=qty, **reduce), fill(2, qty=qty, **reduce), ack(3), fill(4))
         order.legs[0].held_qty = held_qty
-        return compare_sides(Settled(decision(), order, LiveOutcome.EXECUTED, MatchMethod.INTENT_ID, None), policy())
+        return compare_sides(
+            Settled(
+                decision=decision(),
+                order=order,
+                outcome=LiveOutcome.EXECUTED,
+                method=MatchMethod.INTENT_ID,
+                reason=None,
+            ),
+            policy(),
+        )
 
     def test_up_to_the_position_it_only_reduces(self) -> None:
         diff = self.flip(9.0)

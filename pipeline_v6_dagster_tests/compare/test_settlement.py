@@ -34,7 +34,7 @@ REJECTED = OrderStatus.REJECTED
 Record = ShadowSide | OrderEvent | Veto
 
 
-def time_of(record: Record) -> float:
+def read_time(record: Record) -> float:
     return record.as_of if isinstance(record, ShadowSide) else record.ts
 
 
@@ -45,7 +45,7 @@ def feed(matcher: OutcomeMatcher, records: list[Record], until: float | None = N
     """What is settled while the records come in, and (with `until`) after them."""
     out: list[Result] = []
     for record in records:
-        out += matcher.settle(time_of(record))
+        out += matcher.settle(read_time(record))
         if isinstance(record, ShadowSide):
             matcher.add_decision(record)
         elif isinstance(record, Veto):
@@ -385,7 +385,7 @@ class TestTime:
         ("at", "is_paired"), [(-2.1, False), (-2.0, True), (TOLERANCE_S, True), (TOLERANCE_S + 0.1, False)]
     )
     def test_an_order_may_lead_by_two_seconds_and_follow_by_the_tolerance(self, at: float, is_paired: bool) -> None:
-        records: list[Record] = sorted([decision(0, None), ack(at, None)], key=time_of)
+        records: list[Record] = sorted([decision(0, None), ack(at, None)], key=read_time)
         outcomes = [result.outcome for result in settle(*records, until=5000) if isinstance(result, Settled)]
         assert outcomes == [LiveOutcome.EXECUTED if is_paired else LiveOutcome.UNRESOLVED]
 
@@ -524,7 +524,7 @@ class TestTime:
         records += [ack(at, None, order_id=str(n)) for n, at in enumerate(orders)]
         matcher = OutcomeMatcher(policy(tolerance_s=100.0), OpenState())
         # Decisions first where times are equal, as the stage feeds them.
-        results = feed(matcher, sorted(records, key=lambda row: (time_of(row), isinstance(row, OrderEvent))), 5000)
+        results = feed(matcher, sorted(records, key=lambda row: (read_time(row), isinstance(row, OrderEvent))), 5000)
         pairs = sorted(
             (result.decision.as_of, result.order.first_ts)
             for result in results
@@ -616,7 +616,7 @@ def histories(draw: st.DrawFn) -> list[Record]:
     for _ in range(draw(st.integers(0, 4))):
         ids = {"intent_id": draw(intents), "attempt_id": draw(attempts), "side": draw(st.none() | sides)}
         records.append(veto(draw(moments), None, **ids))
-    return sorted(records, key=lambda row: (time_of(row), not isinstance(row, ShadowSide)))
+    return sorted(records, key=lambda row: (read_time(row), not isinstance(row, ShadowSide)))
 
 
 def through_the_log(state: OpenState) -> OpenState:
@@ -638,7 +638,7 @@ def test_runs_that_carry_their_state_over_settle_what_one_run_settles(records: l
     for start, stop in zip(
         [float("-inf"), *(T0 + cut for cut in cuts)], [*(T0 + cut for cut in cuts), end], strict=True
     ):
-        found += feed(matcher, [record for record in records if start < time_of(record) <= stop])
+        found += feed(matcher, [record for record in records if start < read_time(record) <= stop])
         found += matcher.settle(stop)
         matcher.forget(stop)
         counted = {drop: count + matcher.dropped[drop] for drop, count in counted.items()}
@@ -669,4 +669,4 @@ def test_no_decision_waits_longer_than_two_tolerances(records: list[Record]) -> 
     for record in records:
         feed(matcher, [record])
         for item in matcher.state.decisions.values():
-            assert item.decision.as_of + 2 * SMALL.tolerance_s >= time_of(record)
+            assert item.decision.as_of + 2 * SMALL.tolerance_s >= read_time(record)

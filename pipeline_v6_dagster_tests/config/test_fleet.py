@@ -6,13 +6,13 @@ from pipeline_v6_dagster.config.fleet import Fleet, load_fleet
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster_tests.fleets import fleet_settings
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 
 def written(folder: Path, text: str, **environ: str) -> Settings:
     path = folder / "fleet.toml"
     path.write_text(text, encoding="utf-8")
-    return settings_of(folder, PIPELINE_V6_FLEET=str(path), **environ)
+    return make_settings(folder, PIPELINE_V6_FLEET=str(path), **environ)
 
 
 def refused(folder: Path, text: str) -> list[str]:
@@ -130,7 +130,7 @@ def test_a_file_that_is_no_toml_is_refused_with_the_line(tmp_path: Path) -> None
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"fleet\.toml: cannot be read: No such file"):
-        load_fleet(settings_of(tmp_path, PIPELINE_V6_FLEET="fleet.toml"))
+        load_fleet(make_settings(tmp_path, PIPELINE_V6_FLEET="fleet.toml"))
 
 
 def test_a_setting_is_set_once(tmp_path: Path) -> None:

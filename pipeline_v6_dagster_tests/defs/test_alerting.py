@@ -67,7 +67,7 @@ class Alerts:
         return [(kind, subject) for kind, subject, _ in self.recorded()]
 
 
-def alerts_of(tmp_path: Path, instance: dg.DagsterInstance, upsize_share: float = 0.0, **environ: str) -> Alerts:
+def make_alerts(tmp_path: Path, instance: dg.DagsterInstance, upsize_share: float = 0.0, **environ: str) -> Alerts:
     """Logs of an executor of the last hour, and the sensor's first tick on an instance without history."""
     settings, _ = simulated_home(tmp_path / "home", upsize_share=upsize_share, start_ts=time.time() - 3600, **environ)
     alerts = Alerts(settings, instance)
@@ -77,7 +77,7 @@ def alerts_of(tmp_path: Path, instance: dg.DagsterInstance, upsize_share: float 
 
 def test_an_upsize_is_one_message_that_names_the_order(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     with receiving() as receiver:
-        alerts = alerts_of(tmp_path, instance, 0.02, PIPELINE_V6_ALERT_URLS=receiver.url, PIPELINE_V6_UI_URL=UI_URL)
+        alerts = make_alerts(tmp_path, instance, 0.02, PIPELINE_V6_ALERT_URLS=receiver.url, PIPELINE_V6_UI_URL=UI_URL)
         for _ in range(2):
             assert alerts.run("shadow_job") and alerts.run("compare_job")
             said = alerts.tick()
@@ -94,13 +94,13 @@ def test_an_upsize_is_one_message_that_names_the_order(tmp_path: Path, instance:
 
 
 def test_the_run_that_evaluates_a_check_records_its_alert(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance, 0.02)
+    alerts = make_alerts(tmp_path, instance, 0.02)
     assert alerts.run("shadow_job") and alerts.run("compare_job")
     assert alerts.subjects() == [("begins", "compare_summary/no_upsizes")]
 
 
 def test_a_clean_executor_is_no_message(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance)
+    alerts = make_alerts(tmp_path, instance)
     assert alerts.run("shadow_job") and alerts.run("compare_job")
     assert alerts.tick() == (
         "2 runs have ended since the last tick; 0 messages recorded, 0 sent;"
@@ -110,7 +110,7 @@ def test_a_clean_executor_is_no_message(tmp_path: Path, instance: dg.DagsterInst
 
 
 def test_a_failed_run_is_told_with_its_error_and_its_end(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance)
+    alerts = make_alerts(tmp_path, instance)
     limits = alerts.settings.risk_limits.read_text()
     alerts.settings.risk_limits.write_text('{"max_leverage": "three"}')
     assert not alerts.run("shadow_job")
@@ -126,7 +126,7 @@ def test_a_failed_run_is_told_with_its_error_and_its_end(tmp_path: Path, instanc
 
 
 def test_a_check_that_crashes_is_told_by_its_name_with_its_error(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance)
+    alerts = make_alerts(tmp_path, instance)
     assert alerts.run("shadow_job")
     alerts.settings.order_metrics.unlink()
     alerts.settings.order_metrics.mkdir()
@@ -143,7 +143,7 @@ def test_a_check_that_crashes_is_told_by_its_name_with_its_error(tmp_path: Path,
 
 
 def test_a_run_whose_process_died_is_told(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance)
+    alerts = make_alerts(tmp_path, instance)
     make_run(instance, "compare_job", time.time() - 700, BY_SENSOR, dg.DagsterRunStatus.STARTED)
     alerts.tick()
     assert alerts.recorded() == []
@@ -156,7 +156,7 @@ def test_a_run_whose_process_died_is_told(tmp_path: Path, instance: dg.DagsterIn
 
 
 def test_a_run_in_flight_is_read_once_it_has_ended(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance)
+    alerts = make_alerts(tmp_path, instance)
     run_id = make_run(instance, "compare_job", time.time(), BY_SENSOR, dg.DagsterRunStatus.STARTED)
     for _ in range(2):
         assert alerts.tick().startswith("0 runs have ended")
@@ -171,7 +171,7 @@ def test_a_run_in_flight_is_read_once_it_has_ended(tmp_path: Path, instance: dg.
 
 
 def test_a_canceled_run_and_one_that_is_tried_again_are_not_told(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    alerts = alerts_of(tmp_path, instance)
+    alerts = make_alerts(tmp_path, instance)
     make_run(instance, "compare_job", time.time(), status=dg.DagsterRunStatus.CANCELED)
     make_run(instance, "compare_job", time.time(), {"dagster/will_retry": "true"}, dg.DagsterRunStatus.FAILURE)
     assert alerts.tick().startswith("0 runs have ended")
@@ -181,7 +181,7 @@ def test_a_canceled_run_and_one_that_is_tried_again_are_not_told(tmp_path: Path,
 def test_a_failed_run_that_a_person_launched_is_one_warning_without_repeats(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    alerts = alerts_of(tmp_path, instance, PIPELINE_V6_ALERT_REPEAT="0.001")
+    alerts = make_alerts(tmp_path, instance, PIPELINE_V6_ALERT_REPEAT="0.001")
     alerts.settings.risk_limits.write_text('{"max_leverage": "three"}')
     assert not alerts.launch("shadow_job")
     for _ in range(3):
@@ -194,7 +194,7 @@ def test_a_failed_run_that_a_person_launched_is_one_warning_without_repeats(
 def test_a_failed_drill_is_one_warning_also_where_its_schedule_started_it(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    alerts = alerts_of(tmp_path, instance, PIPELINE_V6_ALERT_REPEAT="0.001")
+    alerts = make_alerts(tmp_path, instance, PIPELINE_V6_ALERT_REPEAT="0.001")
     alerts.settings.risk_limits.write_text('{"max_leverage": "three"}')
     assert not alerts.run("drill_job")
     for _ in range(3):
@@ -206,7 +206,7 @@ def test_a_failed_drill_is_one_warning_also_where_its_schedule_started_it(
 
 def test_after_the_instance_is_lost_a_state_that_lasts_is_not_told_again(tmp_path: Path) -> None:
     with quiet_instance(tmp_path / "one") as instance:
-        alerts = alerts_of(tmp_path, instance, 0.02)
+        alerts = make_alerts(tmp_path, instance, 0.02)
         assert alerts.run("shadow_job") and alerts.run("compare_job")
         alerts.tick()
     assert alerts.subjects() == [("begins", "compare_summary/no_upsizes")]

@@ -15,7 +15,7 @@ from pipeline_v6_dagster.stages.outputs.acknowledge import acknowledge
 from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names
 from pipeline_v6_dagster.stages.outputs.links import runbook_entry
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 NOW = START_TS + 3600 + 2000
@@ -68,7 +68,7 @@ def test_a_clean_executor_lacks_nothing_but_more_evidence(clean: Checks) -> None
     assert set(clean) == {*criterion_names(), "verdict", "warmup", "executor_alive"}
 
 
-def test_a_check_that_passes_counts_no_offender_and_carries_a_figure_to_plot(clean: Checks) -> None:
+def test_a_check_that_passes_counts_no_failing_order_and_carries_a_figure_to_plot(clean: Checks) -> None:
     for name, check in clean.items():
         if check.passed:
             assert figure(check, "count") == 0, name
@@ -212,7 +212,7 @@ def test_where_the_executor_writes_the_shadow_log_the_compare_log_is_verified(
 ) -> None:
     made, _ = simulated_home(tmp_path, seconds=600)
     evaluations(made, instance, NOW, "shadow_job")
-    external = settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external")
+    external = make_settings(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external")
     tamper(external.shadow_log, 3)
     checked = evaluations(external, instance)["logs_intact"]
     assert checked.asset_key == dg.AssetKey("compare_summary")

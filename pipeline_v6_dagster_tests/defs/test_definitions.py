@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 REPO = Path(__file__).parents[2]
 
@@ -47,7 +47,7 @@ ALWAYS_ON = {"maintenance_schedule", "parity_report_schedule", "drill_schedule"}
 
 @pytest.fixture(scope="module")
 def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
-    return build_defs(settings_of(tmp_path_factory.mktemp("home")))
+    return build_defs(make_settings(tmp_path_factory.mktemp("home")))
 
 
 def test_the_lineage_is_the_contract(defs: dg.Definitions) -> None:
@@ -118,7 +118,7 @@ def test_every_check_tells_what_holds_and_what_to_do(defs: dg.Definitions) -> No
 def test_head_and_summary_are_fresh_for_three_intervals_and_at_least_a_minute(
     tmp_path: Path, seconds: int, warn_s: int | None, fail_s: int
 ) -> None:
-    settings = settings_of(
+    settings = make_settings(
         tmp_path, PIPELINE_SHADOW_HEARTBEAT_INTERVAL=str(seconds), PIPELINE_COMPARE_INTERVAL=str(seconds)
     )
     graph = build_defs(settings).resolve_asset_graph()
@@ -129,7 +129,7 @@ def test_head_and_summary_are_fresh_for_three_intervals_and_at_least_a_minute(
 
 
 def test_a_shadow_log_of_another_program_is_observed_not_made(tmp_path: Path) -> None:
-    defs = build_defs(settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external"))
+    defs = build_defs(make_settings(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external"))
     graph = defs.resolve_asset_graph()
     assert not graph.get(dg.AssetKey("shadow_log")).is_materializable
     shadow_job = defs.resolve_job_def("shadow_job")
@@ -139,7 +139,7 @@ def test_a_shadow_log_of_another_program_is_observed_not_made(tmp_path: Path) ->
 def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its_sensor_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = settings_of(tmp_path, PIPELINE_SHADOW_HEARTBEAT_INTERVAL="20", PIPELINE_COMPARE_INTERVAL="90")
+    settings = make_settings(tmp_path, PIPELINE_SHADOW_HEARTBEAT_INTERVAL="20", PIPELINE_COMPARE_INTERVAL="90")
     with caplog.at_level("WARNING", logger="dagster.pipeline_v6"):
         repository = build_defs(settings).get_repository_def()
     assert [record.getMessage() for record in caplog.records] == [

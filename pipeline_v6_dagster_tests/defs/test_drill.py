@@ -10,7 +10,7 @@ from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.simulator.drill_fault import FaultGroup
 from pipeline_v6_dagster.stages.drill.check import evaluate_drill
 from pipeline_v6_dagster.stages.drill.result import DrillReport, FaultResult, Outcome
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
 
 def test_the_job_drills_and_its_check_passes_where_every_fault_is_caught(
@@ -31,7 +31,7 @@ def test_the_job_drills_and_its_check_passes_where_every_fault_is_caught(
 def test_a_home_without_attempts_fails_no_run_and_announces_nothing(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    settings = settings_of(tmp_path)
+    settings = make_settings(tmp_path)
     result = build_defs(settings).resolve_job_def("drill_job").execute_in_process(instance=instance)
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, str(check.description)[:32]) == (False, "not measured: nothing to drill: ")

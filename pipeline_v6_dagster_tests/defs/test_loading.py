@@ -9,7 +9,7 @@ import pytest
 
 import pipeline_v6_dagster.defs.assets
 from pipeline_v6_dagster.definitions import build_defs
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 NAME = "pipeline_v6_dagster.defs.assets.my_asset"
 MODULE = """
@@ -53,7 +53,7 @@ def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     def drop(text: str) -> dg.Definitions:
         (folder / "my_asset.py").write_text(text)
-        return build_defs(settings_of(tmp_path), lambda: 7.0)
+        return build_defs(make_settings(tmp_path), lambda: 7.0)
 
     yield drop
     sys.modules.pop(NAME, None)

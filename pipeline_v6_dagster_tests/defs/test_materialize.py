@@ -9,18 +9,18 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
 
 
 def run_job(settings: Settings, name: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return build_defs(settings).resolve_job_def(name).execute_in_process(instance=instance, raise_on_error=False)
 
 
-def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+def list_checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
     return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
 
 
-def metadata_of(result: dg.ExecuteInProcessResult, key: str) -> dict[str, object]:
+def read_metadata(result: dg.ExecuteInProcessResult, key: str) -> dict[str, object]:
     (materialization,) = (
         event.materialization
         for event in result.get_asset_materialization_events()
@@ -33,7 +33,7 @@ def without(line: dict[str, object], *names: str) -> dict[str, object]:
     return {name: value for name, value in line.items() if name not in names}
 
 
-def lines_of(path: Path, *volatile: str) -> list[dict[str, object]]:
+def read_lines(path: Path, *volatile: str) -> list[dict[str, object]]:
     return [without(json.loads(line), *volatile) for line in path.read_text().splitlines()]
 
 
@@ -42,13 +42,13 @@ def test_a_clean_executor_is_green(tmp_path: Path, instance: dg.DagsterInstance)
     assert run_job(settings, "shadow_job", instance).success
     result = run_job(settings, "compare_job", instance)
     assert result.success
-    checks = checks_of(result)
+    checks = list_checks(result)
     assert checks["warmup"].passed
     assert checks["no_upsizes"].passed
-    assert metadata_of(result, "compare_summary")["status"] == "green"
+    assert read_metadata(result, "compare_summary")["status"] == "green"
 
 
-def test_an_upsize_fails_its_check_with_the_offender_and_leaves_the_run_green(
+def test_an_upsize_fails_its_check_with_the_failing_order_and_leaves_the_run_green(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     settings, executor = simulated_home(tmp_path, upsize_share=0.05)
@@ -56,14 +56,14 @@ def test_an_upsize_fails_its_check_with_the_offender_and_leaves_the_run_green(
     assert run_job(settings, "shadow_job", instance).success
     result = run_job(settings, "compare_job", instance)
     assert result.success
-    check = checks_of(result)["no_upsizes"]
+    check = list_checks(result)["no_upsizes"]
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.ERROR
     assert check.metadata["count"].value == len(executor.upsized_intent_ids)
     named = {row.data["intent_id"] for row in check.metadata["sample"].records}  # type: ignore[union-attr]
     assert named <= set(executor.upsized_intent_ids)
     assert executor.upsized_intent_ids[-1] in named
-    metadata = metadata_of(result, "compare_summary")
+    metadata = read_metadata(result, "compare_summary")
     assert metadata["status"] == "red"
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
@@ -78,9 +78,10 @@ def test_the_jobs_write_what_the_commands_write(tmp_path: Path, instance: dg.Dag
     assert run_job(by_jobs, "compare_job", instance).success
     for command in ("shadow", "heartbeat", "compare"):
         assert pipeline_v6(by_commands.home, command).exit_code == 0
-    assert lines_of(by_jobs.shadow_log, "logged_ts", "chain") == lines_of(by_commands.shadow_log, "logged_ts", "chain")
-    *diffs, end = lines_of(by_jobs.compare_diffs, "ts", "chain")
-    *other_diffs, other_end = lines_of(by_commands.compare_diffs, "ts", "chain")
+    volatile = ("logged_ts", "chain")
+    assert read_lines(by_jobs.shadow_log, *volatile) == read_lines(by_commands.shadow_log, *volatile)
+    *diffs, end = read_lines(by_jobs.compare_diffs, "ts", "chain")
+    *other_diffs, other_end = read_lines(by_commands.compare_diffs, "ts", "chain")
     assert diffs == other_diffs
     assert end["diff_count"] == other_end["diff_count"] == len(diffs) > 0
     head, other_head = (json.loads(settings.shadow_head.read_text()) for settings in (by_jobs, by_commands))
@@ -106,8 +107,8 @@ def test_a_second_run_adds_nothing_and_keeps_its_data_version(tmp_path: Path, in
         )
     assert versions[0] == versions[1]
     assert set(versions[0]) == {"shadow_log", "shadow_head", "compare_diffs", "compare_summary"}
-    assert metadata_of(shadow, "shadow_log")["decided"] == 0
-    assert metadata_of(compare, "compare_diffs")["new_diffs"] == 0
+    assert read_metadata(shadow, "shadow_log")["decided"] == 0
+    assert read_metadata(compare, "compare_diffs")["new_diffs"] == 0
 
 
 def test_before_the_executor_has_logged_anything_both_jobs_run_and_say_so(
@@ -117,9 +118,9 @@ def test_before_the_executor_has_logged_anything_both_jobs_run_and_say_so(
     shadow = run_job(settings, "shadow_job", instance)
     compare = run_job(settings, "compare_job", instance)
     assert shadow.success and compare.success
-    assert metadata_of(shadow, "shadow_log")["is_input_missing"] is True
-    assert len(metadata_of(compare, "compare_diffs")["missing_inputs"]) > 0  # type: ignore[arg-type]
-    assert metadata_of(compare, "compare_summary")["status"] == "no_data"
+    assert read_metadata(shadow, "shadow_log")["is_input_missing"] is True
+    assert len(read_metadata(compare, "compare_diffs")["missing_inputs"]) > 0  # type: ignore[arg-type]
+    assert read_metadata(compare, "compare_summary")["status"] == "no_data"
 
 
 def test_an_asset_or_a_check_can_be_asked_for_alone(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -135,10 +136,10 @@ def test_an_asset_or_a_check_can_be_asked_for_alone(tmp_path: Path, instance: dg
 
     summary = run(dg.AssetSelection.assets("compare_summary"))
     assert [event.asset_key for event in summary.get_asset_materialization_events()] == [dg.AssetKey("compare_summary")]
-    assert set(checks_of(summary)) == {*criterion_names(), "verdict", "warmup"}
+    assert set(list_checks(summary)) == {*criterion_names(), "verdict", "warmup"}
     check = run(dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("compare_summary"), "coverage")))
     assert not check.get_asset_materialization_events()
-    assert set(checks_of(check)) == {"coverage"}
+    assert set(list_checks(check)) == {"coverage"}
     assert settings.compare_diffs.read_bytes() == written
 
 
@@ -170,7 +171,7 @@ def test_a_bad_configuration_fails_the_run_and_writes_nothing(tmp_path: Path, in
 def test_an_external_shadow_log_is_compared_as_it_is(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     made, _ = simulated_home(tmp_path)
     assert pipeline_v6(made.home, "shadow").exit_code == 0
-    external = settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external")
+    external = make_settings(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external")
     before = external.shadow_log.read_bytes()
     assert run_job(external, "shadow_job", instance).success
     assert run_job(external, "compare_job", instance).success

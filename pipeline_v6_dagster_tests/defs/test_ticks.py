@@ -22,7 +22,7 @@ from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
 from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT, RunInterval, request_or_skip
 from pipeline_v6_dagster.defs.schedules import build_cron, schedules
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 # A multiple of every interval used here.
 DAY = 86_400.0 * 20_000
@@ -38,7 +38,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_of(tmp_path)
+    return make_settings(tmp_path)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_the_comparison_does_not_wait_for_attempts_that_the_shadow_leaves_for_la
 def test_where_the_executor_writes_the_shadow_log_it_is_what_starts_a_run_early(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    daemon = Daemon(settings_of(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external"), instance)
+    daemon = Daemon(make_settings(tmp_path, PIPELINE_V6_SHADOW_SOURCE="external"), instance)
     for name in ("shadow_heartbeat_sensor", "compare_sensor"):
         assert is_run(daemon.sensor(name, DAY))
     append(daemon.settings.order_attempts)
@@ -249,7 +249,7 @@ def test_cron_of_whole_minutes(minutes: int, cron: str | list[str]) -> None:
 def test_a_schedule_runs_at_every_multiple_of_its_interval_and_at_no_other_time(
     tmp_path: Path, instance: dg.DagsterInstance, minutes: int
 ) -> None:
-    settings = settings_of(tmp_path, PIPELINE_COMPARE_INTERVAL=str(minutes * 60))
+    settings = make_settings(tmp_path, PIPELINE_COMPARE_INTERVAL=str(minutes * 60))
     daemon = Daemon(settings, instance)
     (schedule,) = (schedule for schedule in schedules(settings) if schedule.name == "compare_schedule")
     times = schedule_execution_time_iterator(DAY - 1, schedule.cron_schedule, "UTC", ascending=True)

@@ -112,7 +112,9 @@ def test_the_lineage_shows_the_line_from_the_inputs_to_the_summary(page: Page) -
     expect(page.get_by_text("shadow_head", exact=True).first).to_be_visible()
 
 
-def test_the_failing_check_and_its_offenders_can_be_read(page: Page, upsized: tuple[Deployment, list[str]]) -> None:
+def test_the_failing_check_and_its_failing_orders_can_be_read(
+    page: Page, upsized: tuple[Deployment, list[str]]
+) -> None:
     page.goto("/assets/compare_summary?view=checks")
     page.get_by_text("no_upsizes", exact=True).first.click()
     expect(page.get_by_text(re.compile(r"orders? larger than v6's size")).first).to_be_visible()

@@ -93,28 +93,28 @@ def storage(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def runs_of(instance: dg.DagsterInstance, job_name: str) -> list[dg.RunRecord]:
+def list_runs(instance: dg.DagsterInstance, job_name: str) -> list[dg.RunRecord]:
     """The runs of a job that an interval asked for, oldest first."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job_name))
     asked = [each for each in records if SLOT_TAG in each.dagster_run.tags and RETRY_TAG not in each.dagster_run.tags]
     return sorted(asked, key=lambda each: each.storage_id)
 
 
-def slot_of(record: dg.RunRecord) -> int:
+def read_slot(record: dg.RunRecord) -> int:
     return int(record.dagster_run.tags[SLOT_TAG].split("/")[1])
 
 
 def succeeded(instance: dg.DagsterInstance, job_name: str, since_ts: float) -> int:
     return sum(
         each.create_timestamp.timestamp() > since_ts and each.dagster_run.status is dg.DagsterRunStatus.SUCCESS
-        for each in runs_of(instance, job_name)
+        for each in list_runs(instance, job_name)
     )
 
 
 def assert_once_per_slot(instance: dg.DagsterInstance, job_name: str, outage: tuple[float, float]) -> None:
     """No slot has two runs; every slot has one but for the outage and those in which a run was in flight all along."""
-    runs = runs_of(instance, job_name)
-    counted = Counter(map(slot_of, runs))
+    runs = list_runs(instance, job_name)
+    counted = Counter(map(read_slot, runs))
     assert set(counted.values()) == {1}, counted
     interval_s = float(runs[0].dagster_run.tags[SLOT_TAG].split("s/")[0])
     missed = set(range(min(counted), max(counted) + 1)) - set(counted)
@@ -152,11 +152,11 @@ def upsize_titles(receiver: Receiver) -> list[str]:
     return [title for title in receiver.titles() if UPSIZE in title]
 
 
-def decisions_of(path: Path) -> list[str]:
+def list_decisions(path: Path) -> list[str]:
     return [json.loads(line)["decision_id"] for line in path.read_bytes().splitlines()]
 
 
-def diffs_of(path: Path) -> list[tuple[str, str | None]]:
+def read_diffs(path: Path) -> list[tuple[str, str | None]]:
     rows = (json.loads(line) for line in path.read_bytes().splitlines())
     return [(row["decision_id"], row.get("revision_of")) for row in rows if row.get("decision_id")]
 
@@ -167,8 +167,8 @@ def assert_nothing_lost_nothing_twice(settings: Settings, tmp_path: Path) -> Non
         assert pipeline_v6(settings.home, command).exit_code == 0
     report = verify_logs(settings)
     assert report.is_whole, report
-    decided = decisions_of(settings.shadow_log)
-    compared = [decision for decision, revision in diffs_of(settings.compare_diffs) if revision is None]
+    decided = list_decisions(settings.shadow_log)
+    compared = [decision for decision, revision in read_diffs(settings.compare_diffs) if revision is None]
     assert len(set(decided)) == len(decided)
     assert len(set(compared)) == len(compared)
     fresh = load_settings(
@@ -184,8 +184,8 @@ def assert_nothing_lost_nothing_twice(settings: Settings, tmp_path: Path) -> Non
     environ = {"PIPELINE_V6_LOGS_DIR": str(fresh.logs_dir)}
     for command in ("shadow", "compare"):
         assert pipeline_v6(settings.home, command, **environ).exit_code == 0
-    assert set(decisions_of(fresh.shadow_log)) == set(decided)
-    again = {decision for decision, revision in diffs_of(fresh.compare_diffs) if revision is None}
+    assert set(list_decisions(fresh.shadow_log)) == set(decided)
+    again = {decision for decision, revision in read_diffs(fresh.compare_diffs) if revision is None}
     assert set(compared) <= again
 
 

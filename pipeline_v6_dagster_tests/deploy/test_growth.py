@@ -28,7 +28,7 @@ MAX_KB_PER_RUN = 300
 EXECUTED = 10
 
 
-def size_of(folder: Path) -> int:
+def measure_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
@@ -48,18 +48,18 @@ def test_a_day_of_ticks_asks_for_one_run_per_interval_and_grows_as_documented(tm
     folder = tmp_path / "dagster"
     with quiet_instance(folder) as instance:
         execute(settings, instance, 2, start - DAY_S)  # What the first runs lay down once.
-        before = size_of(folder)
+        before = measure_bytes(folder)
         execute(settings, instance, EXECUTED, start - DAY_S)
-        bytes_per_run = (size_of(folder) - before) / EXECUTED
+        bytes_per_run = (measure_bytes(folder) - before) / EXECUTED
 
-        before = size_of(folder)
+        before = measure_bytes(folder)
         daemon = Daemon(settings, instance)
         asked: Counter[str] = Counter()
         for now in range(int(start), int(start) + DAY_S, TICK_S):
             for name in ("shadow_heartbeat_sensor", "compare_sensor"):
                 asked[name] += is_run(daemon.sensor(name, now))
         runs = sum(asked.values())
-        grown = size_of(folder) - before + runs * bytes_per_run
+        grown = measure_bytes(folder) - before + runs * bytes_per_run
         said = f"{asked}, {bytes_per_run / 1e3:.0f} KB a run, {grown / 1e6:.1f} MB a day"
         assert asked == {"shadow_heartbeat_sensor": DAY_S // 600, "compare_sensor": DAY_S // 900}
         assert bytes_per_run < MAX_KB_PER_RUN * 1e3, said
@@ -68,9 +68,9 @@ def test_a_day_of_ticks_asks_for_one_run_per_interval_and_grows_as_documented(tm
         deleted = prune(instance, start + DAY_S)
         assert deleted["runs"] >= runs + EXECUTED - 2
         # The pages are free: the next day goes into them.
-        size = size_of(folder)
+        size = measure_bytes(folder)
         execute(settings, instance, EXECUTED, start + DAY_S)
-        assert size_of(folder) - size < 3 * bytes_per_run
+        assert measure_bytes(folder) - size < 3 * bytes_per_run
 
 
 def test_while_rows_come_in_all_the_time_runs_are_bounded_by_the_spacing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import promql_parser
 import pytest
 import yaml
 
-from pipeline_v6_dagster.stages.outputs.metrics import samples_of
+from pipeline_v6_dagster.stages.outputs.metrics import build_samples
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.docs.test_links import anchors
@@ -45,7 +45,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     for command in ("shadow", "heartbeat", "compare"):
         assert pipeline_v6(settings.home, command).exit_code == 0
     found: dict[str, set[str]] = {}
-    for sample in samples_of(read_status(settings, START_TS + 3600)):
+    for sample in build_samples(read_status(settings, START_TS + 3600)):
         found.setdefault(sample["name"], set()).update(sample["labels"])
     return found
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 REPO = Path(__file__).parents[2]
 GUIDES = ("getting_started", "concepts", "reference", "glossary")
@@ -18,13 +18,13 @@ _PLAYGROUND = "/path/to/playground"
 _FILE = re.compile(r"`((?:logs|config)/[\w./-]+)`")
 
 
-def text_of(guide: str) -> str:
+def read_guide(guide: str) -> str:
     return (REPO / "docs" / f"{guide}.md").read_text(encoding="utf-8")
 
 
-def commands_of(guide: str) -> list[str]:
+def list_commands(guide: str) -> list[str]:
     """Every line of a console block."""
-    blocks = re.findall(r"```console\n(.*?)```", text_of(guide), re.DOTALL)
+    blocks = re.findall(r"```console\n(.*?)```", read_guide(guide), re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
 
@@ -33,7 +33,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[tup
     """The playground of the first guide after each of its commands was run as written, and how each exited."""
     home = tmp_path_factory.mktemp("playground")
     codes = []
-    for line in commands_of("getting_started"):
+    for line in list_commands("getting_started"):
         if line == "make demo":  # test_demo runs it
             continue
         if line.startswith("export "):
@@ -52,7 +52,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[tup
         )
         assert done.returncode in {0, 1}, (line, done.stderr)
         codes.append((line, done.returncode))
-    return settings_of(home), codes
+    return make_settings(home), codes
 
 
 def test_the_first_guide_runs_as_written(played: tuple[Settings, list[tuple[str, int]]]) -> None:
@@ -77,12 +77,12 @@ def test_files_of_a_home_that_a_guide_names_are_there(
     # Written by Dagster alone: an alert needs a check that failed, a replay report a run with its configuration.
     by_dagster = {"logs/pipeline_v6_alerts.jsonl", "logs/reports/pipeline_v6_replay.json"}
     optional = {"config/exchange_info.json"}
-    named = set(_FILE.findall(text_of(guide))) - by_dagster - optional
+    named = set(_FILE.findall(read_guide(guide))) - by_dagster - optional
     assert sorted(name for name in named if not (settings.home / name).exists()) == []
 
 
 def test_the_glossary_is_in_order_and_every_word_stands_once() -> None:
-    words = [line.split("|")[1].strip().strip("`") for line in text_of("glossary").splitlines()[4:]]
+    words = [line.split("|")[1].strip().strip("`") for line in read_guide("glossary").splitlines()[4:]]
     assert len(words) >= 40
     keys = [re.sub(r"[^a-z ]", " ", word.lower()) for word in words]
     assert keys == sorted(set(keys))
@@ -92,4 +92,4 @@ def test_the_glossary_is_in_order_and_every_word_stands_once() -> None:
 def test_settings_that_a_guide_names_are_there(guide: str) -> None:
     known = {field.alias for field in Settings.model_fields.values()}
     # One that begins with an underscore is click's, for shell completion.
-    assert set(re.findall(r"\bPIPELINE_\w+", text_of(guide))) <= known
+    assert set(re.findall(r"\bPIPELINE_\w+", read_guide(guide))) <= known

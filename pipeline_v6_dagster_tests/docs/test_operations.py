@@ -24,7 +24,7 @@ HOUR_S = 3600.0
 needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync on this machine")
 
 
-def blocks_of(section: str) -> list[str]:
+def list_blocks(section: str) -> list[str]:
     """The shell blocks of a section, but for the lines that ask for a machine with our units."""
     text = OPERATIONS.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^ *```shell\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
@@ -55,16 +55,16 @@ def go_on(settings: Settings, executor: SimulatedExecutor, hours: float) -> None
     write_feed(settings, executor.run(START_TS + hours * HOUR_S))
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def outcome_of(settings: Settings) -> tuple[list[str], list[tuple[Any, ...]]]:
+def read_outcome(settings: Settings) -> tuple[list[str], list[tuple[Any, ...]]]:
     """What was decided, in order, and what was compared, in order."""
-    decided = [row["decision_id"] for row in rows_of(settings.shadow_log)]
+    decided = [row["decision_id"] for row in read_rows(settings.shadow_log)]
     compared = [
         (row["decision_id"], row["mismatch_kind"], row["size_pct_diff"], row["slippage_diff_bps"])
-        for row in rows_of(settings.compare_diffs)
+        for row in read_rows(settings.compare_diffs)
         if "mismatch_kind" in row
     ]
     return decided, compared
@@ -91,7 +91,7 @@ def flip_a_line(path: Path) -> None:
 def test_a_restored_home_is_whole_and_goes_on_with_nothing_lost_and_nothing_twice(tmp_path: Path, damage: str) -> None:
     untouched, its_executor = simulated_home(tmp_path / "untouched", upsize_share=0.05)
     settings, executor = simulated_home(tmp_path / "home", upsize_share=0.05)
-    back_up, restore = blocks_of("Back up and restore")
+    back_up, restore = list_blocks("Back up and restore")
     backup = tmp_path / "backup"
     backup.mkdir()
     run_all(settings)
@@ -127,8 +127,8 @@ def test_a_restored_home_is_whole_and_goes_on_with_nothing_lost_and_nothing_twic
     for hours in (1, 1.5, 2):
         go_on(untouched, its_executor, hours)
         run_all(untouched)
-    assert outcome_of(settings) == outcome_of(untouched)
-    decided, _ = outcome_of(settings)
+    assert read_outcome(settings) == read_outcome(untouched)
+    decided, _ = read_outcome(settings)
     assert len(set(decided)) == len(decided) > 500
     newest = json.loads((backup / "verified.json").read_text(encoding="utf-8"))
     links = [log["newest"] for log in newest["logs"] if log["newest"]]
@@ -168,7 +168,7 @@ def test_the_move_from_the_old_daemons_keeps_their_files_and_decides_all_there_i
         assert "holds lines of another program; move it elsewhere" in refused.stderr
     assert {path.name: path.read_bytes() for path in settings.logs_dir.rglob("pipeline_v6_*.json*")} == old
 
-    move, decide = blocks_of("Move from the two old daemons")
+    move, decide = list_blocks("Move from the two old daemons")
     sh(move, settings.home, tmp_path)
     kept = {path.name: path.read_bytes() for path in (settings.home / "logs_before_v6").iterdir()}
     assert {name: content for name, content in kept.items() if name in old} == old
@@ -176,13 +176,13 @@ def test_the_move_from_the_old_daemons_keeps_their_files_and_decides_all_there_i
     assert pipeline_v6(settings.home, "status").exit_code == 3
     sh(decide, settings.home, tmp_path)
 
-    decided, compared = outcome_of(settings)
-    attempts = len(rows_of(settings.order_attempts))
+    decided, compared = read_outcome(settings)
+    attempts = len(read_rows(settings.order_attempts))
     assert len(decided) == len(set(decided)) == attempts
     assert len({decision for decision, *_ in compared}) == attempts
     summary = json.loads(settings.compare_summary.read_text(encoding="utf-8"))
     assert summary["sizing_diff_stats"]["upsize_count"] == len(executor.upsized_intent_ids) > 0
     assert (pipeline_v6(settings.home, "status").exit_code, pipeline_v6(settings.home, "verify").exit_code) == (1, 0)
-    before = outcome_of(settings)
+    before = read_outcome(settings)
     run_all(settings)
-    assert outcome_of(settings) == before
+    assert read_outcome(settings) == before

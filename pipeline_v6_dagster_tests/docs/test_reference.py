@@ -27,7 +27,7 @@ from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
 from pipeline_v6_dagster.stages.compare.run import run_compare
-from pipeline_v6_dagster.stages.outputs.metrics import samples_of
+from pipeline_v6_dagster.stages.outputs.metrics import build_samples
 from pipeline_v6_dagster.stages.outputs.report import report_path
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.stages.replay.file import replay_path
@@ -35,7 +35,7 @@ from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.run import truth_path
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 _NOW = START_TS + 2 * 3600
@@ -153,7 +153,7 @@ def _default(name: str, default: object) -> str:
 
 
 def _files() -> Iterable[tuple[str, str]]:
-    settings = settings_of(Path("/home"))
+    settings = make_settings(Path("/home"))
     files = (
         (settings.order_attempts, "read: what the strategy asked for"),
         (settings.orders_executed, "read: acks, fills, errors"),
@@ -195,11 +195,11 @@ def _criteria() -> Iterable[tuple[str, str, str, str]]:
 
 def _record(title: str, record: type) -> str:
     told = " ".join((record.__doc__ or "").split())
-    rows = ((f"`{field.name}`", f"`{_type_of(field)}`") for field in dataclasses.fields(record))
+    rows = ((f"`{field.name}`", f"`{_name_type(field)}`") for field in dataclasses.fields(record))
     return f"### {title}\n\n{told}\n\n{_table(('field', 'type'), rows)}\n"
 
 
-def _type_of(field: "dataclasses.Field[Any]") -> str:
+def _name_type(field: "dataclasses.Field[Any]") -> str:
     kind = field.type
     text = (
         kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind)) if isinstance(kind, type) else str(kind)
@@ -239,7 +239,7 @@ def _metrics() -> list[tuple[str, str]]:
         run_shadow(settings, limits, fixed(_NOW))
         refresh_head(settings, _NOW)
         run_compare(settings, limits, fixed(_NOW))
-        samples = samples_of(read_status(settings, _NOW))
+        samples = build_samples(read_status(settings, _NOW))
     found: dict[str, str] = {}
     for sample in samples:
         found.setdefault(sample["name"], ", ".join(f"`{label}`" for label in sample["labels"]) or "-")

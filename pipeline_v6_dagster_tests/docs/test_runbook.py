@@ -13,7 +13,7 @@ from pipeline_v6_dagster.stages.outputs.links import RUNBOOK, runbook_entry, run
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
 from pipeline_v6_dagster_tests.docs.test_links import anchors
 from pipeline_v6_dagster_tests.fleets import fleet_settings
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 TEXT = RUNBOOK.read_text(encoding="utf-8")
 WIDTH = 125
@@ -76,7 +76,7 @@ def test_every_entry_says_what_it_means_what_to_look_at_what_to_do_and_when_to_a
 
 
 def test_every_check_links_to_its_entry(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+    settings = make_settings(tmp_path)
     fleet = fleet_settings(tmp_path, {"alpha": []})
     names = {key.name for key in build_defs(fleet).resolve_asset_graph().asset_check_keys}
     assert names == set(checks()) - {"run_failed"}

@@ -17,7 +17,7 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 def row(position_side: PositionSide, qty: float, *, is_net: bool = False, entry_price: float = 1.0) -> PositionRow:
-    return PositionRow(SYMBOL, position_side, qty, entry_price, is_net)
+    return PositionRow(symbol=SYMBOL, position_side=position_side, qty=qty, entry_price=entry_price, is_net=is_net)
 
 
 def flat_book() -> PositionBook:

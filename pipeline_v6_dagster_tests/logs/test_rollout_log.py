@@ -13,7 +13,7 @@ from pipeline_v6_dagster.logs.rollout_log import encode_record, open_rollout_log
 from pipeline_v6_dagster.rollout.machine import Rollout
 from pipeline_v6_dagster.rollout.moves import make_record
 from pipeline_v6_dagster.storage.files import replace_file
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 from pipeline_v6_dagster_tests.rollout.evidence import T0, evidence, person
 
 HALT = make_record(Rollout(), RolloutEvent.HALT, person(T0), evidence())
@@ -34,7 +34,7 @@ FILE = RolloutFile(
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_of(tmp_path)
+    return make_settings(tmp_path)
 
 
 def test_a_record_comes_back_as_it_was_written(settings: Settings) -> None:

@@ -33,7 +33,7 @@ from pipeline_v6_dagster_tests.builders import (
     unhurried,
 )
 
-SOURCE = Source("orders_attempted.jsonl", "abc", 10, 90, {"torn": 2})
+SOURCE = Source(log="orders_attempted.jsonl", head="abc", start=10, end=90, skipped={"torn": 2})
 FIELDS = tuple(
     "heartbeat decision_id symbol intent risk_decision sizing size_decision router_decision timestamp ts intent_id"
     " attempt_id config_hash source".split()

@@ -14,7 +14,7 @@ from pipeline_v6_dagster.logs.trading_states import read_trading_states
 from pipeline_v6_dagster.rollout.machine import Rollout
 from pipeline_v6_dagster.rollout.moves import make_record
 from pipeline_v6_dagster.storage.files import replace_file
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 from pipeline_v6_dagster_tests.rollout.evidence import T0, evidence, person
 
 HALT = make_record(Rollout(), RolloutEvent.HALT, person(T0), evidence())
@@ -23,7 +23,7 @@ ACTIVE, REDUCING, HALTED = TradingState
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_of(tmp_path)
+    return make_settings(tmp_path)
 
 
 def write_file(settings: Settings, **content: object) -> None:

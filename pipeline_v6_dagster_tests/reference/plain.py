@@ -16,7 +16,7 @@ GROSS = ("notional", "gross", "quote_notional", "notional_usd", "gross_usd")
 SIDES = {"BUY": "BUY", "LONG": "BUY", "SELL": "SELL", "SHORT": "SELL"}
 
 
-def rows_of(lines: Iterable[bytes]) -> Iterator[Row]:
+def read_rows(lines: Iterable[bytes]) -> Iterator[Row]:
     """The lines that are JSON objects."""
     for line in lines:
         try:
@@ -38,9 +38,9 @@ def plain_compare(
     lot_steps: dict[str, float],
 ) -> tuple[dict[str, Row], list[Row]]:
     """(what became of each decision by its id, the orders that no decision explains)."""
-    decisions = [row for row in rows_of(shadow_lines) if not row.get("heartbeat") and row.get("risk_decision")]
-    events = sorted(filter(None, map(_event, rows_of(order_lines))), key=lambda event: event["ts"])
-    vetoes = sorted(filter(None, map(_veto, rows_of(veto_lines))), key=lambda veto: veto["ts"])
+    decisions = [row for row in read_rows(shadow_lines) if not row.get("heartbeat") and row.get("risk_decision")]
+    events = sorted(filter(None, map(_event, read_rows(order_lines))), key=lambda event: event["ts"])
+    vetoes = sorted(filter(None, map(_veto, read_rows(veto_lines))), key=lambda veto: veto["ts"])
     orders = _orders([event for event in events if event["kind"] != "order_error"])
     errors = [event for event in events if event["kind"] == "order_error"]
     found: dict[str, Row] = {row["decision_id"]: {"decision": row, "order": None, "row": None} for row in decisions}

@@ -148,7 +148,19 @@ def test_a_snapshot_says_nothing_of_what_was_filled_after_it(
     age_s: float | None, is_in_trade: bool, open_qty: float
 ) -> None:
     known = account(NO_LIMITS)
-    known.apply(OrderFilled(AS_OF - 10, SYMBOL, "7|", False, Side.BUY, None, 2.0, 100.0, None))
+    known.apply(
+        OrderFilled(
+            ts=AS_OF - 10,
+            symbol=SYMBOL,
+            order_key="7|",
+            is_reduce_only=False,
+            side=Side.BUY,
+            position_side=None,
+            executed_qty=2.0,
+            avg_price=100.0,
+            status=None,
+        )
+    )
     flat = nav(gross_usd=50.0, symbol_gross_usd={"OTHERUSDT": 50.0}, age_s=age_s)
     order, risk = build_intent(attempt(nav=flat), known, NO_LIMITS)
     assert (risk.is_in_trade, order.symbol_open_qty) == (is_in_trade, open_qty)

@@ -97,7 +97,7 @@ def test_an_unanswered_attempt_drops_out_after_the_match_tolerance_and_an_answer
         assert decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + wait_s).allowed is is_allowed
     rolling = account(rules)
     assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
-    rolling.apply(OrderFailed(AS_OF + 1, SYMBOL, None, "i1"))
+    rolling.apply(OrderFailed(ts=AS_OF + 1, symbol=SYMBOL, order_key=None, intent_id="i1"))
     assert decide(rolling, rules, qty=10.0, intent_id="i2", as_of=AS_OF + 2).allowed
 
 
@@ -174,7 +174,7 @@ def test_events_with_equal_times_may_come_in_any_order() -> None:
         decide(rolling, intent_id="i1", qty=8.0)
         for event in events:
             rolling.apply(event)
-        found.append(rolling.pending.exposure(SYMBOL, Side.BUY, AS_OF + 2, AS_OF, rolling.price_of))
+        found.append(rolling.pending.exposure(SYMBOL, Side.BUY, AS_OF + 2, AS_OF, rolling.find_price))
     assert found[0] == found[1]
     assert found[0].live_usd == 8.0 * PRICE
 
@@ -256,7 +256,7 @@ class PendingMachine(RuleBasedStateMachine):
         number = data.draw(st.integers(1, self.count))
         self.now += 1
         key = order_key(str(number), f"i{number}", None)
-        self.rolling.apply(OrderFailed(self.now, SYMBOL, key, f"i{number}"))
+        self.rolling.apply(OrderFailed(ts=self.now, symbol=SYMBOL, order_key=key, intent_id=f"i{number}"))
         self.attempts.pop(number, None)
         if number in self.orders:
             self.orders[number]["is_over"] = True
@@ -272,7 +272,7 @@ class PendingMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_pending_is_the_sum_of_all_records(self) -> None:
         snapshot_ts = self.now if self.snapshot_ts is None else self.snapshot_ts
-        found = self.rolling.pending.exposure(SYMBOL, Side.BUY, self.now, snapshot_ts, self.rolling.price_of)
+        found = self.rolling.pending.exposure(SYMBOL, Side.BUY, self.now, snapshot_ts, self.rolling.find_price)
         resting = [
             max(order["asked"] - order["done"], 0.0)
             for order in self.orders.values()

@@ -47,7 +47,14 @@ def run(record: Attempt, rules: Limits = RULES) -> ShadowDecision:
 
 
 def encoded(decision: ShadowDecision, rules: Limits = RULES) -> bytes:
-    return encode_decision(decision, "id", Source("log", "head", 0, 1, {}), rules.config_hash, ENGINE_VERSION, AS_OF)
+    return encode_decision(
+        decision,
+        "id",
+        Source(log="log", head="head", start=0, end=1, skipped={}),
+        rules.config_hash,
+        ENGINE_VERSION,
+        AS_OF,
+    )
 
 
 numbers = st.none() | st.floats() | st.sampled_from([0.0, 1.0, 5.0, 100.0, -100.0, 1e-308, 1e308])

@@ -45,21 +45,50 @@ def fill(
     reduces: bool = False,
     status: OrderStatus | None = None,
 ) -> OrderFilled:
-    return OrderFilled(ts, SYMBOL, f"{order_id}|", reduces, side, None, qty, 101.0, status)
+    return OrderFilled(
+        ts=ts,
+        symbol=SYMBOL,
+        order_key=f"{order_id}|",
+        is_reduce_only=reduces,
+        side=side,
+        position_side=None,
+        executed_qty=qty,
+        avg_price=101.0,
+        status=status,
+    )
 
 
 def placed(ts: float, order_id: str, reduces: bool = False, symbol: str = SYMBOL) -> OrderPlaced:
-    return OrderPlaced(ts, symbol, f"{order_id}|", reduces, BUY, None, 2.0, OrderStatus.NEW)
+    return OrderPlaced(
+        ts=ts,
+        symbol=symbol,
+        order_key=f"{order_id}|",
+        is_reduce_only=reduces,
+        side=BUY,
+        position_side=None,
+        requested_qty=2.0,
+        status=OrderStatus.NEW,
+    )
 
 
 def closed(ts: float, order_id: str, pnl_usd: float | None, remaining_qty: float = 0.0) -> PositionReduced:
-    return PositionReduced(ts, SYMBOL, f"{order_id}|", LONG, 1.0, remaining_qty, pnl_usd)
+    return PositionReduced(
+        ts=ts,
+        symbol=SYMBOL,
+        order_key=f"{order_id}|",
+        position_side=LONG,
+        closed_qty=1.0,
+        remaining_qty=remaining_qty,
+        pnl_usd=pnl_usd,
+    )
 
 
 def snapshot(
     ts: float, position_side: PositionSide, qty: float, entry_price: float | None = None, is_net: bool = False
 ) -> PositionsSnapshot:
-    return PositionsSnapshot(ts, (PositionRow(SYMBOL, position_side, qty, entry_price, is_net),))
+    return PositionsSnapshot(
+        ts, (PositionRow(symbol=SYMBOL, position_side=position_side, qty=qty, entry_price=entry_price, is_net=is_net),)
+    )
 
 
 def seen(known: RollingState, as_of: float = AS_OF, has_position: bool | None = True, side: Side = BUY) -> RiskState:
@@ -72,7 +101,9 @@ def noted(known: RollingState, as_of: float, intent_id: str | None = None, nav_u
 
 def test_of_nothing_nothing_is_known() -> None:
     found = seen(account(EVERYTHING), has_position=None)
-    assert found == RiskState(AS_OF, 0.0, 0.0, None, is_in_trade=None, peak_nav_usd=NAV_USD)
+    assert found == RiskState(
+        as_of=AS_OF, nav_age_s=0.0, portfolio_gross_usd=0.0, has_position=None, is_in_trade=None, peak_nav_usd=NAV_USD
+    )
 
 
 # Positions.
@@ -99,7 +130,19 @@ def test_an_order_id_that_comes_again_is_another_order() -> None:
 
 def test_in_hedge_mode_each_side_has_fills_of_its_own() -> None:
     known = account(None, snapshot(1, LONG, 2.0), snapshot(1, SHORT, 0.0))
-    known.apply(OrderFilled(2, SYMBOL, "1|", False, SELL, SHORT, 3.0, 100.0, None))
+    known.apply(
+        OrderFilled(
+            ts=2,
+            symbol=SYMBOL,
+            order_key="1|",
+            is_reduce_only=False,
+            side=SELL,
+            position_side=SHORT,
+            executed_qty=3.0,
+            avg_price=100.0,
+            status=None,
+        )
+    )
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (2.0, 3.0)
 
 
@@ -110,7 +153,10 @@ def test_a_snapshot_says_what_is_held_whatever_the_fills_came_to() -> None:
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (7.0, 1.0)
     known.apply(snapshot(4, SHORT, 2.0, 100.0, is_net=True))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (0.0, 2.0)
-    both = (PositionRow(SYMBOL, LONG, 3.0, 100.0, is_net=False), PositionRow(SYMBOL, SHORT, 0.0, None, is_net=False))
+    both = (
+        PositionRow(symbol=SYMBOL, position_side=LONG, qty=3.0, entry_price=100.0, is_net=False),
+        PositionRow(symbol=SYMBOL, position_side=SHORT, qty=0.0, entry_price=None, is_net=False),
+    )
     known.apply(PositionsSnapshot(5, both))
     assert (known.held_qty(SYMBOL, BUY), known.held_qty(SYMBOL, SELL)) == (3.0, 0.0)
 
@@ -148,7 +194,11 @@ def test_gross_exposure_is_what_is_held_at_the_newest_price_and_unknown_without_
     assert account(None, snapshot(1, LONG, 2.0, None)).gross_usd() is None
     known = account(None, snapshot(1, LONG, 2.0, 100.0), snapshot(2, SHORT, 1.0, 90.0))
     assert known.gross_usd() == {SYMBOL: 300.0}
-    known.apply(ExecutionMetrics(3, SYMBOL, None, False, None, None, 110.0))
+    known.apply(
+        ExecutionMetrics(
+            ts=3, symbol=SYMBOL, intent_id=None, is_maker=False, is_filled=None, slippage_bps=None, mark_price=110.0
+        )
+    )
     assert known.gross_usd() == {SYMBOL: 330.0}
 
 
@@ -184,7 +234,7 @@ def test_opening_orders_of_the_last_hour_are_counted_once_each() -> None:
 
 
 def test_attempts_and_errors_are_counted_within_their_windows() -> None:
-    known = account(EVERYTHING, *(OrderFailed(AS_OF - age_s) for age_s in (11, 10, 9, 1)))
+    known = account(EVERYTHING, *(OrderFailed(ts=AS_OF - age_s) for age_s in (11, 10, 9, 1)))
     for age_s in (11, 10, 9, 1, -3):
         noted(known, AS_OF - age_s)
     found = seen(known)
@@ -217,7 +267,7 @@ def test_what_is_remembered_of_attempts_is_bounded() -> None:
 def test_what_is_remembered_of_orders_and_errors_is_bounded() -> None:
     known = account()
     for number in range(MAX_COUNTED * 2):
-        known.apply(OrderFailed(AS_OF + number))
+        known.apply(OrderFailed(ts=AS_OF + number))
         known.apply(placed(AS_OF + number / 1000, str(number)))
     assert len(known.state.error_ts) == len(known.state.symbols[SYMBOL].opening_ts) == MAX_COUNTED
     assert known.state.error_ts[0] == AS_OF + MAX_COUNTED
@@ -259,7 +309,15 @@ def test_a_peak_counts_from_the_configured_time_on() -> None:
 
 
 def measured(ts: float, slippage_bps: float | None, is_maker: bool = False, is_filled: bool = True) -> ExecutionMetrics:
-    return ExecutionMetrics(ts, SYMBOL, f"ord_{ts}", is_maker, is_filled, slippage_bps, None)
+    return ExecutionMetrics(
+        ts=ts,
+        symbol=SYMBOL,
+        intent_id=f"ord_{ts}",
+        is_maker=is_maker,
+        is_filled=is_filled,
+        slippage_bps=slippage_bps,
+        mark_price=None,
+    )
 
 
 def test_the_record_counts_ended_orders_of_the_symbol_once_there_are_enough_and_of_all_before() -> None:
@@ -267,7 +325,17 @@ def test_the_record_counts_ended_orders_of_the_symbol_once_there_are_enough_and_
     for number in range(10):
         known.apply(measured(AS_OF + number, float(number)))
         known.apply(replace(measured(AS_OF + number, 50.0), symbol="OTHER"))
-        known.apply(ExecutionMetrics(AS_OF, SYMBOL, None, False, None, None, None))  # open still
+        known.apply(
+            ExecutionMetrics(
+                ts=AS_OF,
+                symbol=SYMBOL,
+                intent_id=None,
+                is_maker=False,
+                is_filled=None,
+                slippage_bps=None,
+                mark_price=None,
+            )
+        )  # open still
     assert known.routing_record(SYMBOL, AS_OF).taker_orders == 20
     for number in range(10):
         known.apply(measured(AS_OF + number, float(number)))
@@ -288,7 +356,9 @@ def test_a_taker_order_after_a_missed_maker_order_of_its_intent_is_a_fallback() 
 def test_orders_older_than_seven_days_and_beyond_the_newest_two_hundred_do_not_count() -> None:
     window = FillStats([])
     for number in range(MAX_ORDERS + 5):
-        window.add(Measured(AS_OF + number, False, True, False, float(number)))
+        window.add(
+            Measured(ts=AS_OF + number, is_maker=False, is_filled=True, is_fallback=False, slippage_bps=float(number))
+        )
     assert window.record(AS_OF).taker_orders == MAX_ORDERS
     record = window.record(AS_OF + 104 + WINDOW_S)
     assert (record.taker_orders, record.taker_slippage_p50_bps) == (101, 154.0)

@@ -7,13 +7,22 @@ from hypothesis import strategies as st
 from pipeline_v6_dagster.domain.account import RoutingRecord
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.decision import Route, RouteQuality, RouterDecision, SizeDecision
-from pipeline_v6_dagster.shadow.routing import MAKER_FILL_SHARE, RecordRouter, quality_of
+from pipeline_v6_dagster.shadow.routing import MAKER_FILL_SHARE, RecordRouter, rate_quality
 from pipeline_v6_dagster_tests.builders import intent, limits, unhurried
 
 SIZE = SizeDecision(500.0, 5.0, ())
 NOTHING = RoutingRecord()
 # Twenty taker orders, all filled, at a cost of 4 bps in the median and 8 at worst.
-TAKER = RoutingRecord(20, 1.0, 0, None, None, None, 4.0, 8.0)
+TAKER = RoutingRecord(
+    taker_orders=20,
+    taker_fill_share=1.0,
+    maker_orders=0,
+    maker_fill_share=None,
+    fallback_share=None,
+    maker_slippage_p50_bps=None,
+    taker_slippage_p50_bps=4.0,
+    taker_slippage_p90_bps=8.0,
+)
 # As many maker orders besides, of which eight in ten were filled a bp better than asked for.
 MAKER = replace(TAKER, maker_orders=20, maker_fill_share=0.8, fallback_share=0.2, maker_slippage_p50_bps=-1.0)
 
@@ -114,7 +123,7 @@ def test_an_order_crosses_where_resting_did_not_pay(record: RoutingRecord) -> No
     ],
 )
 def test_the_quality_of_a_record(record: RoutingRecord, quality: RouteQuality) -> None:
-    assert quality_of(record) is quality
+    assert rate_quality(record) is quality
 
 
 @unhurried

@@ -283,7 +283,7 @@ HELD_USD = 300.0
 GROSS_USD = 4_500.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CapCase:
     """One way to configure a cap; `held` and `portfolio` are what counts against it already."""
 
@@ -318,13 +318,15 @@ def of_nav(ratio: float, key: str, place: str) -> list[Limits]:
 
 SYMBOL_RATIO = (LIMIT_USD + HELD_USD) / NAV_USD
 CASES = [
-    CapCase(R.SYMBOL_CAP, limits(own={"max_order_notional": LIMIT_USD})),
-    CapCase(R.SYMBOL_CAP, limits(own={"max_notional_usd": LIMIT_USD})),
-    CapCase(R.SYMBOL_CAP, limits({"global": {"max_notional_usd": LIMIT_USD}}, {"max_order_notional": 600})),
-    CapCase(R.SYMBOL_CAP, limits(max_order_notional=LIMIT_USD)),
-    CapCase(R.SYMBOL_CAP, limits(own={"max_order_notional": 600}, caps={"max_order_notional": LIMIT_USD})),
+    CapCase(reason=R.SYMBOL_CAP, rules=limits(own={"max_order_notional": LIMIT_USD})),
+    CapCase(reason=R.SYMBOL_CAP, rules=limits(own={"max_notional_usd": LIMIT_USD})),
+    CapCase(
+        reason=R.SYMBOL_CAP, rules=limits({"global": {"max_notional_usd": LIMIT_USD}}, {"max_order_notional": 600})
+    ),
+    CapCase(reason=R.SYMBOL_CAP, rules=limits(max_order_notional=LIMIT_USD)),
+    CapCase(reason=R.SYMBOL_CAP, rules=limits(own={"max_order_notional": 600}, caps={"max_order_notional": LIMIT_USD})),
     *(
-        CapCase(R.SYMBOL_NAV_CAP, rules, LIMIT_USD + HELD_USD, held=HELD_USD)
+        CapCase(reason=R.SYMBOL_NAV_CAP, rules=rules, threshold_usd=LIMIT_USD + HELD_USD, held=HELD_USD)
         for key, place in (
             ("max_nav_pct", "own"),
             ("max_nav_pct", "entry"),
@@ -333,15 +335,18 @@ CASES = [
         )
         for rules in of_nav(SYMBOL_RATIO, key, place)
     ),
-    *(CapCase(R.TRADE_GT_EQUITY_CAP, rules) for rules in of_nav(0.05, "trade_equity_nav_pct", "global")),
-    *(CapCase(R.TRADE_GT_MAX_TRADE_NAV_PCT, rules) for rules in of_nav(0.05, "max_trade_nav_pct", "global")),
+    *(CapCase(reason=R.TRADE_GT_EQUITY_CAP, rules=rules) for rules in of_nav(0.05, "trade_equity_nav_pct", "global")),
     *(
-        CapCase(R.PORTFOLIO_CAP, rules, LIMIT_USD + GROSS_USD, portfolio=GROSS_USD)
+        CapCase(reason=R.TRADE_GT_MAX_TRADE_NAV_PCT, rules=rules)
+        for rules in of_nav(0.05, "max_trade_nav_pct", "global")
+    ),
+    *(
+        CapCase(reason=R.PORTFOLIO_CAP, rules=rules, threshold_usd=LIMIT_USD + GROSS_USD, portfolio=GROSS_USD)
         for key in ("max_portfolio_gross_nav_pct", "max_gross_nav_pct", "max_gross_exposure_pct")
         for rules in of_nav(0.5, key, "global")
     ),
     *(
-        CapCase(R.TIER_CAP, rules, LIMIT_USD + HELD_USD, held=HELD_USD)
+        CapCase(reason=R.TIER_CAP, rules=rules, threshold_usd=LIMIT_USD + HELD_USD, held=HELD_USD)
         for rules in of_nav(SYMBOL_RATIO, "per_symbol_nav_pct", "tiers")
     ),
 ]

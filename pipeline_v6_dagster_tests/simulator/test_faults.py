@@ -27,7 +27,7 @@ from pipeline_v6_dagster.stages.simulate.run import (
     simulate_history,
     simulate_live,
 )
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings
 
 SECONDS = 2400.0
 TOLERANCE_S = "60"
@@ -40,11 +40,11 @@ class Found:
     def __init__(self, folder: Path, fault: Fault, share: float, idless_share: float = 0.25) -> None:
         self.settings = quick_settings(folder)
         prepare_home(self.settings)
-        plan = Plan(11, 0.5, SECONDS, {fault: share}, idless_share)
+        plan = Plan(seed=11, attempts_per_s=0.5, seconds=SECONDS, shares={fault: share}, idless_share=idless_share)
         self.run = simulate_history(self.settings, plan, START_TS, lambda share: None)
         self.truth = [one for one in read_truth(self.settings) if one.fault == fault]
         decide_and_compare(self.settings, START_TS + 3600)
-        self.diffs = diffs_of(self.settings)
+        self.diffs = read_diffs(self.settings)
         self.summary: dict[str, Any] = json.loads(self.settings.compare_summary.read_bytes())
 
     def intents(self) -> set[str | None]:
@@ -56,7 +56,7 @@ class Found:
 
 def quick_settings(folder: Path) -> Settings:
     """A tolerance of a minute, and a summary over everything."""
-    return settings_of(folder, PIPELINE_COMPARE_MATCH_TOLERANCE=TOLERANCE_S, PIPELINE_COMPARE_SHADOW_LIMIT="100000")
+    return make_settings(folder, PIPELINE_COMPARE_MATCH_TOLERANCE=TOLERANCE_S, PIPELINE_COMPARE_SHADOW_LIMIT="100000")
 
 
 def decide_and_compare(settings: Settings, now: float) -> None:
@@ -65,7 +65,7 @@ def decide_and_compare(settings: Settings, now: float) -> None:
     run_compare(settings, limits, fixed(now))
 
 
-def diffs_of(settings: Settings) -> list[dict[str, Any]]:
+def read_diffs(settings: Settings) -> list[dict[str, Any]]:
     rows = map(json.loads, settings.compare_diffs.read_bytes().splitlines())
     return [row for row in rows if "mismatch_kind" in row]
 
@@ -157,7 +157,9 @@ def test_a_repeated_attempt_is_a_second_decision_and_a_repeated_order_row_change
 def test_rotations_lose_and_repeat_nothing(tmp_path: Path) -> None:
     settings = quick_settings(tmp_path)
     prepare_home(settings)
-    feed = Feed(settings, Plan(11, 0.5, SECONDS, {Fault.ROTATION: 0.01}), START_TS - SECONDS)
+    feed = Feed(
+        settings, Plan(seed=11, attempts_per_s=0.5, seconds=SECONDS, shares={Fault.ROTATION: 0.01}), START_TS - SECONDS
+    )
     for number in range(1, 49):
         feed.write(START_TS + (number / 48 - 1) * SECONDS)
         decide_and_compare(settings, START_TS + (number / 48 - 1) * SECONDS)
@@ -166,7 +168,7 @@ def test_rotations_lose_and_repeat_nothing(tmp_path: Path) -> None:
     assert min(rotations[ATTEMPTS], rotations["orders_executed"]) > 5
     assert len(list(settings.order_attempts.parent.glob("orders_attempted.*.jsonl"))) == 5
     still = Found(tmp_path / "still", Fault.ROTATION, 0.0)
-    assert [diff["intent_id"] for diff in diffs_of(settings)] == [diff["intent_id"] for diff in still.diffs]
+    assert [diff["intent_id"] for diff in read_diffs(settings)] == [diff["intent_id"] for diff in still.diffs]
     summary = json.loads(settings.compare_summary.read_bytes())
     assert not any(quality["is_offset_lost"] for quality in summary["input_quality"].values())
 
@@ -210,29 +212,31 @@ def test_every_fault_can_be_named() -> None:
 
 
 def test_a_home_of_a_real_executor_is_refused(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+    settings = make_settings(tmp_path)
     settings.order_attempts.parent.mkdir(parents=True)
     settings.order_attempts.write_text('{"symbol": "BTCUSDT"}\n')
     with pytest.raises(DataError, match="not written by a simulation"):
         prepare_home(settings)
     with pytest.raises(DataError, match="not written by a simulation"):
-        Feed(settings, Plan(1, 0.1), START_TS)
+        Feed(settings, Plan(seed=1, attempts_per_s=0.1), START_TS)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["orders_attempted.jsonl"]
 
 
 def test_a_simulation_goes_on_in_its_own_home(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+    settings = make_settings(tmp_path)
     for number in (1, 2):
         prepare_home(settings)
-        simulate_history(settings, Plan(number, 0.5, 600), START_TS + number * 600, lambda share: None)
+        simulate_history(
+            settings, Plan(seed=number, attempts_per_s=0.5, seconds=600), START_TS + number * 600, lambda share: None
+        )
     assert len(settings.order_attempts.read_bytes().splitlines()) > 500
 
 
 def test_a_live_feed_writes_what_its_clock_has_reached(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+    settings = make_settings(tmp_path)
     prepare_home(settings)
     times = iter([START_TS + seconds for seconds in (10, 100, 400, 700)])
-    feed = Feed(settings, Plan(3, 1.0, 600, {Fault.UPSIZE: 0.1}), START_TS)
+    feed = Feed(settings, Plan(seed=3, attempts_per_s=1.0, seconds=600, shares={Fault.UPSIZE: 0.1}), START_TS)
     run = simulate_live(feed, lambda: next(times), iter([None] * 9), START_TS + 600)
     assert run.traded_s == 600
     assert run.lines > 600

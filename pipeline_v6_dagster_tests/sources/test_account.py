@@ -30,10 +30,33 @@ CLOSE = NAMES | {
     "position_size_after": -1.5,
     "realizedPnlUsd": -4.0,
 }
-PLACED = OrderPlaced(AS_OF, SYMBOL, "7|sig_1", False, Side.BUY, None, 2.0, OrderStatus.NEW, "ord_1", "sig_1")
-FILLED = OrderFilled(AS_OF, SYMBOL, "7|sig_1", False, Side.BUY, None, 2.0, 101.0, OrderStatus.FILLED, "ord_1", "sig_1")
-FAILED = OrderFailed(AS_OF, SYMBOL, "7|sig_1", "ord_1", "sig_1")
-NAMELESS = OrderFailed(AS_OF, None, f"error@{AS_OF!r}|")
+PLACED = OrderPlaced(
+    ts=AS_OF,
+    symbol=SYMBOL,
+    order_key="7|sig_1",
+    is_reduce_only=False,
+    side=Side.BUY,
+    position_side=None,
+    requested_qty=2.0,
+    status=OrderStatus.NEW,
+    intent_id="ord_1",
+    attempt_id="sig_1",
+)
+FILLED = OrderFilled(
+    ts=AS_OF,
+    symbol=SYMBOL,
+    order_key="7|sig_1",
+    is_reduce_only=False,
+    side=Side.BUY,
+    position_side=None,
+    executed_qty=2.0,
+    avg_price=101.0,
+    status=OrderStatus.FILLED,
+    intent_id="ord_1",
+    attempt_id="sig_1",
+)
+FAILED = OrderFailed(ts=AS_OF, symbol=SYMBOL, order_key="7|sig_1", intent_id="ord_1", attempt_id="sig_1")
+NAMELESS = OrderFailed(ts=AS_OF, symbol=None, order_key=f"error@{AS_OF!r}|")
 
 
 def named(order_id: str, attempt_id: str) -> dict[str, Any]:
@@ -65,14 +88,41 @@ def order(row: dict[str, Any]) -> AccountEvent | None:
         (FILL | {"executedQty": 0.0}, None),
         (FILL | {"executedQty": -2.0}, FILLED),  # Written with the sign of its side.
         (FILL | {"executedQty": 0.0, "status": "CANCELED"}, OrderEnded(AS_OF, SYMBOL, "7|sig_1", OrderStatus.CANCELED)),
-        (CLOSE, PositionReduced(AS_OF, SYMBOL, "7|sig_1", PositionSide.SHORT, 3.0, 1.5, -4.0)),
+        (
+            CLOSE,
+            PositionReduced(
+                ts=AS_OF,
+                symbol=SYMBOL,
+                order_key="7|sig_1",
+                position_side=PositionSide.SHORT,
+                closed_qty=3.0,
+                remaining_qty=1.5,
+                pnl_usd=-4.0,
+            ),
+        ),
         (
             CLOSE | {"positionSide": "BOTH"},
-            PositionReduced(AS_OF, SYMBOL, "7|sig_1", PositionSide.SHORT, 3.0, 1.5, -4.0),
+            PositionReduced(
+                ts=AS_OF,
+                symbol=SYMBOL,
+                order_key="7|sig_1",
+                position_side=PositionSide.SHORT,
+                closed_qty=3.0,
+                remaining_qty=1.5,
+                pnl_usd=-4.0,
+            ),
         ),
         (
             {"event_type": "order_close", "symbol": SYMBOL, "ts": AS_OF_ISO},
-            PositionReduced(AS_OF, SYMBOL, f"close@{AS_OF!r}|", None, None, None, None),
+            PositionReduced(
+                ts=AS_OF,
+                symbol=SYMBOL,
+                order_key=f"close@{AS_OF!r}|",
+                position_side=None,
+                closed_qty=None,
+                remaining_qty=None,
+                pnl_usd=None,
+            ),
         ),
         ({"event_type": "order_error", "ts": AS_OF_ISO, "exc": "HTTPError()"}, NAMELESS),
         ({"event": "order_error", "ts": AS_OF}, NAMELESS),
@@ -81,7 +131,17 @@ def order(row: dict[str, Any]) -> AccountEvent | None:
         (
             {"symbol": SYMBOL, "side": "BUY", "notional": "500", "qty": "5", "price": 100.0, "ts": AS_OF},
             OrderFilled(
-                AS_OF, SYMBOL, f"flat@{AS_OF!r}|", False, Side.BUY, None, 5.0, 100.0, OrderStatus.FILLED, None, None
+                ts=AS_OF,
+                symbol=SYMBOL,
+                order_key=f"flat@{AS_OF!r}|",
+                is_reduce_only=False,
+                side=Side.BUY,
+                position_side=None,
+                executed_qty=5.0,
+                avg_price=100.0,
+                status=OrderStatus.FILLED,
+                intent_id=None,
+                attempt_id=None,
             ),
         ),
     ],
@@ -93,8 +153,17 @@ def test_what_an_order_row_changes(row: dict[str, Any], event: AccountEvent | No
 def test_an_ack_of_the_older_shape_tells_in_the_exchanges_answer() -> None:
     raw = {"orderId": 9, "symbol": SYMBOL, "side": "SELL", "status": "NEW", "reduceOnly": True, "origQty": "0.006"}
     row = {"event_type": "order_ack", "ts": AS_OF_ISO, "accepted": True, "order_id": 9, "raw": raw}
-    assert order(row) == OrderPlaced(AS_OF, SYMBOL, "9|", True, Side.SELL, None, 0.006, OrderStatus.NEW)
-    assert order(row | {"raw": raw | {"status": "REJECTED"}}) == OrderFailed(AS_OF, SYMBOL, "9|")
+    assert order(row) == OrderPlaced(
+        ts=AS_OF,
+        symbol=SYMBOL,
+        order_key="9|",
+        is_reduce_only=True,
+        side=Side.SELL,
+        position_side=None,
+        requested_qty=0.006,
+        status=OrderStatus.NEW,
+    )
+    assert order(row | {"raw": raw | {"status": "REJECTED"}}) == OrderFailed(ts=AS_OF, symbol=SYMBOL, order_key="9|")
 
 
 @pytest.mark.parametrize(

@@ -154,10 +154,16 @@ def test_a_torn_row_is_rejected_wherever_it_was_torn() -> None:
 
 
 def test_an_account_is_read_in_the_shapes_of_both_producers() -> None:
-    assert snapshot(nav_usd=1, gross_usd=2, symbol_gross_usd={"A": 3}) == NavSnapshot(1.0, 2.0, {"A": 3.0}, None)
-    assert snapshot(nav=1, portfolio_gross_usd=2) == NavSnapshot(1.0, 2.0, None, None)
-    assert snapshot(nav_usd=1, nav=9, gross_usd=2, portfolio_gross_usd=9) == NavSnapshot(1.0, 2.0, None, None)
-    assert snapshot() == NavSnapshot(None, None, None, None)
+    assert snapshot(nav_usd=1, gross_usd=2, symbol_gross_usd={"A": 3}) == NavSnapshot(
+        nav_usd=1.0, gross_usd=2.0, symbol_gross_usd={"A": 3.0}, age_s=None
+    )
+    assert snapshot(nav=1, portfolio_gross_usd=2) == NavSnapshot(
+        nav_usd=1.0, gross_usd=2.0, symbol_gross_usd=None, age_s=None
+    )
+    assert snapshot(nav_usd=1, nav=9, gross_usd=2, portfolio_gross_usd=9) == NavSnapshot(
+        nav_usd=1.0, gross_usd=2.0, symbol_gross_usd=None, age_s=None
+    )
+    assert snapshot() == NavSnapshot(nav_usd=None, gross_usd=None, symbol_gross_usd=None, age_s=None)
 
 
 def test_a_nav_of_zero_is_not_replaced_by_another_name_of_it() -> None:

@@ -22,7 +22,7 @@ steps = st.lists(st.sampled_from([0, 0, 1, 2, 5, -1, -7]), max_size=40)
 LOOKAHEAD = 4
 
 
-def rows_of(name: str, log_steps: list[int]) -> list[Row]:
+def read_rows(name: str, log_steps: list[int]) -> list[Row]:
     """[time, log, number] of each row."""
     ts = 100.0
     rows = []
@@ -65,7 +65,7 @@ def copies(logs: list[list[Row]]) -> list[list[Row]]:
 
 @given(st.lists(steps, min_size=1, max_size=4), st.integers(1, 9), st.sampled_from([0.0, 3.0]))
 def test_batches_give_what_one_row_at_a_time_gives(log_steps: list[list[int]], batch_rows: int, slack_s: float) -> None:
-    logs = [rows_of(str(rank), one) for rank, one in enumerate(log_steps)]
+    logs = [read_rows(str(rank), one) for rank, one in enumerate(log_steps)]
     streams = [ranked(rank, one_by_one(rows, slack_s)) for rank, rows in enumerate(copies(logs))]
     expected = [row for *_, row in merge(*streams)]
     with patch.object(time_order, "LOOKAHEAD_ROWS", LOOKAHEAD), patch.object(time_order, "_BATCH_ROWS", batch_rows):
@@ -108,7 +108,7 @@ def test_rows_of_a_clock_that_stepped_and_came_back_freeze_nothing_that_follows(
 
 
 def test_of_equal_times_the_first_log_comes_first() -> None:
-    logs = [rows_of(name, [0] * 700) for name in "ab"]
+    logs = [read_rows(name, [0] * 700) for name in "ab"]
     merged = list(in_time_order([OrderedRows(iter(rows)) for rows in logs]))
     assert [row[1] for row in merged] == ["a"] * 700 + ["b"] * 700
 

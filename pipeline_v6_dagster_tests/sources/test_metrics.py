@@ -68,7 +68,9 @@ def test_any_bytes_are_an_arrival_or_counted(garbage: bytes) -> None:
 
 
 def test_an_order_is_measured_by_its_metrics() -> None:
-    assert metrics() == ExecutionMetrics(AS_OF, SYMBOL, "ord_1", False, True, 10.0, 100.0)
+    assert metrics() == ExecutionMetrics(
+        ts=AS_OF, symbol=SYMBOL, intent_id="ord_1", is_maker=False, is_filled=True, slippage_bps=10.0, mark_price=100.0
+    )
     for route in ("limit", "MAKER", "post_only"):
         found = metrics(route=route)
         assert found is not None
@@ -78,13 +80,17 @@ def test_an_order_is_measured_by_its_metrics() -> None:
 @pytest.mark.parametrize("status", ["NEW", "PARTIALLY_FILLED", None])
 def test_an_order_without_a_fill_is_open_and_measures_nothing_but_the_mark(status: str | None) -> None:
     found = metrics(prices={"mark": 100.0, "avg_fill": 0.0}, result={"status": status}, slippage_bps=-10_000.0)
-    assert found == ExecutionMetrics(AS_OF, SYMBOL, "ord_1", False, None, None, 100.0)
+    assert found == ExecutionMetrics(
+        ts=AS_OF, symbol=SYMBOL, intent_id="ord_1", is_maker=False, is_filled=None, slippage_bps=None, mark_price=100.0
+    )
 
 
 @pytest.mark.parametrize("status", ["CANCELED", "CANCELLED", "EXPIRED", "REJECTED"])
 def test_an_order_that_ended_without_a_fill_was_not_filled(status: str) -> None:
     found = metrics(prices={"mark": None, "avg_fill": None}, result={"status": status}, slippage_bps=10_000.0)
-    assert found == ExecutionMetrics(AS_OF, SYMBOL, "ord_1", False, False, None, None)
+    assert found == ExecutionMetrics(
+        ts=AS_OF, symbol=SYMBOL, intent_id="ord_1", is_maker=False, is_filled=False, slippage_bps=None, mark_price=None
+    )
 
 
 def test_a_slippage_of_the_whole_price_is_no_measurement() -> None:

@@ -14,7 +14,7 @@ from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster_tests.builders import AS_OF, AS_OF_ISO, SYMBOL, json_values, line, unhurried
 
 POSITION = {"symbol": SYMBOL, "pos_qty": -58.6, "entry_px": 2.0, "mode": "SHORT", "ts": AS_OF_ISO}
-SHORT = PositionRow(SYMBOL, PositionSide.SHORT, 58.6, 2.0, is_net=False)
+SHORT = PositionRow(symbol=SYMBOL, position_side=PositionSide.SHORT, qty=58.6, entry_price=2.0, is_net=False)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,10 @@ def test_a_row_that_lacks_what_it_is_for_is_named(changes: dict[str, Any], kind:
 def test_positions_may_be_listed_in_one_row(name: str) -> None:
     other = {"symbol": "OTHERUSDT", "pos_qty": 2.0}
     listed = {"ts": AS_OF_ISO, name: [POSITION, other]}
-    held = (SHORT, PositionRow("OTHERUSDT", PositionSide.LONG, 2.0, None, is_net=True))
+    held = (
+        SHORT,
+        PositionRow(symbol="OTHERUSDT", position_side=PositionSide.LONG, qty=2.0, entry_price=None, is_net=True),
+    )
     assert parse_positions(line(listed)) == PositionsSnapshot(AS_OF, held)
 
 

@@ -43,11 +43,15 @@ def detailed_row(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_shape_without_ids_gives_symbol_and_reason() -> None:
-    assert parse_veto(line(plain_row())) == Veto(AS_OF, SYMBOL, None, None, None, "leverage_cap")
+    assert parse_veto(line(plain_row())) == Veto(
+        ts=AS_OF, symbol=SYMBOL, side=None, intent_id=None, attempt_id=None, reason="leverage_cap"
+    )
 
 
 def test_the_shape_with_ids_in_its_detail_gives_them() -> None:
-    assert parse_veto(line(detailed_row())) == Veto(AS_OF, SYMBOL, Side.SELL, "ord_1", "sig_1", "bucket_cap")
+    assert parse_veto(line(detailed_row())) == Veto(
+        ts=AS_OF, symbol=SYMBOL, side=Side.SELL, intent_id="ord_1", attempt_id="sig_1", reason="bucket_cap"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_v6_dagster.logs.compare_log import kind_of
+from pipeline_v6_dagster.logs.compare_log import classify_line
 from pipeline_v6_dagster.logs.shadow_log import read_source
 from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
 from pipeline_v6_dagster.logs.verify import verify_logs
@@ -191,7 +191,7 @@ any_lines = (made_up_rows | mutated_rows()).map(lambda row: json.dumps(row).enco
 
 @given(any_lines)
 def test_no_line_breaks_a_reader(line: bytes) -> None:
-    for read in (parse_attempt, parse_order_event, parse_veto, read_source, kind_of):
+    for read in (parse_attempt, parse_order_event, parse_veto, read_source, classify_line):
         read(line)
     parse_shadow_row(line, fallback_id="x")
 

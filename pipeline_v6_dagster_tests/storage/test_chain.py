@@ -13,7 +13,7 @@ from pipeline_v6_dagster.storage.chain import (
     chain_block,
     is_untouched,
     link_from,
-    link_of,
+    read_link,
     unchained,
 )
 from pipeline_v6_dagster.storage.chain_check import KEPT_FINDINGS, ChainCheck, Damage
@@ -45,7 +45,7 @@ def found(lines: list[bytes], **options: object) -> list[tuple[Damage, int, int]
 
 def forged(line: bytes, content: bytes) -> bytes:
     """Other content under the link of a line, made to fit."""
-    link = link_of(line)
+    link = read_link(line)
     assert link is not None
     return chain([content], Link(link.number - 1, "", link.before))[0]
 
@@ -64,15 +64,15 @@ def test_a_chained_line_is_the_same_object_with_one_more_field(contents: list[di
         assert read == content
         assert unchained(row) == line
         assert unchained(line) == line
-        assert link_of(line) is None
-        link = link_of(row)
+        assert read_link(line) is None
+        link = read_link(row)
         assert link is not None
         assert is_untouched(row, link)
         assert link_from(str(link)) == link
 
 
 def test_each_line_names_the_hash_of_the_one_before_it() -> None:
-    first, second = map(link_of, chain(rows(2)))
+    first, second = map(read_link, chain(rows(2)))
     assert first is not None and second is not None
     assert (first.number, first.before) == (1, ORIGIN.hash)
     assert (second.number, second.before) == (2, first.hash)
@@ -92,7 +92,7 @@ def test_what_is_no_link_is_none(text: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_no_line_of_anybody_breaks_the_reader_of_links(line: bytes) -> None:
-    assert link_of(line) is None
+    assert read_link(line) is None
     assert unchained(line) == line
 
 
@@ -104,7 +104,7 @@ def test_nothing_is_found_in_a_log_that_nobody_touched(count: int) -> None:
     check = checked(chain(rows(count)))
     assert check.findings() == []
     assert (check.count, check.lines) == (0, count)
-    assert check.newest == (link_of(chain(rows(count))[-1]) if count else None)
+    assert check.newest == (read_link(chain(rows(count))[-1]) if count else None)
 
 
 @given(st.integers(1, 12), st.data())
@@ -197,7 +197,7 @@ def test_the_oldest_lines_may_be_gone_only_where_archives_are() -> None:
 
 def test_the_lines_after_a_known_one_are_checked_alone() -> None:
     lines = chain(rows(6))
-    after = link_of(lines[2])
+    after = read_link(lines[2])
     assert found(lines[3:], after=after) == []
     assert found(lines[4:], after=after) == [(Damage.REMOVED, 1, 1)]
     other = chain([b'{"other":1}', *rows(6)])
@@ -206,14 +206,14 @@ def test_the_lines_after_a_known_one_are_checked_alone() -> None:
 
 def test_a_cut_end_is_found_where_somebody_has_seen_more() -> None:
     lines = chain(rows(6))
-    seen = link_of(lines[4])
+    seen = read_link(lines[4])
     assert found(lines, witness=seen) == found(lines[:5], witness=seen) == []
     assert found(lines[:4], witness=seen) == [(Damage.REMOVED, 4, 4)]
     assert found([], witness=seen) == [(Damage.REMOVED, 1, 1)]
 
 
 def test_a_log_that_was_rewritten_as_a_whole_is_found_where_somebody_has_seen_the_old_one() -> None:
-    seen = link_of(chain(rows(6))[4])
+    seen = read_link(chain(rows(6))[4])
     assert found(chain(rows(7)[1:]), witness=seen) == [(Damage.CHANGED, 5, 5)]
 
 
@@ -228,6 +228,6 @@ def test_of_damage_everywhere_the_first_places_are_kept_and_the_rest_is_counted(
 @given(st.permutations(range(7)), st.sets(st.integers(0, 6)))
 def test_no_other_order_of_the_lines_and_no_part_of_them_passes(order: list[int], kept: set[int]) -> None:
     lines = chain(rows(7))
-    seen = link_of(lines[-1])
+    seen = read_link(lines[-1])
     shuffled = [lines[index] for index in order if index in kept]
     assert (found(shuffled, witness=seen) == []) == (shuffled == lines)

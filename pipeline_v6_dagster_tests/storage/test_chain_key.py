@@ -11,7 +11,7 @@ from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
-from pipeline_v6_dagster.storage.chain import ORIGIN, chain_block, link_of, unchained
+from pipeline_v6_dagster.storage.chain import ORIGIN, chain_block, read_link, unchained
 from pipeline_v6_dagster.storage.chain_check import Damage
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
@@ -41,7 +41,7 @@ def test_each_hash_is_the_hmac_of_number_hash_before_and_line() -> None:
     block, _ = chain_block([b'{"a":1}', b'{"b":2}'], ORIGIN, KEY)
     before = ORIGIN.hash
     for number, line in enumerate(block.splitlines(), 1):
-        link = link_of(line)
+        link = read_link(line)
         content = b"%d:%b:%b" % (number, before.encode(), unchained(line))
         before = hmac.new(KEY, content, hashlib.sha256).hexdigest()[:32]
         assert link is not None
@@ -63,7 +63,7 @@ def test_a_log_that_was_rewritten_as_a_whole_is_found(tmp_path: Path, key: bytes
     log = JsonlLog(path, lambda line: LineKind.BLOCK_END, key=KEY)
     for number in range(5):
         log.append([b'{"number":%d}' % number])
-    after = link_of(path.read_bytes().splitlines()[2])
+    after = read_link(path.read_bytes().splitlines()[2])
     rewrite(path, key)
     for found in (verify_log(path, key=KEY), verify_log(path, after=after, key=KEY)):
         assert not found.is_whole

@@ -50,7 +50,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """What one run of a reader saw, and where the next one resumes."""
 
@@ -73,11 +73,11 @@ def read(
     with follower:
         lines = list(islice(follower.lines(), limit))
     return Reading(
-        [line.raw for line in lines],
-        lines[-1].offset() if lines else position,
-        follower.rejected,
-        follower.is_offset_lost,
-        follower.is_missing,
+        lines=[line.raw for line in lines],
+        position=lines[-1].offset() if lines else position,
+        rejected=follower.rejected,
+        is_offset_lost=follower.is_offset_lost,
+        is_missing=follower.is_missing,
     )
 
 
@@ -120,7 +120,9 @@ def test_every_line_is_read_once(log: Path) -> None:
     third = read(log, second.position)
 
     assert (first.lines, second.lines, third.lines) == (numbers(1, 3), numbers(4, 5), [])
-    assert third == Reading([], second.position, Counter(), is_offset_lost=False, is_missing=False)
+    assert third == Reading(
+        lines=[], position=second.position, rejected=Counter(), is_offset_lost=False, is_missing=False
+    )
 
 
 def test_each_line_tells_where_it_stands(log: Path) -> None:
@@ -156,7 +158,7 @@ def test_an_unfinished_last_line_is_left_until_it_is_whole(log: Path) -> None:
 
 def test_an_unfinished_first_line_is_left_until_it_is_whole(log: Path) -> None:
     append(log, [], end=b'{"num')
-    assert read(log) == Reading([], None, Counter(), is_offset_lost=False, is_missing=False)
+    assert read(log) == Reading(lines=[], position=None, rejected=Counter(), is_offset_lost=False, is_missing=False)
     append(log, [b'ber": 1}'])
     assert read(log).lines == numbers(1, 1)
 
@@ -424,7 +426,7 @@ def test_a_log_that_is_absent_is_missing_but_not_lost(log: Path) -> None:
     absent = read(log, position)
     away.rename(log)
 
-    assert absent == Reading([], position, Counter(), is_offset_lost=False, is_missing=True)
+    assert absent == Reading(lines=[], position=position, rejected=Counter(), is_offset_lost=False, is_missing=True)
     assert read(log, absent.position).lines == numbers(3, 3)
 
 

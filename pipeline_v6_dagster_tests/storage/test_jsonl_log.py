@@ -35,7 +35,7 @@ from pipeline_v6_dagster.storage.verification import verify_log
 
 
 # A log of numbered blocks: some rows, then an end that carries the number of the block.
-def kind_of(line: bytes) -> LineKind:
+def classify_line(line: bytes) -> LineKind:
     if line.startswith(b'{"end": ') and line.endswith(b"}"):
         return LineKind.BLOCK_END
     return LineKind.INNER if line.startswith(b'{"row": ') and line.endswith(b"}") else LineKind.FOREIGN
@@ -47,7 +47,7 @@ def block(number: int, rows: int = 3) -> list[bytes]:
 
 def newest(log: JsonlLog) -> int:
     return next(
-        (int(line[8:].partition(b",")[0]) for line in log.backward() if kind_of(line) is LineKind.BLOCK_END), -1
+        (int(line[8:].partition(b",")[0]) for line in log.backward() if classify_line(line) is LineKind.BLOCK_END), -1
     )
 
 
@@ -56,10 +56,10 @@ IMPORTS = """
 from pathlib import Path
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 """
-BLOCKS = IMPORTS + "".join(map(getsource, (kind_of, block, newest)))
+BLOCKS = IMPORTS + "".join(map(getsource, (classify_line, block, newest)))
 WRITER = """
 import os, sys, time
-log = JsonlLog(Path(sys.argv[1]), kind_of, max_bytes=int(sys.argv[2]))
+log = JsonlLog(Path(sys.argv[1]), classify_line, max_bytes=int(sys.argv[2]))
 log.recover()
 number = newest(log)
 while True:
@@ -73,7 +73,7 @@ from pipeline_v6_dagster.storage.lock import locked
 path, max_bytes, blocks = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 for _ in range(blocks):
     with locked(path, 30):
-        log = JsonlLog(path, kind_of, max_bytes)
+        log = JsonlLog(path, classify_line, max_bytes)
         log.recover()
         log.append(block(newest(log) + 1))
 """
@@ -85,12 +85,12 @@ template, copies, max_bytes, action = Path(sys.argv[1]), Path(sys.argv[2]), int(
 CHANGES = {"os.rename", "os.remove", "os.truncate", "os.chmod", "tempfile.mkstemp"}
 
 def act(folder):
-    log = JsonlLog(folder / "log.jsonl", kind_of, max_bytes)
+    log = JsonlLog(folder / "log.jsonl", classify_line, max_bytes)
     if action == "append":
         log.recover()
         log.append(block(newest(log) + 1))
     else:
-        log.replace_with(JsonlLog(folder / "fresh.rebuild", kind_of, max_bytes))
+        log.replace_with(JsonlLog(folder / "fresh.rebuild", classify_line, max_bytes))
 
 for step in count():
     folder = copies / f"{step:03d}"
@@ -118,7 +118,7 @@ for step in count():
 FULL_DISK = """
 import resource, sys
 from pipeline_v6_dagster.domain.errors import StorageError
-log = JsonlLog(Path(sys.argv[1]), kind_of, max_bytes=int(sys.argv[2]))
+log = JsonlLog(Path(sys.argv[1]), classify_line, max_bytes=int(sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
     log.append(block(newest(log) + 1, rows=100))
@@ -137,7 +137,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def open_log(path: Path, max_bytes: int = 10_000) -> JsonlLog:
-    return JsonlLog(path, kind_of, max_bytes)
+    return JsonlLog(path, classify_line, max_bytes)
 
 
 def written(path: Path, first: int, last: int, max_bytes: int = 10_000) -> JsonlLog:

@@ -31,7 +31,7 @@ FORBIDDEN = {
 }
 
 
-def kind_of(line: bytes) -> LineKind:
+def classify_line(line: bytes) -> LineKind:
     return LineKind.BLOCK_END if line.startswith(b'{"end"') else LineKind.INNER
 
 
@@ -44,14 +44,14 @@ def blocks(count: int) -> list[bytes]:
 
 
 def open_log(path: Path) -> JsonlLog:
-    return JsonlLog(path, kind_of, max_bytes=1)
+    return JsonlLog(path, classify_line, max_bytes=1)
 
 
-def lines_of(log: JsonlLog) -> list[bytes]:
+def read_lines(log: JsonlLog) -> list[bytes]:
     return [unchained(line) for line in log.backward()][::-1]
 
 
-def copy_of(template: Path, folder: Path) -> Path:
+def copy_home(template: Path, folder: Path) -> Path:
     if template.exists():
         shutil.copytree(template, folder)
     return folder
@@ -81,7 +81,7 @@ def test_an_append_with_its_rotation_and_archives(tmp_path: Path, before: int) -
     places = set()
 
     def act(number: int) -> Callable[[], object]:
-        path = copy_of(template, tmp_path / str(number)) / "log.jsonl"
+        path = copy_home(template, tmp_path / str(number)) / "log.jsonl"
         return lambda: open_log(path).append(block(before))
 
     for number, death in deaths(act):
@@ -89,12 +89,12 @@ def test_an_append_with_its_rotation_and_archives(tmp_path: Path, before: int) -
         path = tmp_path / str(number) / "log.jsonl"
         log = open_log(path)
         cut = log.recover()
-        left = lines_of(log)
+        left = read_lines(log)
         assert left in (blocks(before), blocks(before + 1)), death.place
         assert cut == 0 or death.place == "half-way through write"
         for following in range(len(left) // 2, before + 7):
             log.append(block(following))
-        assert lines_of(log) == blocks(before + 7), death.place
+        assert read_lines(log) == blocks(before + 7), death.place
         assert verify_log(path).findings == [], death.place
     assert {"before open_to_append", "before write", "half-way through write", "before sync"} <= places
     assert ("before rename" in places) == (before > 0)
@@ -108,7 +108,7 @@ def test_a_recovery(tmp_path: Path) -> None:
         file.write(b'{"row": "1 torn')
 
     def act(number: int) -> Callable[[], object]:
-        return open_log(copy_of(template, tmp_path / str(number)) / "log.jsonl").recover
+        return open_log(copy_home(template, tmp_path / str(number)) / "log.jsonl").recover
 
     places = set()
     for number, death in deaths(act):
@@ -116,7 +116,7 @@ def test_a_recovery(tmp_path: Path) -> None:
         log = open_log(tmp_path / str(number) / "log.jsonl")
         log.recover()
         log.append(block(1))
-        assert lines_of(log) == blocks(2)
+        assert read_lines(log) == blocks(2)
         assert verify_log(log.path).is_whole
     assert places == {"before cut", "before sync", None}
 
@@ -162,21 +162,21 @@ def test_a_rebuilt_log_that_takes_the_place_of_the_old_one(tmp_path: Path) -> No
         fresh.append(block(number))
 
     def act(number: int) -> Callable[[], object]:
-        folder = copy_of(template, tmp_path / str(number))
+        folder = copy_home(template, tmp_path / str(number))
         return lambda: open_log(folder / "log.jsonl").replace_with(open_log(folder / ".log.jsonl.rebuild"))
 
     old = [line for number in range(100, 107) for line in block(number)]
     for number, death in deaths(act):
         folder = tmp_path / str(number)
         log = open_log(folder / "log.jsonl")
-        left = lines_of(log)
+        left = read_lines(log)
         assert left in (old[len(old) - len(left) :], blocks(len(left) // 2)), death.place
         again = open_log(folder / ".log.jsonl.rebuild")
         again.remove()
         for following in range(7):
             again.append(block(following))
         log.replace_with(again)
-        assert lines_of(log) == blocks(7), death.place
+        assert read_lines(log) == blocks(7), death.place
         assert verify_log(log.path).is_whole
 
 
@@ -233,7 +233,7 @@ def test_all_stages_on_a_home(tmp_path: Path) -> None:
     places = set()
 
     def act(number: int) -> Callable[[], object]:
-        home = Home(copy_of(template, tmp_path / str(number)))
+        home = Home(copy_home(template, tmp_path / str(number)))
         return lambda: run_all(home)
 
     for number, death in deaths(act):
@@ -259,7 +259,7 @@ def test_a_rebuild_of_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     diffs = template.diff_lines()
 
     def act(number: int) -> Callable[[], object]:
-        home = Home(copy_of(tmp_path / "template", tmp_path / str(number)))
+        home = Home(copy_home(tmp_path / "template", tmp_path / str(number)))
         return lambda: home.compare(LATER, rebuild=True)
 
     for number, death in deaths(act):
@@ -277,7 +277,7 @@ def test_archives_are_whole_files_whenever_they_are_there(tmp_path: Path) -> Non
         log.append(block(number))
 
     def act(number: int) -> Callable[[], object]:
-        path = copy_of(template, tmp_path / str(number)) / "log.jsonl"
+        path = copy_home(template, tmp_path / str(number)) / "log.jsonl"
         return lambda: open_log(path).append(block(6))
 
     for number, _ in deaths(act):
@@ -293,5 +293,5 @@ def test_a_write_that_the_disk_takes_in_parts_is_one_block_all_the_same(
     log = open_log(tmp_path / "log.jsonl")
     for number in range(7):
         log.append(block(number))
-    assert lines_of(log) == blocks(7)
+    assert read_lines(log) == blocks(7)
     assert verify_log(log.path).is_whole

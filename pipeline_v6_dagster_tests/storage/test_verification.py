@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.storage import verification as module
-from pipeline_v6_dagster.storage.chain import Link, link_of
+from pipeline_v6_dagster.storage.chain import Link, read_link
 from pipeline_v6_dagster.storage.chain_check import Damage
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 from pipeline_v6_dagster.storage.log_names import archive_path, rotated_path, waiting_archive_path
@@ -55,7 +55,7 @@ def test_a_log_over_many_files_is_one_chain(path: Path) -> None:
     verification = verify_log(path)
     assert (verification.findings, verification.is_whole) == ([], True)
     assert (verification.lines, verification.first_number) == (BLOCKS * ROWS, 1)
-    assert verification.newest == link_of(path.read_bytes().splitlines()[-1])
+    assert verification.newest == read_link(path.read_bytes().splitlines()[-1])
 
 
 def test_a_log_that_is_not_there_is_whole_and_empty(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_damaged_archive_is_a_storage_error(path: Path) -> None:
 
 def links(path: Path) -> list[Link]:
     lines = [line for line in open_log(path).backward()][::-1]
-    return [link for line in lines if (link := link_of(line)) is not None]
+    return [link for line in lines if (link := read_link(line)) is not None]
 
 
 @pytest.mark.parametrize("index", [0, 2, 3, 10, 25, 26])

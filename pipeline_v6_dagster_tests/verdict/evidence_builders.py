@@ -98,7 +98,7 @@ def with_label(number: int, label: ReduceLabel) -> Diff:
     return settled(number, reduce_label=label)
 
 
-def evidence_of(diffs: list[Diff], **changes: Any) -> EpochEvidence:
+def collect_evidence(diffs: list[Diff], **changes: Any) -> EpochEvidence:
     """The evidence of an epoch that began with the first decision."""
     evidence = EpochEvidence(**({"since_ts": T0} | changes))
     for diff in diffs:
@@ -106,7 +106,7 @@ def evidence_of(diffs: list[Diff], **changes: Any) -> EpochEvidence:
     return evidence
 
 
-def facts_of(diffs: list[Diff], evidence: EpochEvidence, **changes: Any) -> Facts:
+def make_facts(diffs: list[Diff], evidence: EpochEvidence, **changes: Any) -> Facts:
     """Whole, fresh logs of these diffs, and a configuration that is the epoch's."""
     newest = max((diff.ts for diff in diffs), default=T0)
     log = LogFacts(

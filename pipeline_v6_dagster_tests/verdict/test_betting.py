@@ -31,7 +31,7 @@ LIMIT = 0.05
 LEVEL = 0.025  # of the first epoch: 0.05 / (1 * 2)
 
 
-def bet_of(values: list[bool], length: int = DECISIONS_PER_BLOCK, keep: int = 1000) -> BlockBet:
+def place_bets(values: list[bool], length: int = DECISIONS_PER_BLOCK, keep: int = 1000) -> BlockBet:
     bet = BlockBet(length=length, keep=keep)
     for number, value in enumerate(values):
         bet.add(number, value)
@@ -52,7 +52,7 @@ def numpy_wealth_above(values: NDArray[np.bool_], length: int, limit: float) -> 
 
 class TestBounds:
     def test_a_clean_stream_passes_after_3200_decisions(self) -> None:
-        before, after = bet_of([False] * 3199), bet_of([False] * 3200)
+        before, after = place_bets([False] * 3199), place_bets([False] * 3200)
         assert not is_below(before.counts(), 40, LIMIT, LEVEL)
         assert is_below(after.counts(), 40, LIMIT, LEVEL)
         assert clean_blocks_needed(before.counts(), 40, LIMIT, LEVEL) == 1
@@ -63,7 +63,7 @@ class TestBounds:
     @unhurried
     def test_wealth_and_bounds_are_those_of_numpy_and_scipy(self, blocks: list[int], limit: float) -> None:
         values = [place < hits for hits in blocks for place in range(10)]
-        counts = bet_of(values, 10).counts()
+        counts = place_bets(values, 10).counts()
         array = np.array(values)
         assert log_wealth_below(counts, 10, limit) == pytest.approx(numpy_wealth(array, 10, limit), abs=1e-9)
 
@@ -104,10 +104,10 @@ class TestBounds:
 
     def test_a_gross_excess_is_proven_within_a_few_blocks_and_a_slight_one_at_all(self) -> None:
         assert is_above({40: 3}, 40, LIMIT, LEVEL)
-        assert is_above(bet_of([number % 12 == 0 for number in range(8000)]).counts(), 40, LIMIT, LEVEL)
+        assert is_above(place_bets([number % 12 == 0 for number in range(8000)]).counts(), 40, LIMIT, LEVEL)
 
     def test_an_open_block_does_not_count(self) -> None:
-        assert bet_of([True] * 39).counts() == {}
+        assert place_bets([True] * 39).counts() == {}
 
     def test_growth_is_zero_at_most_at_the_limit_and_above_it(self) -> None:
         assert growth_per_block(0.0, 40, LIMIT) == pytest.approx(0.0463, abs=1e-4)
@@ -144,7 +144,7 @@ class TestRevisions:
     def test_a_place_that_is_forgotten_keeps_every_count_possible(
         self, values: list[bool], revisions: list[bool], keep: int
     ) -> None:
-        bet, slice_blocks = bet_of(values, 4, keep), BlockCounts(length=4)
+        bet, slice_blocks = place_bets(values, 4, keep), BlockCounts(length=4)
         for value in values:
             slice_blocks.add(value)
         for value in revisions:
@@ -158,16 +158,16 @@ class TestRevisions:
 
     def test_a_forgotten_place_makes_neither_bound_narrower_than_the_true_one(self) -> None:
         values = [False] * 400
-        bet = bet_of(values, 10, keep=0)
+        bet = place_bets(values, 10, keep=0)
         for place in range(0, 400, 40):
             values[place] = True
             bet.revise(place, False, True)
-        exact, crowded = bet_of(values, 10).counts(), bet.counts()
+        exact, crowded = place_bets(values, 10).counts(), bet.counts()
         assert upper_bound(crowded, 10, LEVEL) >= upper_bound(exact, 10, LEVEL)
         assert lower_bound(crowded, 10, LEVEL) <= lower_bound(exact, 10, LEVEL)
 
     def test_the_state_is_small_and_survives_storage(self) -> None:
-        bet = bet_of([number % 50 == 0 for number in range(100_000)])
+        bet = place_bets([number % 50 == 0 for number in range(100_000)])
         stored = msgspec.json.encode(bet)
         assert len(stored) < 4000
         assert msgspec.json.decode(stored, type=BlockBet) == bet

@@ -22,10 +22,10 @@ from pipeline_v6_dagster_tests.verdict.evidence_builders import (
     EVERY_S,
     POLICY,
     absent,
+    collect_evidence,
     desk,
-    evidence_of,
-    facts_of,
     live_only,
+    make_facts,
     settled,
     unresolved,
     with_label,
@@ -42,13 +42,13 @@ ORDER = (
 LABELLED = (with_label(1, ReduceLabel.HONEST),)
 
 
-def criteria_of(diffs: list[Diff], policy: VerdictPolicy = POLICY, **changes: Any) -> dict[str, Criterion]:
-    evidence = evidence_of(diffs)
-    found = evaluate_all(evidence, facts_of(diffs, evidence, **changes), policy)
+def read_criteria(diffs: list[Diff], policy: VerdictPolicy = POLICY, **changes: Any) -> dict[str, Criterion]:
+    evidence = collect_evidence(diffs)
+    found = evaluate_all(evidence, make_facts(diffs, evidence, **changes), policy)
     return {one.name: one for one in found}
 
 
-def verdict_of(criteria: dict[str, Criterion], sample_size: int = 500, is_warmup: bool = False) -> Decision:
+def decide_verdict(criteria: dict[str, Criterion], sample_size: int = 500, is_warmup: bool = False) -> Decision:
     return decide(tuple(criteria.values()), sample_size, is_warmup, ("BTCUSDT",), ())
 
 
@@ -78,23 +78,23 @@ class TestTable:
 
 class TestClean:
     def test_a_clean_desk_passes(self) -> None:
-        criteria = criteria_of(CLEAN)
+        criteria = read_criteria(CLEAN)
         assert list(criteria) == ORDER
         assert {one.state for one in criteria.values()} == {CriterionState.HOLDS}
-        assert verdict_of(criteria).verdict is Verdict.PASS
-        assert verdict_of(criteria).passed_symbols == ("BTCUSDT",)
+        assert decide_verdict(criteria).verdict is Verdict.PASS
+        assert decide_verdict(criteria).passed_symbols == ("BTCUSDT",)
 
     def test_what_depends_on_now_takes_part_only_where_it_is_asked_for(self) -> None:
-        evidence = evidence_of(CLEAN)
-        facts = replace(facts_of(CLEAN, evidence), now=None)
+        evidence = collect_evidence(CLEAN)
+        facts = replace(make_facts(CLEAN, evidence), now=None)
         assert [one.name for one in evaluate_all(evidence, facts, POLICY)] == [
             name for name in ORDER if name not in ASKED_NOW
         ]
 
     def test_without_labels_reduce_only_is_unmeasured_and_stands_in_nobodys_way(self) -> None:
-        criteria = criteria_of(desk())
+        criteria = read_criteria(desk())
         assert criteria["reduce_only_honest"].state is CriterionState.UNMEASURED
-        assert verdict_of(criteria).verdict is Verdict.PASS
+        assert decide_verdict(criteria).verdict is Verdict.PASS
 
     def test_of_nothing_nothing_holds_that_is_about_decisions(self) -> None:
         found = evaluate_all(EpochEvidence(), Facts(), POLICY)
@@ -178,38 +178,38 @@ class TestFaults:
     def test_each_breaks_its_criterion_and_keeps_the_verdict_from_passing(
         self, criterion: str, faults: list[Diff]
     ) -> None:
-        criteria = criteria_of(desk(*LABELLED, *faults))
+        criteria = read_criteria(desk(*LABELLED, *faults))
         assert criterion in broken(criteria)
         assert criteria[criterion].description
-        assert verdict_of(criteria).verdict is not Verdict.PASS
+        assert decide_verdict(criteria).verdict is not Verdict.PASS
         if criteria[criterion].group is CriterionGroup.CRITICAL:
-            assert verdict_of(criteria).verdict is Verdict.FAIL
+            assert decide_verdict(criteria).verdict is Verdict.FAIL
             ids = criteria[criterion].failing_ids
             assert ids or criterion == "orders_explained"
 
     def test_an_order_that_repeats_a_vetoed_decision_is_explained(self) -> None:
-        assert not broken(criteria_of(desk(*LABELLED, live_only(5, retries="d4"))))
+        assert not broken(read_criteria(desk(*LABELLED, live_only(5, retries="d4"))))
 
     def test_an_order_that_a_rule_names_is_explained(self) -> None:
-        assert not broken(criteria_of(desk(*LABELLED, live_only(5, ignored_by="known"))))
+        assert not broken(read_criteria(desk(*LABELLED, live_only(5, ignored_by="known"))))
 
     def test_a_single_bad_order_fails_however_long_ago(self) -> None:
-        assert verdict_of(criteria_of(desk(*LABELLED, settled(0, is_upsize=True)))).verdict is Verdict.FAIL
+        assert decide_verdict(read_criteria(desk(*LABELLED, settled(0, is_upsize=True)))).verdict is Verdict.FAIL
 
     def test_a_mismatch_rate_near_the_limit_is_not_decided(self) -> None:
-        criteria = criteria_of(desk(*LABELLED, *every(25, absent)))
+        criteria = read_criteria(desk(*LABELLED, *every(25, absent)))
         assert criteria["decisions_agree"].state is CriterionState.NOT_YET
 
     def test_routes_decide_only_where_a_limit_is_set(self) -> None:
         diffs = desk(*LABELLED, *every(3, lambda number: settled(number, route_mismatch=True)))
-        assert verdict_of(criteria_of(diffs)).verdict is Verdict.PASS
-        limited = criteria_of(diffs, replace(POLICY, max_route_mismatch_ratio=0.1))
+        assert decide_verdict(read_criteria(diffs)).verdict is Verdict.PASS
+        limited = read_criteria(diffs, replace(POLICY, max_route_mismatch_ratio=0.1))
         assert broken(limited) == {"routes_agree"}
 
     def test_absurd_sizes_swamp_no_sum(self) -> None:
         huge = settled(9, live=live(executed_qty=1e300, requested_qty=1e300, gross_usd=1e300))
         diffs = desk(*LABELLED, huge, *[partly_filled(number) for number in range(10, DECISIONS)])
-        assert "fills" in broken(criteria_of(diffs))
+        assert "fills" in broken(read_criteria(diffs))
 
 
 class TestFacts:
@@ -238,10 +238,10 @@ class TestFacts:
         ],
     )
     def test_bad_evidence_is_inconclusive(self, criterion: str, changes: dict[str, Any]) -> None:
-        criteria = criteria_of(CLEAN, **changes)
+        criteria = read_criteria(CLEAN, **changes)
         assert criterion in broken(criteria)
-        assert verdict_of(criteria).verdict is Verdict.INCONCLUSIVE
-        assert criterion in verdict_of(criteria).failed_criteria
+        assert decide_verdict(criteria).verdict is Verdict.INCONCLUSIVE
+        assert criterion in decide_verdict(criteria).failed_criteria
 
     @pytest.mark.parametrize(
         ("criterion", "changes"),
@@ -256,48 +256,48 @@ class TestFacts:
         ],
     )
     def test_what_is_not_known_is_unmeasured(self, criterion: str, changes: dict[str, Any]) -> None:
-        criteria = criteria_of(CLEAN, **changes)
+        criteria = read_criteria(CLEAN, **changes)
         if "identity" not in changes:
             assert not broken(criteria)
         assert criteria[criterion].state is CriterionState.UNMEASURED
-        assert verdict_of(criteria).verdict is Verdict.INCONCLUSIVE
+        assert decide_verdict(criteria).verdict is Verdict.INCONCLUSIVE
 
     @pytest.mark.parametrize("unread", [(), ("max_leverge",)])
     def test_limits_that_live_applied_otherwise_are_said_and_change_no_state(self, unread: tuple[str, ...]) -> None:
         live = tuple(f"live applied limit_{number} = 2, the configuration says 3" for number in range(7))
-        without = criteria_of(CLEAN, unread_keys=unread)["limits_understood"]
-        found = criteria_of(CLEAN, unread_keys=unread, live_limits=live)["limits_understood"]
+        without = read_criteria(CLEAN, unread_keys=unread)["limits_understood"]
+        found = read_criteria(CLEAN, unread_keys=unread, live_limits=live)["limits_understood"]
         assert found.state is without.state
         assert found.description == f"{without.description}; but {'; '.join(live[:5])}; 2 more in pipeline-v6 doctor"
         assert found.measured == f"{without.measured}, 7 differing limits of live"
 
     def test_the_order_of_groups_decides(self) -> None:
         diffs = desk(*LABELLED, *every(5, absent))
-        assert verdict_of(criteria_of(diffs)).verdict is Verdict.FAIL
-        assert verdict_of(criteria_of(diffs, returns_per_hour=99)).verdict is Verdict.INCONCLUSIVE
+        assert decide_verdict(read_criteria(diffs)).verdict is Verdict.FAIL
+        assert decide_verdict(read_criteria(diffs, returns_per_hour=99)).verdict is Verdict.INCONCLUSIVE
         worst = desk(*LABELLED, *every(5, absent, 1), settled(5, is_upsize=True))
-        assert verdict_of(criteria_of(worst, returns_per_hour=99)).verdict is Verdict.FAIL
+        assert decide_verdict(read_criteria(worst, returns_per_hour=99)).verdict is Verdict.FAIL
 
     def test_warmup_never_passes_and_no_sample_is_no_data(self) -> None:
-        criteria = criteria_of(CLEAN)
-        assert verdict_of(criteria, is_warmup=True).verdict is Verdict.INCONCLUSIVE
-        assert verdict_of(criteria, sample_size=0).verdict is Verdict.NO_DATA
+        criteria = read_criteria(CLEAN)
+        assert decide_verdict(criteria, is_warmup=True).verdict is Verdict.INCONCLUSIVE
+        assert decide_verdict(criteria, sample_size=0).verdict is Verdict.NO_DATA
 
 
 class TestSufficiency:
     def test_a_young_epoch_with_few_orders_waits(self) -> None:
-        criteria = criteria_of([settled(number) for number in range(150)])
+        criteria = read_criteria([settled(number) for number in range(150)])
         waiting = {"long_enough", "orders_enough", "decisions_agree", "sizes_agree"}
         assert {name for name, one in criteria.items() if one.state is CriterionState.NOT_YET} == waiting
-        assert verdict_of(criteria).verdict is Verdict.INCONCLUSIVE
+        assert decide_verdict(criteria).verdict is Verdict.INCONCLUSIVE
 
     def test_two_bursts_two_weeks_apart_are_not_two_weeks(self) -> None:
         early = [settled(number, ts=T0 + number) for number in range(2000)]
         late = [settled(number, ts=T0 + 20 * DAY_S + number) for number in range(2000, DECISIONS)]
-        assert criteria_of([*early, *late])["long_enough"].state is CriterionState.NOT_YET
+        assert read_criteria([*early, *late])["long_enough"].state is CriterionState.NOT_YET
 
     def test_each_symbol_in_scope_needs_orders_of_its_own(self) -> None:
         policy = replace(POLICY, symbols=("BTCUSDT", "SOLUSDT"))
-        assert criteria_of(CLEAN, policy)["symbols_covered"].state is CriterionState.NOT_YET
-        assert covered_symbols(evidence_of(CLEAN), policy) == (("BTCUSDT",), ("SOLUSDT",))
-        assert covered_symbols(evidence_of(CLEAN), POLICY) == (("BTCUSDT", "ETHUSDT"), ())
+        assert read_criteria(CLEAN, policy)["symbols_covered"].state is CriterionState.NOT_YET
+        assert covered_symbols(collect_evidence(CLEAN), policy) == (("BTCUSDT",), ("SOLUSDT",))
+        assert covered_symbols(collect_evidence(CLEAN), POLICY) == (("BTCUSDT", "ETHUSDT"), ())

@@ -32,7 +32,7 @@ def days(one: EpochTracker, identity: str, first: int, number: int) -> None:
         one.observe(start + place, T0 + (first + place / 10) * DAY_S, identity)
 
 
-def k_of(one: EpochTracker) -> tuple[int, int]:
+def count_epochs(one: EpochTracker) -> tuple[int, int]:
     facts = epoch_facts(one.state, 0.05)
     return facts.k, facts.uncounted_restarts
 
@@ -53,21 +53,21 @@ class TestRestarts:
         began = [one.observe(number, T0 + number, name) for number, name in enumerate("AABBAA")]
         assert began == [True, False, True, False, True, False]
         assert (one.state.first_number, one.state.since_ts, one.state.seen) == (4, T0 + 4, 2)
-        assert k_of(one) == (1, 2)
+        assert count_epochs(one) == (1, 2)
 
     def test_an_epoch_of_half_the_minimum_counts_a_shorter_one_does_not(self) -> None:
         one = tracker()
         days(one, "A", 0, 8)
         days(one, "B", 8, 6)
         days(one, "C", 14, 1)
-        assert k_of(one) == (2, 1)
+        assert count_epochs(one) == (2, 1)
 
     def test_what_ended_more_than_90_days_before_the_epoch_is_forgotten(self) -> None:
         one = tracker()
         days(one, "A", 0, 10)
         days(one, "B", 10, 10)
         days(one, "C", 112, 1)
-        assert k_of(one) == (1, 0)
+        assert count_epochs(one) == (1, 0)
 
     def test_the_levels_add_up_to_the_error_rate(self) -> None:
         assert error_level(0.05, 1) == 0.025
@@ -83,7 +83,7 @@ class TestAcknowledgements:
         assert one.state.first_number == 0
         assert one.finish()
         assert (one.state.first_number, one.state.since_ts, one.state.seen) == (5, T0 + 100, 3)
-        assert k_of(one) == (2, 0)
+        assert count_epochs(one) == (2, 0)
 
     @given(st.integers(1, 20), st.integers(0, 20), st.lists(st.sampled_from("AB"), min_size=40, max_size=60))
     @unhurried

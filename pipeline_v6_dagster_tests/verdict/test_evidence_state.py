@@ -62,7 +62,7 @@ def additive(evidence: EpochEvidence) -> dict[str, object]:
     counts["symbols"] = {
         name: (symbol.decisions, symbol.executed) for name, symbol in evidence.symbols.items() if symbol.decisions
     }
-    counts["offenders"] = {name: found.count for name, found in evidence.offenders.items() if found.count}
+    counts["failing_orders"] = {name: found.count for name, found in evidence.failing_orders.items() if found.count}
     counts["histograms"] = (evidence.slippage_bps, evidence.delay_s)
     return counts
 
@@ -97,7 +97,7 @@ def test_counts_stay_possible_whatever_a_revision_claims(changes: list[tuple[boo
     assert evidence.different_sizes <= evidence.sized
     assert evidence.filled_units <= evidence.asked_units
     assert all(0 <= part.hits <= part.trials for part in evidence.slices.by_name.values())
-    assert all(found.count >= 0 for found in evidence.offenders.values())
+    assert all(found.count >= 0 for found in evidence.failing_orders.values())
 
 
 def test_nothing_of_another_epoch_counts() -> None:
@@ -124,12 +124,12 @@ def test_only_symbols_in_scope_count_and_orders_that_live_sends_there() -> None:
     evidence.add(settled(0))
     evidence.add(settled(1, is_upsize=True))
     assert (evidence.decisions, evidence.outside, evidence.samples) == (1, 1, 1)
-    assert not evidence.offenders
+    assert not evidence.failing_orders
     astray = settled(3)
     assert astray.live is not None
     astray.live.symbol = "BTCUSDT"
     evidence.add(astray)
-    assert evidence.offender_count("same_symbol") == 1
+    assert evidence.count_failing("same_symbol") == 1
 
 
 def test_an_unresolved_decision_takes_its_place_when_its_outcome_is_known() -> None:
@@ -147,8 +147,8 @@ def test_the_state_is_bounded() -> None:
     for number in range(3000):
         evidence.add(settled(number, symbol=f"S{number}", is_upsize=True, ts=T0 + number * 1e6, impact_usd=number))
     assert len(msgspec.json.encode(evidence)) < 80_000
-    offenders = evidence.offenders["no_upsizes"]
-    assert offenders.count == 3000
-    assert len(offenders.ids) <= 50
+    failing_orders = evidence.failing_orders["no_upsizes"]
+    assert failing_orders.count == 3000
+    assert len(failing_orders.ids) <= 50
     assert len(evidence.symbols) <= 301
     assert len(evidence.slices.by_name) <= 301

@@ -15,7 +15,12 @@ ABSENT = MismatchKind.SHADOW_ALLOWED_LIVE_ABSENT
 
 
 def leg(qty: float, order_id: str = "1", *, is_reduce_only: bool = False, executed: float | None = None) -> Leg:
-    return Leg(order_id, is_reduce_only, requested_qty=qty, executed_qty=qty if executed is None else executed)
+    return Leg(
+        order_id=order_id,
+        is_reduce_only=is_reduce_only,
+        requested_qty=qty,
+        executed_qty=qty if executed is None else executed,
+    )
 
 
 def live(qty: float | None = 5.0, *legs: Leg, **changes: Any) -> LiveSide:

@@ -29,7 +29,7 @@ from pipeline_v6_dagster.stages.outputs.rows import (
     UPSIZE_COLUMNS,
     criteria_rows,
     diff_row,
-    offending_order,
+    make_alert_order,
     slice_rows,
     upsize_rows,
 )
@@ -143,13 +143,13 @@ def _write_summary(
 def _tables(evidence: CheckContext, summary: Summary) -> dict[str, dg.TableMetadataValue]:
     """What there is to see; an empty table would be kept for weeks for nothing.
 
-    The offenders stand here as well, because a run that is planned hides what its checks said last.
+    The failing orders stand here as well, because a run that is planned hides what its checks said last.
     """
     window = evidence.window
     upsizes = islice((diff for diff in window if diff.is_upsize), MAX_ROWS)
     mismatches = islice((diff for diff in window if diff.mismatch_kind not in _AGREED), MAX_ROWS)
     tables = {
-        "upsizes": (UPSIZE_COLUMNS, upsize_rows(map(offending_order, upsizes))),
+        "upsizes": (UPSIZE_COLUMNS, upsize_rows(map(make_alert_order, upsizes))),
         "mismatches": (DIFF_COLUMNS, [diff_row(diff) for diff in mismatches]),
         "by_symbol": (SLICE_COLUMNS, slice_rows(summary)),
     }

@@ -14,8 +14,8 @@ from typing import Self
 import msgspec
 
 from pipeline_v6_dagster.domain.comparison import Diff
-from pipeline_v6_dagster.logs.compare_log import kind_of, read_diff
-from pipeline_v6_dagster.storage.chain import link_of
+from pipeline_v6_dagster.logs.compare_log import classify_line, read_diff
+from pipeline_v6_dagster.storage.chain import read_link
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 from pipeline_v6_dagster.storage.placed_lines import PlacedLines
 
@@ -197,13 +197,13 @@ class KnownDiffs:
         is_newest = True
         for place, line in lines.backward():
             if is_newest or last_number:
-                link = link_of(line)
+                link = read_link(line)
                 number = 0 if link is None else link.number
                 if number <= last_number and last_number:
                     return
                 self._newest_number = max(self._newest_number, number)
                 is_newest = False
-            if kind_of(line) is LineKind.INNER:
+            if classify_line(line) is LineKind.INNER:
                 yield place, line
 
     def _read_on(self, key: str, oldest_ts: float) -> Diff | None:

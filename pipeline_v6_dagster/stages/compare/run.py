@@ -20,9 +20,9 @@ from pipeline_v6_dagster.logs.compare_log import (
     BlockEnd,
     Cursor,
     InputCounts,
+    classify_line,
     encode_diff,
     encode_end,
-    kind_of,
     open_compare_log,
     read_cursor,
     read_diffs_backward,
@@ -62,7 +62,7 @@ _DROPPED_FROM = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CompareRun:
     """What one run did.
 
@@ -116,7 +116,7 @@ def run_compare(
             return _run(settings, limits, clock, log, decisions)
         log.recover()  # Refuses to go on where the file is not ours to replace.
         fresh_path = settings.compare_diffs.with_name(f".{settings.compare_diffs.name}.rebuild")
-        fresh = JsonlLog(fresh_path, kind_of, max_bytes, key=key)
+        fresh = JsonlLog(fresh_path, classify_line, max_bytes, key=key)
         fresh.remove()
         run = _run(settings, limits, clock, fresh, decisions)
         if run.is_behind_records:

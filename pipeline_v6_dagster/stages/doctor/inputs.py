@@ -15,7 +15,7 @@ LOGS = ("order_attempts", "orders_executed", "order_metrics", "risk_vetoes", "po
 CONFIGURATION = ("risk_limits", "pairs_universe")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputState:
     """One input. None where it is not there, or if no time can be read.
 
@@ -70,7 +70,7 @@ def observe_input(settings: Settings, name: str, now: float) -> InputState:
     )
 
 
-def versions_of(paths: tuple[Path, ...]) -> str:
+def combine_versions(paths: tuple[Path, ...]) -> str:
     """Changes whenever one of the files was written to, replaced or rotated. Reads none of them.
 
     Raises:

@@ -21,7 +21,7 @@ _TAIL_BYTES = 4_000_000
 _CLOSES = frozenset({"order_close", "position_close"})
 
 
-class _RawRow(msgspec.Struct):
+class _RawRow(msgspec.Struct, kw_only=True):
     event_type: Any = None
     ts: Any = None
     local_ts: Any = None

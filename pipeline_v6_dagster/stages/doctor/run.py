@@ -31,7 +31,7 @@ from pipeline_v6_dagster.stages.live_limits import find_live_limits
 from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rotations
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
     """One file that the project reads or writes."""
 
@@ -268,15 +268,22 @@ def _found(role: str, path: Path, access: int) -> FoundFile:
     try:
         size_bytes = path.stat().st_size
     except FileNotFoundError:
-        return FoundFile(role, path, None, _folder_problem(path) if access & os.W_OK else None)
+        return FoundFile(
+            role=role, path=path, size_bytes=None, problem=_folder_problem(path) if access & os.W_OK else None
+        )
     except OSError as error:
-        return FoundFile(role, path, None, f"cannot be looked at: {error.strerror}")
+        return FoundFile(role=role, path=path, size_bytes=None, problem=f"cannot be looked at: {error.strerror}")
     if not path.is_file():
-        return FoundFile(role, path, size_bytes, "is not a regular file; move it away")
+        return FoundFile(role=role, path=path, size_bytes=size_bytes, problem="is not a regular file; move it away")
     if not os.access(path, access):
         needed = "read and written" if access & os.W_OK else "read"
-        return FoundFile(role, path, size_bytes, f"cannot be {needed} by this user; check its owner and mode")
-    return FoundFile(role, path, size_bytes, None, len(all_rotations(path)))
+        return FoundFile(
+            role=role,
+            path=path,
+            size_bytes=size_bytes,
+            problem=f"cannot be {needed} by this user; check its owner and mode",
+        )
+    return FoundFile(role=role, path=path, size_bytes=size_bytes, problem=None, rotations=len(all_rotations(path)))
 
 
 def _folder_problem(path: Path) -> str | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline_v6_dagster.alerts.message import OffendingOrder, Severity
+from pipeline_v6_dagster.alerts.message import AlertOrder, Severity
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
-from pipeline_v6_dagster.stages.outputs.rows import UPSIZE_COLUMNS, offending_order, total_excess_usd, upsize_rows
+from pipeline_v6_dagster.stages.outputs.rows import UPSIZE_COLUMNS, make_alert_order, total_excess_usd, upsize_rows
 from pipeline_v6_dagster.verdict.criteria import CRITERIA, CriterionDef
 
 ASSET = "compare_summary"
@@ -19,9 +19,9 @@ _EXPLAINED_BY = {
     "still_agrees": frozenset({"decisions_agree"}),
     "every_slice_agrees": frozenset({"decisions_agree", "still_agrees"}),
 }
-# Units in which the value of a criterion is a number of offenders.
-_OFFENDER_UNITS = {CriterionGroup.CRITICAL: ("orders",), CriterionGroup.EVIDENCE: ("problems", "keys")}
-# Whose offenders are orders that live placed larger than it should have: their sizes add up to an excess.
+# Units in which the value of a criterion is a number of failing orders.
+_FAILING_UNITS = {CriterionGroup.CRITICAL: ("orders",), CriterionGroup.EVIDENCE: ("problems", "keys")}
+# Whose failing orders are those that live placed larger than it should have: their sizes add up to an excess.
 _EXCESS = ("no_upsizes", "no_overfills")
 
 
@@ -73,10 +73,10 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
 
 
 def _count(defined: CriterionDef, found: Criterion) -> int | None:
-    """How many offend, exactly; None where the criterion counts something else than offenders."""
+    """How many orders fail, exactly; None if the criterion counts something else."""
     if found.state is CriterionState.HOLDS:
         return 0
-    if defined.unit in _OFFENDER_UNITS.get(defined.group, ()) and found.value is not None:
+    if defined.unit in _FAILING_UNITS.get(defined.group, ()) and found.value is not None:
         return int(found.value)
     return len(found.failing_ids) or None
 
@@ -95,9 +95,9 @@ def _without_reading(defined: CriterionDef) -> Evaluation:
     )
 
 
-def _orders(context: CheckContext, failing_ids: Sequence[str]) -> tuple[OffendingOrder, ...]:
+def _orders(context: CheckContext, failing_ids: Sequence[str]) -> tuple[AlertOrder, ...]:
     """Those of the failing orders that the window of the summary holds, newest first."""
     wanted = set(failing_ids)
     return tuple(
-        offending_order(diff) for diff in context.window if diff.decision_id in wanted or diff.intent_id in wanted
+        make_alert_order(diff) for diff in context.window if diff.decision_id in wanted or diff.intent_id in wanted
     )

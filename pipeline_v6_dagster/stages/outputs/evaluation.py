@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline_v6_dagster.alerts.message import AcknowledgedBy, OffendingOrder, Severity, acknowledgement_text
+from pipeline_v6_dagster.alerts.message import AcknowledgedBy, AlertOrder, Severity, acknowledgement_text
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.summary import Summary
@@ -24,7 +24,7 @@ class Evaluation:
     """What the check `name` on `asset` found.
 
     `severity` is that of a failure. `description` says in a sentence what is so, with figures. `count` is how many rows
-    offend, exactly; `sample` holds the worst of them, with `columns` in the order shown; `failing_ids` are their ids,
+    fail, exactly; `sample` holds the worst of them, with `columns` in the order shown; `failing_ids` are their ids,
     where each of them is news by itself, and `orders` what these are. A figure that is None was not measured and is
     left out: a plot cannot show null. Where nothing could be measured at all, `is_measured` is false, and the check has
     not passed. `is_quiet`: a failure that nobody needs a message about. `explained_by` names checks whose failure
@@ -43,7 +43,7 @@ class Evaluation:
     sample: Sequence[Mapping[str, Any]] = ()
     figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
     failing_ids: Sequence[str] = ()
-    orders: Sequence[OffendingOrder] = ()
+    orders: Sequence[AlertOrder] = ()
     excess_usd: float | None = None
     is_measured: bool = True
     is_quiet: bool = False

@@ -8,7 +8,7 @@ import msgspec
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.logs.compare_log import kind_of, open_compare_log, read_diff
+from pipeline_v6_dagster.logs.compare_log import classify_line, open_compare_log, read_diff
 from pipeline_v6_dagster.stages.shadow.explain import Explanation, explain, find_decision_ids
 from pipeline_v6_dagster.storage.jsonl_log import LineKind
 
@@ -54,7 +54,7 @@ def _find_diff(settings: Settings, wanted_id: str, is_wanted: Callable[[Diff], b
     log = open_compare_log(settings)
     mark = msgspec.json.encode(wanted_id.encode("utf-8", "replace").decode())
     for line in log.backward():
-        if mark in line and kind_of(line) is LineKind.INNER:
+        if mark in line and classify_line(line) is LineKind.INNER:
             diff = read_diff(log, line)
             if is_wanted(diff):
                 return diff

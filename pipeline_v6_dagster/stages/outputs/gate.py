@@ -30,7 +30,7 @@ _KEEP_COMING = ("order_attempts", "orders_executed", "order_metrics", "position_
 _RANKS = {entry.name: rank for rank, entry in enumerate(CRITERIA)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """The newest block of the compare log and the verdict on it; `end` is None where there is none.
 
@@ -79,7 +79,13 @@ def read_gate(
     if problem is not None:
         sample_size = 1  # Something was compared once: lost evidence is not the same as none.
     decision = decide(criteria, sample_size, is_warmup, covered, missing)
-    return Gate(end, criteria, decision, reach(criteria, cursor.evidence, facts, policy), problem)
+    return Gate(
+        end=end,
+        criteria=criteria,
+        decision=decision,
+        reach=reach(criteria, cursor.evidence, facts, policy),
+        problem=problem,
+    )
 
 
 def gather_now_facts(settings: Settings, end: BlockEnd | None, now: float, problems: Sequence[str]) -> NowFacts:

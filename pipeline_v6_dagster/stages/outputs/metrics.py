@@ -23,14 +23,14 @@ _Labels = tuple[str, ...]
 _Sample = tuple[_Labels, float | None]
 
 
-def metrics_of(report: Report) -> bytes:
+def encode_metrics(report: Report) -> bytes:
     """The text that a textfile collector reads."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Summary(report))
     return generate_latest(registry)
 
 
-def samples_of(report: Report) -> list[dict[str, Any]]:
+def build_samples(report: Report) -> list[dict[str, Any]]:
     """The same as objects: name, labels, value."""
     return [
         {"name": sample.name, "labels": sample.labels, "value": sample.value}

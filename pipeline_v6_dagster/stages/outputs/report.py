@@ -29,7 +29,7 @@ THUMBNAIL_COLOURS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenReport:
     """What was written. `thumbnail` is a small PNG; `decisions` is how many plots and tables cover."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline_v6_dagster.alerts.message import OffendingOrder
+from pipeline_v6_dagster.alerts.message import AlertOrder
 from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
@@ -54,11 +54,11 @@ _RATIO_DIGITS = 4
 _USD_DIGITS = 2
 
 
-def offending_order(diff: Diff) -> OffendingOrder:
+def make_alert_order(diff: Diff) -> AlertOrder:
     """A diff as an order that a message names. `ratio` is live over v6, `excess_usd` their difference in USD."""
     live_usd = diff.live.gross_usd if diff.live is not None else None
     shadow_usd = diff.shadow.gross_usd if diff.shadow is not None else None
-    return OffendingOrder(
+    return AlertOrder(
         ts=diff.ts,
         symbol=diff.symbol,
         side=diff.side.value if diff.side is not None else None,
@@ -69,13 +69,13 @@ def offending_order(diff: Diff) -> OffendingOrder:
     )
 
 
-def total_excess_usd(orders: Iterable[OffendingOrder]) -> float | None:
+def total_excess_usd(orders: Iterable[AlertOrder]) -> float | None:
     """What the orders add up to beyond v6's, USD; None where none has a figure."""
     known = [order.excess_usd for order in orders if order.excess_usd is not None]
     return round(sum(known), _USD_DIGITS) if known else None
 
 
-def upsize_rows(orders: Iterable[OffendingOrder]) -> list[dict[str, Any]]:
+def upsize_rows(orders: Iterable[AlertOrder]) -> list[dict[str, Any]]:
     """Orders that were placed larger than asked for, a row each."""
     return [
         {

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 
 from pipeline_v6_dagster.compare.profit import Profit
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, ShadowSide
-from pipeline_v6_dagster.stages.replay.rows import DiffPart, ShadowPart, slippage_usd_of
+from pipeline_v6_dagster.stages.replay.rows import DiffPart, ShadowPart, compute_slippage_usd
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Money:
     """Sums over orders, USD. Slippage and fees are costs; profit is before fees, of the orders that opened.
 
@@ -48,7 +48,7 @@ class Money:
             self.without_fill += 1
             return
         self.gross_usd += share * live.executed_gross_usd
-        slippage_usd = slippage_usd_of(diff)
+        slippage_usd = compute_slippage_usd(diff)
         if live.fees_usd is None:
             self.without_fees += 1
         else:
@@ -98,7 +98,7 @@ def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def dollars_of(pairs: Iterable[tuple[DiffPart, ShadowSide]], profits: Mapping[object, Profit]) -> Dollars:
+def sum_dollars(pairs: Iterable[tuple[DiffPart, ShadowSide]], profits: Mapping[object, Profit]) -> Dollars:
     """Sums over decisions (what was decided then with its live side, what is decided now)."""
     dollars = Dollars()
     unexecuted = [0, 0]

@@ -11,7 +11,7 @@ from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.logs.compare_log import open_compare_log
 
 
-class Leg(msgspec.Struct):
+class Leg(msgspec.Struct, kw_only=True):
     """What a replay needs of one exchange order."""
 
     is_reduce_only: bool = False
@@ -21,7 +21,7 @@ class Leg(msgspec.Struct):
     last_ts: float = 0.0
 
 
-class LivePart(msgspec.Struct):
+class LivePart(msgspec.Struct, kw_only=True):
     """What a replay needs of the live side."""
 
     legs: tuple[Leg, ...] = ()
@@ -32,7 +32,7 @@ class LivePart(msgspec.Struct):
     fees_usd: float | None = None
 
 
-class ShadowPart(msgspec.Struct):
+class ShadowPart(msgspec.Struct, kw_only=True):
     """What a replay needs of a decision."""
 
     is_allowed: bool
@@ -42,7 +42,7 @@ class ShadowPart(msgspec.Struct):
     sized_gross_usd: float | None = None
 
 
-class DiffPart(msgspec.Struct):
+class DiffPart(msgspec.Struct, kw_only=True):
     """What a replay needs of a diff. A line that is the end of a block has no `ts` of a decision and no kind."""
 
     ts: float = 0.0
@@ -82,7 +82,7 @@ def read_old(settings: Settings) -> list[DiffPart]:
     return diffs
 
 
-def slippage_usd_of(diff: DiffPart) -> float | None:
+def compute_slippage_usd(diff: DiffPart) -> float | None:
     """What the fills cost beyond the decision price, USD; None where a part of it is missing."""
     live, decision = diff.live, diff.shadow
     if live is None or live.avg_price is None or not live.executed_gross_usd or decision is None:

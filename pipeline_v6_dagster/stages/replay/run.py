@@ -20,8 +20,8 @@ from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summarie
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.stages.replay.decisions import decide_again
-from pipeline_v6_dagster.stages.replay.dollars import Dollars, dollars_of
-from pipeline_v6_dagster.stages.replay.rows import DiffPart, read_old, slippage_usd_of
+from pipeline_v6_dagster.stages.replay.dollars import Dollars, sum_dollars
+from pipeline_v6_dagster.stages.replay.rows import DiffPart, compute_slippage_usd, read_old
 from pipeline_v6_dagster.stages.replay.sandbox import replay_home
 
 # What is gone afterwards is not rotated: nobody needs it packed.
@@ -40,7 +40,7 @@ class Verdict:
     config_hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
     """One decision that comes out otherwise. Dollars are those of the live order, None where there was none.
 
@@ -63,7 +63,7 @@ class Flip:
     is_profit_marked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """The whole answer. `not_replayed` were settled then and cannot be decided again: their attempts are gone."""
 
@@ -136,7 +136,7 @@ def _replay(
         then=_verdict(then) if then is not None else None,
         now=_verdict(summary),
         flips=tuple(sorted(_flips(pairs, profits), key=lambda flip: flip.ts)),
-        dollars=dollars_of(pairs, profits),
+        dollars=sum_dollars(pairs, profits),
     )
 
 
@@ -189,7 +189,7 @@ def _flips(pairs: list[tuple[DiffPart, ShadowSide]], profits: dict[Any, Profit])
             live_outcome=diff.live_outcome,
             executed_gross_usd=live.executed_gross_usd if live is not None else None,
             fees_usd=live.fees_usd if live is not None else None,
-            slippage_usd=slippage_usd_of(diff),
+            slippage_usd=compute_slippage_usd(diff),
             profit_usd=profit.price_usd if profit is not None else None,
             is_profit_marked=profit is not None and profit.open_usd != 0,
         )

@@ -29,7 +29,7 @@ BLOCK_ROWS = 2000
 _NONE: Mapping[str, int] = {}  # Nothing is ever put in.
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShadowRun:
     """What one run did. `rejected` counts unusable lines by kind; `cut_bytes` is a torn end that was removed.
 
@@ -137,7 +137,9 @@ def _decide_each(
         else:
             run.denied += 1
             run.deny_reasons.update(risk.reasons)
-        source = Source(log_name, line.head, line.start, line.end, skipped, lost_bytes)
+        source = Source(
+            log=log_name, head=line.head, start=line.start, end=line.end, skipped=skipped, lost_bytes=lost_bytes
+        )
         lost_bytes = None
         yield Decided(line_digest(line.head, line.start, line.raw), decision, source, checkpoint)
     run.rejected.update(unused)

@@ -15,7 +15,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
-from pipeline_v6_dagster.simulator.faults import Fault, Injected, Shares, counts_of
+from pipeline_v6_dagster.simulator.faults import Fault, Injected, Shares, count_by_fault
 from pipeline_v6_dagster.simulator.injector import FaultInjector
 from pipeline_v6_dagster.simulator.orders import LogLine
 from pipeline_v6_dagster.simulator.row_injector import RowInjector
@@ -27,7 +27,7 @@ _IN_FLIGHT_S = 60.0
 _LONGEST_CATCH_UP_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to simulate. `seconds` of trading; without an end where it is infinite.
 
@@ -96,7 +96,7 @@ class Feed:
         append_lines({self.run.truth: list(map(msgspec.json.encode, news))} if news else {})
         self.run.lines += count
         self.run.traded_s = until - self._start_ts
-        for name, number in counts_of(news).items():
+        for name, number in count_by_fault(news).items():
             self.run.faults[name] = self.run.faults.get(name, 0) + number
         return count
 

@@ -47,13 +47,13 @@ def with_environ(home: Home, **environ: str) -> Settings:
     return load_settings({"PIPELINE_V6_HOME": str(root), **environ}, root)
 
 
-def cursor_of(home: Home) -> Cursor:
+def read_newest_cursor(home: Home) -> Cursor:
     cursor = read_cursor(open_compare_log(home.settings))
     assert cursor is not None
     return cursor
 
 
-def records_of(home: Home, kind: type) -> list[Any]:
+def list_records(home: Home, kind: type) -> list[Any]:
     records, _ = read_records(home.settings, None)
     return [record for record in records if isinstance(record, kind)]
 
@@ -67,12 +67,12 @@ def acknowledge_fixed(home: Home, at: float, fixed_at: float) -> None:
 
 def check_rebuild(home: Home, at: float) -> None:
     """A rebuild gives the same diffs, summary and cursor, and appends nothing to the alert log."""
-    diffs, summary, cursor = home.diff_lines(), home.summary(), cursor_of(home)
+    diffs, summary, cursor = home.diff_lines(), home.summary(), read_newest_cursor(home)
     records = read_records(home.settings, None)
     home.compare(at, rebuild=True)
     assert home.diff_lines() == diffs
     assert home.summary() | {"generated_ts": None} == summary | {"generated_ts": None}
-    assert cursor_of(home) == cursor
+    assert read_newest_cursor(home) == cursor
     assert read_records(home.settings, None) == records
     totals = summary["totals"]
     assert min(*totals["mismatch_kinds"].values(), totals["upsizes"], totals["decisions"], totals["live_only"]) >= 0
@@ -83,10 +83,10 @@ class TestIdentities:
         home = Home(tmp_path)
         trade(home, 0, "1")
         home.run(100)
-        (record,) = records_of(home, IdentityRecord)
+        (record,) = list_records(home, IdentityRecord)
         assert (record.first_number, record.settings) == (0, {})
         home.run(200)
-        assert records_of(home, IdentityRecord) == [record]
+        assert list_records(home, IdentityRecord) == [record]
         check_rebuild(home, 300)
 
     def test_a_late_order_of_an_earlier_epoch_counts_in_none(self, tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ class TestIdentities:
         configure(home, RISK_LIMITS)
         trade(home, 4100, "4")
         home.run(6000)
-        evidence = cursor_of(home).evidence
+        evidence = read_newest_cursor(home).evidence
         assert (evidence.first_number, evidence.decisions) == (4, 1)
         home.orders(ack_row(6100, "late", qty=10.0), fill_row(6101, "late", qty=10.0))
         home.run(8000)
         assert home.diffs()[-1]["revision_of"] == next(
             diff["decision_id"] for diff in home.diffs() if diff["intent_id"] == "ord_late"
         )
-        assert cursor_of(home).evidence == evidence
+        assert read_newest_cursor(home).evidence == evidence
         assert home.summary()["failed_criteria"] == []
         check_rebuild(home, 9000)
 
@@ -120,7 +120,7 @@ class TestIdentities:
         home.run(2000)
         epoch = home.summary()["epoch"]
         assert (epoch["since_ts"], epoch["newest_ts"]) == (T0, T0 + 210)
-        assert cursor_of(home).evidence.first_number == 0
+        assert read_newest_cursor(home).evidence.first_number == 0
         check_rebuild(home, 3000)
 
     def test_of_a_wild_first_attempt_the_evidence_follows_the_corrected_beginning(self, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ class TestIdentities:
         trade(home, 20, "1", "2", "3")
         home.orders(ack_row(60, "unknown", qty=3.0), fill_row(61, "unknown", qty=3.0))
         home.run(2000)
-        cursor = cursor_of(home)
+        cursor = read_newest_cursor(home)
         assert cursor.evidence.since_ts == cursor.epoch.since_ts == T0 + 20
         assert cursor.evidence.live_only == 1
         check_rebuild(home, 3000)
@@ -141,7 +141,7 @@ class TestIdentities:
         home.compare(2000)
         home.append(home.settings.shadow_log, shadow_row(2100, "2100", engine_version="a 1.1"))
         home.compare(4000)
-        evidence = cursor_of(home).evidence
+        evidence = read_newest_cursor(home).evidence
         assert (evidence.first_number, evidence.decisions) == (2, 1)
         check_rebuild(home, 5000)
 
@@ -161,7 +161,7 @@ class TestSettings:
         trade(home, 2300, "3")
         home.run(4000)
         # A new epoch, which holds nothing of what was judged before.
-        assert cursor_of(home).evidence.first_number in (0, 2)
+        assert read_newest_cursor(home).evidence.first_number in (0, 2)
         assert home.summary()["verdict"] == "INCONCLUSIVE"
         check_rebuild(home, 5000)
 
@@ -171,10 +171,10 @@ class TestSettings:
         home.run(2000)
         home.settings = with_environ(home, PIPELINE_VERDICT_MIN_DAYS="20")
         home.compare(2100, rebuild=True)
-        assert [record.first_number for record in records_of(home, IdentityRecord)] == [0, 2]
+        assert [record.first_number for record in list_records(home, IdentityRecord)] == [0, 2]
         trade(home, 2200, "3")
         home.run(4000)
-        assert cursor_of(home).evidence.first_number == 2
+        assert read_newest_cursor(home).evidence.first_number == 2
         check_rebuild(home, 5000)
 
     def test_after_the_limits_were_edited_the_epoch_is_not_current_until_there_are_decisions(
@@ -218,13 +218,13 @@ class TestAcknowledgements:
         self.incident(home)
         acknowledge_fixed(home, 250, 100)
         home.compare(300)
-        summary, cursor = home.summary(), cursor_of(home)
+        summary, cursor = home.summary(), read_newest_cursor(home)
         assert (cursor.evidence.first_number, cursor.evidence.since_ts) == (2, T0 + 100)
         assert cursor.evidence.decisions == 3
         assert "no_upsizes" not in summary["failed_criteria"]
         assert summary["verdict"] != "PASS"
         assert summary["epoch"]["number"] == 2
-        (boundary,) = records_of(home, BoundaryRecord)
+        (boundary,) = list_records(home, BoundaryRecord)
         assert (boundary.first_number, boundary.next_number) == (2, 6)
         check_rebuild(home, 400)
 
@@ -239,7 +239,7 @@ class TestAcknowledgements:
         home.orders(fill_row(310, "open"))
         trade(home, 400, "5", "6")
         home.run(3000)
-        assert cursor_of(home).evidence.decisions == 6
+        assert read_newest_cursor(home).evidence.decisions == 6
         monkeypatch.setattr("pipeline_v6_dagster.stages.compare.run.BLOCK_DIFFS", block)
         check_rebuild(home, 4000)
 
@@ -248,17 +248,17 @@ class TestAcknowledgements:
         self.incident(home)
         acknowledge_fixed(home, 250, 100)
         home.compare(300)
-        cursor = cursor_of(home)
+        cursor = read_newest_cursor(home)
         home.settings.compare_diffs.unlink()
         home.compare(400)
-        assert cursor_of(home) == cursor
+        assert read_newest_cursor(home) == cursor
 
     def test_a_rebuild_right_after_it_takes_effect_as_a_run_does(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
         self.incident(home)
         acknowledge_fixed(home, 250, 100)
         home.compare(300, rebuild=True)
-        assert cursor_of(home).evidence.decisions == 3
+        assert read_newest_cursor(home).evidence.decisions == 3
         assert "no_upsizes" not in home.summary()["failed_criteria"]
         check_rebuild(home, 400)
 
@@ -267,7 +267,7 @@ class TestAcknowledgements:
         self.incident(home)
         acknowledge_fixed(home, 250, -50 * DAY_S)
         home.compare(300)
-        assert cursor_of(home).evidence.since_ts == T0
+        assert read_newest_cursor(home).evidence.since_ts == T0
         assert "no_upsizes" in home.summary()["failed_criteria"]
         check_rebuild(home, 400)
 
@@ -277,7 +277,7 @@ class TestAcknowledgements:
         self.incident(home)
         acknowledge_fixed(home, 250, 100)
         home.compare(300)
-        assert cursor_of(home).evidence.first_number == 3
+        assert read_newest_cursor(home).evidence.first_number == 3
         assert "no_upsizes" not in home.summary()["failed_criteria"]
         check_rebuild(home, 400)
 
@@ -290,7 +290,7 @@ class TestAcknowledgements:
         acknowledge_fixed(home, 3010, 1205)
         acknowledge_fixed(home, 3020, 1215)
         home.compare(3100)
-        evidence = cursor_of(home).evidence
+        evidence = read_newest_cursor(home).evidence
         assert (evidence.first_number, evidence.decisions) == (8, 1)
         trade(home, 3200, "10")
         home.run(5000)

@@ -8,7 +8,7 @@ import pytest
 from pipeline_v6_dagster.compare.difference import compare_sides
 from pipeline_v6_dagster.compare.settled import Settled
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome
-from pipeline_v6_dagster.logs.compare_log import encode_diff, kind_of
+from pipeline_v6_dagster.logs.compare_log import classify_line, encode_diff
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 from pipeline_v6_dagster.storage.log_names import archives
@@ -50,11 +50,13 @@ class CountingLog(JsonlLog):
 def diff(number: int) -> Diff:
     """Of a decision that nobody answered, one a minute."""
     made = decision(60.0 * number, str(number))
-    return compare_sides(Settled(made, None, LiveOutcome.UNRESOLVED, None, None), policy())
+    return compare_sides(
+        Settled(decision=made, order=None, outcome=LiveOutcome.UNRESOLVED, method=None, reason=None), policy()
+    )
 
 
 def written(path: Path) -> CountingLog:
-    log = CountingLog(path, kind_of)
+    log = CountingLog(path, classify_line)
     log.append([*(encode_diff(diff(number)) for number in range(DIFFS)), b'{"cursor":{}}'])
     return log
 
@@ -130,7 +132,7 @@ def test_repeats_of_what_this_run_has_settled_read_each_block_once(tmp_path: Pat
 
 
 def test_a_diff_is_found_through_rotations_archives_and_whatever_rotates_meanwhile(tmp_path: Path) -> None:
-    log = CountingLog(tmp_path / "log.jsonl", kind_of, max_bytes=50_000)
+    log = CountingLog(tmp_path / "log.jsonl", classify_line, max_bytes=50_000)
 
     def append(start: int, known: KnownDiffs | None = None) -> None:
         for first in range(start, start + 500, 50):

@@ -146,14 +146,14 @@ class TestARun:
         assert (summary["sample_size"], summary["window"]["last_ts"]) == (2, T0 + 40)
         assert summary["totals"]["decisions"] == 5
 
-    def test_red_names_its_offenders(self, tmp_path: Path) -> None:
+    def test_red_names_its_failing_orders(self, tmp_path: Path) -> None:
         home = Home(tmp_path, PIPELINE_COMPARE_MIN_SAMPLE="5")
         small_day(home)
         home.run(LATER)
         summary = home.summary()
         assert (summary["status"], summary["verdict"]) == ("red", "FAIL")
-        (offender,) = summary["upsizes"]
-        assert (offender["intent_id"], offender["ratio"], offender["excess_usd"]) == ("ord_2", 2.0, 500.0)
+        (failing,) = summary["upsizes"]
+        assert (failing["intent_id"], failing["ratio"], failing["excess_usd"]) == ("ord_2", 2.0, 500.0)
 
 
 class TestSettlement:

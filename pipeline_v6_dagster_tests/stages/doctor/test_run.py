@@ -162,7 +162,7 @@ def test_a_simulated_home_has_no_warnings(tmp_path: Path) -> None:
 def test_every_row_of_a_clock_that_jumps_is_counted(tmp_path: Path) -> None:
     settings = Home(tmp_path / "home").settings
     prepare_home(settings)
-    plan = Plan(5, 0.5, 2400, {Fault.CLOCK_SKEW: 0.05})
+    plan = Plan(seed=5, attempts_per_s=0.5, seconds=2400, shares={Fault.CLOCK_SKEW: 0.05})
     simulate_history(settings, plan, START_TS, lambda share: None)
     injected = sum(one.fault == Fault.CLOCK_SKEW for one in read_truth(settings))
     assert injected > 20

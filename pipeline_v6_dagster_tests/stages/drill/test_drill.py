@@ -14,7 +14,7 @@ from pipeline_v6_dagster.stages.drill.result import Outcome
 from pipeline_v6_dagster.stages.drill.run import run_drill
 from pipeline_v6_dagster.stages.simulate.run import Plan, prepare_home, simulate_history
 from pipeline_v6_dagster.verdict.criteria import ASKED_NOW
-from pipeline_v6_dagster_tests.homes import START_TS, settings_of
+from pipeline_v6_dagster_tests.homes import START_TS, make_settings
 from pipeline_v6_dagster_tests.stages.drill.plain_criteria import plain_criteria
 
 DAY_S = 86_400.0
@@ -23,9 +23,9 @@ DAY_S = 86_400.0
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Three weeks of a small desk: some thousand attempts."""
-    settings = settings_of(tmp_path_factory.mktemp("desk"))
+    settings = make_settings(tmp_path_factory.mktemp("desk"))
     prepare_home(settings)
-    plan = Plan(3, 0.0007, 21 * DAY_S, idless_share=0.0)
+    plan = Plan(seed=3, attempts_per_s=0.0007, seconds=21 * DAY_S, idless_share=0.0)
     simulate_history(settings, plan, START_TS, lambda share: None)
     return settings
 
@@ -77,7 +77,7 @@ def test_an_unknown_fault_is_refused(desk: Settings) -> None:
 
 
 def test_a_home_without_attempts_gives_a_report_without_results(tmp_path: Path) -> None:
-    report = run_drill(settings_of(tmp_path), START_TS)
+    report = run_drill(make_settings(tmp_path), START_TS)
     assert (report.attempts, report.results, report.has_missed) == (0, (), False)
 
 
@@ -102,6 +102,6 @@ def test_the_verdict_catches_every_fault(desk: Settings) -> None:
 
 
 def test_before_a_summary_no_criterion_holds(tmp_path: Path) -> None:
-    readings = read_criteria(settings_of(tmp_path), START_TS)
+    readings = read_criteria(make_settings(tmp_path), START_TS)
     assert set(readings) == ASKED_NOW
     assert {reading.state for reading in readings.values()} == {CriterionState.UNMEASURED}

@@ -8,13 +8,13 @@ from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.acknowledge import acknowledge
 from pipeline_v6_dagster.stages.outputs.alert_list import list_alerts
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import START_TS, settings_of
+from pipeline_v6_dagster_tests.homes import START_TS, make_settings
 from pipeline_v6_dagster_tests.receiver import SECRET, receiving
-from pipeline_v6_dagster_tests.stages.outputs.test_alerts import desk_of, failing, passing
+from pipeline_v6_dagster_tests.stages.outputs.test_alerts import failing, make_desk, passing
 
 
 def test_an_empty_home_has_no_alert(tmp_path: Path) -> None:
-    found = list_alerts(settings_of(tmp_path), START_TS)
+    found = list_alerts(make_settings(tmp_path), START_TS)
     assert (found.standing, found.sent, found.waiting, found.acknowledgements) == ((), (), (), ())
     outcome = pipeline_v6(tmp_path, "alerts")
     assert outcome.exit_code == 0
@@ -25,9 +25,9 @@ def test_an_empty_home_has_no_alert(tmp_path: Path) -> None:
 def test_what_stands_was_sent_and_waits_is_listed_by_channel(tmp_path: Path) -> None:
     with receiving() as one, receiving() as other:
         urls = f"{one.url} {other.url}"
-        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=urls)
+        settings = make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=urls)
         other.status = 500
-        desk_of(settings).run([[failing(1)], [failing(2, "same_side")], [passing(3, "same_side")]])
+        make_desk(settings).run([[failing(1)], [failing(2, "same_side")], [passing(3, "same_side")]])
         acknowledge(settings, Acknowledgement(ts=START_TS, criterion="no_upsizes", by="Ada", why="known"))
         found = list_alerts(settings, START_TS + 60)
         (alert,) = found.standing
@@ -54,7 +54,7 @@ def test_what_stands_was_sent_and_waits_is_listed_by_channel(tmp_path: Path) -> 
     assert "acknowledged by Ada on 2026-09-21 14:13:20 UTC: known" in text
     assert SECRET not in text
     assert set(data) == {"standing", "sent", "waiting", "acknowledgements"}
-    gone = list_alerts(settings_of(tmp_path), START_TS + 60)
+    gone = list_alerts(make_settings(tmp_path), START_TS + 60)
     assert [(each.channel, each.is_configured) for each in gone.waiting] == [("json#2", False)]
 
 

@@ -10,10 +10,10 @@ import pytest
 from pipeline_v6_dagster.alerts.delivery import name_channels
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
 from pipeline_v6_dagster_tests.mailbox import mailing
 from pipeline_v6_dagster_tests.receiver import SECRET
-from pipeline_v6_dagster_tests.stages.outputs.test_alerts import desk_of, failing, passing
+from pipeline_v6_dagster_tests.stages.outputs.test_alerts import failing, make_desk, passing
 
 SLACK_TOKENS = ("T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ")
 TELEGRAM_TOKEN = "123456789:abcdefg_hijklmnop-QRSTUVWXYZ012345"  # noqa: S105 -- nobody's
@@ -25,7 +25,7 @@ SECRETS = (SECRET, *SLACK_TOKENS, TELEGRAM_TOKEN.partition(":")[2])
 
 def test_a_mail_says_what_happened_to_whom_it_shall_be_told(tmp_path: Path) -> None:
     with mailing() as mailbox:
-        desk = desk_of(settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url))
+        desk = make_desk(make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url))
         assert desk.run([[failing(1)], [passing(2)]]).delivered == 2
     assert mailbox.subjects() == [
         "pipeline v6: ERROR: compare_summary/no_upsizes",
@@ -46,13 +46,13 @@ def test_a_mail_server_that_is_down_gets_its_mails_later_once_and_in_order(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with mailing() as mailbox, caplog.at_level(logging.DEBUG):
-        settings = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
-        desk = desk_of(settings)
+        settings = make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
+        desk = make_desk(settings)
         mailbox.down()
         waiting = desk.run([[failing(1)], [passing(2)]])
         assert (waiting.delivered, waiting.waiting) == (0, {"mailto#1": 2})
         mailbox.up()
-        desk = desk_of(settings) if has_restarted else desk
+        desk = make_desk(settings) if has_restarted else desk
         assert desk.run([]).delivered == 2
         assert desk.run([]).delivered == 0
     assert [subject.partition(": ")[2] for subject in mailbox.subjects()] == [
@@ -66,10 +66,10 @@ def test_a_mail_server_that_is_down_gets_its_mails_later_once_and_in_order(
 
 def test_a_wrong_password_delays_a_mail_and_loses_none(tmp_path: Path) -> None:
     with mailing() as mailbox:
-        wrong = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url.replace(SECRET, "mistyped"))
-        assert desk_of(wrong).run([[failing(1)]]).waiting == {"mailto#1": 1}
-        right = settings_of(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
-        assert desk_of(right).run([]).delivered == 1
+        wrong = make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url.replace(SECRET, "mistyped"))
+        assert make_desk(wrong).run([[failing(1)]]).waiting == {"mailto#1": 1}
+        right = make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
+        assert make_desk(right).run([]).delivered == 1
     assert len(mailbox.received) == 1
 
 

@@ -46,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> CheckContext:
     return CheckContext(settings, NOW)
 
 
-def context_of(home: CheckContext, *criteria: Criterion) -> CheckContext:
+def make_context(home: CheckContext, *criteria: Criterion) -> CheckContext:
     """The same logs with a verdict that has these criteria."""
     context = CheckContext(home.settings, NOW)
     context.gate = dataclasses.replace(home.gate, criteria=criteria)
@@ -54,7 +54,7 @@ def context_of(home: CheckContext, *criteria: Criterion) -> CheckContext:
 
 
 def evaluate(home: CheckContext, name: str, state: CriterionState, **changes: Any) -> Evaluation:
-    return evaluate_criterion(context_of(home, criterion(name, state, **changes)), name)
+    return evaluate_criterion(make_context(home, criterion(name, state, **changes)), name)
 
 
 @pytest.mark.parametrize("name", [each.name for each in CRITERIA])
@@ -79,7 +79,7 @@ def test_every_criterion_is_a_check_that_says_when_it_passes() -> None:
 
 
 def test_a_criterion_that_the_verdict_does_not_have_does_not_pass(home: CheckContext) -> None:
-    found = evaluate_criterion(context_of(home), "same_side")
+    found = evaluate_criterion(make_context(home), "same_side")
     assert (found.passes, found.is_measured) == (False, False)
     assert found.text.startswith("not measured: ")
 
@@ -94,7 +94,7 @@ def test_a_criterion_that_the_verdict_does_not_have_does_not_pass(home: CheckCon
         ("still_agrees", 12.5, ("d1",), 1),
     ],
 )
-def test_the_count_is_that_of_the_offenders_and_never_another_figure(
+def test_the_count_is_that_of_the_failing_orders_and_never_another_figure(
     home: CheckContext, name: str, value: float, ids: tuple[str, ...], count: int | None
 ) -> None:
     found = evaluate(home, name, CriterionState.BROKEN, value=value, failing_ids=ids)
@@ -119,7 +119,7 @@ def test_who_acknowledged_a_criterion_is_said_where_it_fails_and_in_its_alert(tm
     assert evaluate_criterion(CheckContext(settings, NOW + 3600), "no_upsizes").acknowledged is None
 
 
-def test_the_offenders_are_named_with_their_excess(home: CheckContext) -> None:
+def test_the_failing_orders_are_named_with_their_excess(home: CheckContext) -> None:
     upsized = [diff for diff in home.window if diff.is_upsize]
     ids = tuple(str(diff.decision_id) for diff in upsized)
     found = evaluate(home, "no_upsizes", CriterionState.BROKEN, failing_ids=ids)
@@ -135,7 +135,7 @@ def test_the_alert_names_the_cause_and_not_its_effects(home: CheckContext) -> No
         name: CriterionState.BROKEN if name in broken else CriterionState.NOT_YET if i % 2 else CriterionState.HOLDS
         for i, name in enumerate(criterion_names())
     }
-    context = context_of(home, *(criterion(name, state) for name, state in states.items()))
+    context = make_context(home, *(criterion(name, state) for name, state in states.items()))
     evaluations = evaluate_comparison(context)
     home.settings.alert_outbox.unlink(missing_ok=True)
     recorded = record_alerts(home.settings, evaluations, START_TS, host="desk-1")

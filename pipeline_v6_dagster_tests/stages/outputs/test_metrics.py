@@ -8,10 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.summary import SymbolSlice
-from pipeline_v6_dagster.stages.outputs.metrics import metrics_of, samples_of
+from pipeline_v6_dagster.stages.outputs.metrics import build_samples, encode_metrics
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, make_settings, simulated_home
 
 NOW = START_TS + 3600
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -37,7 +37,7 @@ def red(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def test_every_figure_is_the_summarys(red: Settings) -> None:
     report = read_status(red, NOW)
     summary = json.loads(red.compare_summary.read_bytes())
-    found = parsed(metrics_of(report).decode())
+    found = parsed(encode_metrics(report).decode())
     assert found["pipeline_v6_status", (("status", "red"),)] == 1
     assert found["pipeline_v6_status", (("status", "green"),)] == 0
     assert found["pipeline_v6_verdict", (("verdict", "FAIL"),)] == 1
@@ -57,14 +57,14 @@ def test_every_figure_is_the_summarys(red: Settings) -> None:
 def test_what_was_not_measured_is_absent(tmp_path: Path) -> None:
     settings, _ = simulated_home(tmp_path, seconds=0)
     assert pipeline_v6(tmp_path, "compare").exit_code == 0
-    found = parsed(metrics_of(read_status(settings, NOW)).decode())
+    found = parsed(encode_metrics(read_status(settings, NOW)).decode())
     names = {name for name, _ in found}
     assert "pipeline_v6_sample_size" in names
     assert not {"pipeline_v6_veto_mismatch_ratio", "pipeline_v6_sizing_diff_ratio"} & names
 
 
 def test_before_there_is_a_summary_the_status_says_so(tmp_path: Path) -> None:
-    found = parsed(metrics_of(read_status(settings_of(tmp_path), NOW)).decode())
+    found = parsed(encode_metrics(read_status(make_settings(tmp_path), NOW)).decode())
     assert found["pipeline_v6_status", (("status", "no_data"),)] == 1
     assert "pipeline_v6_summary_timestamp_seconds" not in {name for name, _ in found}
 
@@ -76,7 +76,7 @@ def test_a_hostile_symbol_is_a_label_and_nothing_else(red: Settings) -> None:
     report.summary.by_symbol = {
         symbol: SymbolSlice(sample_size=3, veto_mismatch_pct=None, upsize_count=0, impact_usd=None)
     }
-    found = parsed(metrics_of(report).decode())
+    found = parsed(encode_metrics(report).decode())
     assert found["pipeline_v6_symbol_decisions", (("symbol", symbol),)] == 3
     assert found["pipeline_v6_upsizes", ()] > 0
 
@@ -93,4 +93,4 @@ def test_the_command_prints_them_and_replaces_a_file(red: Settings, tmp_path: Pa
     assert [one.name for one in path.parent.iterdir()] == ["pipeline_v6.prom"]
     samples = json.loads(pipeline_v6(red.home, "metrics", "--json").stdout)["metrics"]
     assert {sample["name"] for sample in samples} == {name for name, _ in parsed(outcome.stdout)}
-    assert len(samples) == len(samples_of(read_status(red, NOW)))
+    assert len(samples) == len(build_samples(read_status(red, NOW)))

@@ -17,7 +17,7 @@ from pipeline_v6_dagster.reports.series import collect_bounds
 from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import START_TS, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, make_settings, simulated_home
 from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row, veto_row
 
 HOSTILE = "</text></svg></script><script>alert('$x_1$')</script><img src=x onerror=alert(1)>&\"'\x00\x1b[31m"
@@ -177,7 +177,7 @@ def test_what_a_log_says_is_shown_and_never_run(tmp_path: Path) -> None:
 
 def test_without_a_summary_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run pipeline-v6 compare first"):
-        write_report(settings_of(tmp_path), START_TS)
+        write_report(make_settings(tmp_path), START_TS)
 
 
 def test_of_no_decision_at_all_the_page_is_still_one(tmp_path: Path) -> None:

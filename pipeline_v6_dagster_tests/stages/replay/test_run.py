@@ -18,14 +18,14 @@ from pipeline_v6_dagster.stages.replay.result import as_data
 from pipeline_v6_dagster.stages.replay.run import Replay, replay
 from pipeline_v6_dagster.storage.files import replace_file
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 from pipeline_v6_dagster_tests.live_builders import RISK_LIMITS, T0, Home, ack_row, attempt_row, fill_row
 from pipeline_v6_dagster_tests.rollout.evidence import evidence, person
 
 NOW = START_TS + 7200
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -109,7 +109,7 @@ def test_the_verdict_that_would_have_stood_is_the_real_one(restricted: Replay) -
 
 
 def test_back_again_the_same_decisions_are_let_through(traded: Settings, restricted: Replay, tmp_path: Path) -> None:
-    strict = settings_of(
+    strict = make_settings(
         tmp_path, PIPELINE_V6_LOGS_DIR=str(tmp_path / "logs"), PIPELINE_V6_CONFIG_DIR=str(restricted.config_dir)
     )
     strict.logs_dir.mkdir()
@@ -129,10 +129,10 @@ def test_the_live_logs_are_only_read_and_nothing_is_left_behind(
     folder = another(traded, tmp_path / "config", max_leverage=1)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    before = files_of(traded.home)
+    before = read_files(traded.home)
     replay(traded, folder, fixed(NOW))
     replay(traded, folder, fixed(NOW), to_ts=START_TS + 1800)
-    assert files_of(traded.home) == before
+    assert read_files(traded.home) == before
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

@@ -20,7 +20,7 @@ from pipeline_v6_dagster.rollout.moves import make_record
 from pipeline_v6_dagster.stages.shadow import account_state as account_history
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster_tests.builders import unhurried
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 from pipeline_v6_dagster_tests.rollout.evidence import evidence, person
 
 SECONDS = 2400.0
@@ -54,7 +54,7 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return home
 
 
-def rows_of(path: Path) -> list[tuple[float, bytes]]:
+def read_rows(path: Path) -> list[tuple[float, bytes]]:
     """(when it was logged, line) of each row."""
     found = []
     for line in path.read_bytes().splitlines(keepends=True):
@@ -86,7 +86,7 @@ def in_parts(traded: Settings, home: Settings, cuts: list[float]) -> bytes:
     home.order_attempts.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(traded.risk_limits.parent, home.risk_limits.parent, dirs_exist_ok=True)
     home.shadow_log.unlink(missing_ok=True)
-    logs = {name: rows_of(getattr(traded, name)) for name in INPUTS}
+    logs = {name: read_rows(getattr(traded, name)) for name in INPUTS}
     for cut in [*sorted(cuts), START_TS + SECONDS * 2]:
         for name, rows in logs.items():
             until = bisect_right([ts for ts, _ in rows], cut)
@@ -100,14 +100,14 @@ def in_parts(traded: Settings, home: Settings, cuts: list[float]) -> bytes:
 def test_runs_that_begin_and_end_anywhere_write_the_bytes_of_one(
     traded: Settings, whole: bytes, tmp_path_factory: pytest.TempPathFactory, cuts: list[float]
 ) -> None:
-    home = settings_of(tmp_path_factory.mktemp("parts"))
+    home = make_settings(tmp_path_factory.mktemp("parts"))
     assert in_parts(traded, home, cuts) == whole
 
 
 def test_a_decision_takes_the_trading_state_of_its_own_time_in_any_split(
     traded: Settings, whole: bytes, tmp_path: Path
 ) -> None:
-    home, other = settings_of(tmp_path / "parts"), settings_of(tmp_path / "other")
+    home, other = make_settings(tmp_path / "parts"), make_settings(tmp_path / "other")
     halt = START_TS + SECONDS / 2
     for each in (home, other):
         record = make_record(Rollout(), RolloutEvent.HALT, person(halt), evidence())
@@ -127,7 +127,7 @@ def test_how_often_the_state_is_written_down_decides_nothing(
     traded: Settings, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decisions: int
 ) -> None:
     monkeypatch.setattr(account_history, "CHECKPOINT_DECISIONS", decisions)
-    home = settings_of(tmp_path)
+    home = make_settings(tmp_path)
     in_parts(traded, home, [START_TS + SECONDS / 3, START_TS + SECONDS / 2])
     for before, after in zip(map(json.loads, whole.splitlines()), shadow_rows(home), strict=True):
         for row in (before, after):
@@ -139,7 +139,7 @@ def test_how_often_the_state_is_written_down_decides_nothing(
 def test_live_logs_that_are_there_from_the_start_are_not_looked_at_ahead_of_time(
     traded: Settings, whole: bytes, tmp_path: Path
 ) -> None:
-    home = settings_of(tmp_path)
+    home = make_settings(tmp_path)
     home.order_attempts.parent.mkdir(parents=True)
     shutil.copytree(traded.risk_limits.parent, home.risk_limits.parent)
     for name in INPUTS[1:]:
@@ -164,7 +164,7 @@ def ahead(rows: list[bytes], number: int, days: float) -> list[bytes]:
     return [*rows[:number], json.dumps(row).encode() + b"\n", *rows[number:]]
 
 
-def decided_of(home: Settings) -> list[tuple[Any, ...]]:
+def list_decided(home: Settings) -> list[tuple[Any, ...]]:
     """What was known and decided of each attempt."""
     rows = [row for row in shadow_rows(home) if row["symbol"] != "NOWHEREUSDT"]
     return [(row["intent_id"], row["intent"], row["state"], row["risk_decision"]) for row in rows]
@@ -176,7 +176,7 @@ def decided_of(home: Settings) -> list[tuple[Any, ...]]:
 def test_a_row_whose_clock_was_wrong_lets_no_decision_see_more_or_less(
     traded: Settings, whole: bytes, tmp_path: Path, name: str, days: float, parts: int
 ) -> None:
-    home = settings_of(tmp_path)
+    home = make_settings(tmp_path)
     home.order_attempts.parent.mkdir(parents=True)
     shutil.copytree(traded.risk_limits.parent, home.risk_limits.parent)
     for other in INPUTS:
@@ -187,11 +187,11 @@ def test_a_row_whose_clock_was_wrong_lets_no_decision_see_more_or_less(
     for part in range(1, parts + 1):
         home.order_attempts.write_bytes(b"".join(attempts[: len(attempts) * part // parts]))
         run(home)
-    assert decided_of(home) == decided_of(traded)
+    assert list_decided(home) == list_decided(traded)
 
 
 def test_a_checkpoint_is_written_where_the_configuration_changes(traded: Settings, tmp_path: Path) -> None:
-    home = settings_of(tmp_path)
+    home = make_settings(tmp_path)
     in_parts(traded, home, [])
     rows = home.order_attempts.read_bytes().splitlines(keepends=True)
     assert [i for i, row in enumerate(shadow_rows(home)) if "checkpoint" in row][:1] == [0]
@@ -208,7 +208,7 @@ def test_a_checkpoint_is_written_where_the_configuration_changes(traded: Setting
 
 
 def test_a_live_log_that_was_replaced_is_said_and_what_was_known_stays(traded: Settings, tmp_path: Path) -> None:
-    home = settings_of(tmp_path)
+    home = make_settings(tmp_path)
     in_parts(traded, home, [])
     rows = home.order_attempts.read_bytes().splitlines(keepends=True)
     rows_executed = home.orders_executed.read_bytes().splitlines(keepends=True)

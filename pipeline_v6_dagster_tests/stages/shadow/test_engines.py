@@ -90,7 +90,7 @@ def decided(home: Path, **environ: str) -> tuple[ShadowRun, list[dict[str, objec
     return run, [json.loads(line) for line in settings.shadow_log.read_text().splitlines()]
 
 
-def reasons_of(row: dict[str, object]) -> list[str]:
+def list_reasons(row: dict[str, object]) -> list[str]:
     risk = row["risk_decision"]
     assert isinstance(risk, dict)
     found: list[str] = risk["reasons"]
@@ -101,14 +101,14 @@ def test_a_risk_engine_of_the_older_kind_decides(tmp_path: Path, desk: str) -> N
     run, rows = decided(tmp_path / "home", PIPELINE_V6_RISK_ENGINE=f"{desk}:DeniesEth")
     eth = [row for row in rows if row["symbol"] == "ETHUSDT"]
     assert 0 < len(eth) < len(rows)
-    assert all(reasons_of(row) == (["restricted_symbol"] if row in eth else []) for row in rows)
+    assert all(list_reasons(row) == (["restricted_symbol"] if row in eth else []) for row in rows)
     assert (run.denied, run.allowed) == (len(eth), len(rows) - len(eth))
     assert {row["engine_version"] for row in rows} == {f"{ENGINE_VERSION}+{desk}:DeniesEth"}
 
 
 def test_what_an_engine_raises_denies_that_attempt_and_the_run_goes_on(tmp_path: Path, desk: str) -> None:
     run, rows = decided(tmp_path / "home", PIPELINE_V6_RISK_ENGINE=f"{desk}:fragile")
-    failed = [row for row in rows if reasons_of(row) == ["engine_error"]]
+    failed = [row for row in rows if list_reasons(row) == ["engine_error"]]
     assert {row["symbol"] for row in failed} == {"ETHUSDT"}
     assert run.deny_reasons == {"engine_error": len(failed)}
     assert run.allowed > 0
@@ -122,7 +122,7 @@ def test_what_an_engine_raises_denies_that_attempt_and_the_run_goes_on(tmp_path:
 def test_an_answer_that_is_none_denies(tmp_path: Path, desk: str, engine: str) -> None:
     run, rows = decided(tmp_path / "home", PIPELINE_V6_RISK_ENGINE=f"{desk}:{engine}")
     assert run.allowed == 0
-    assert all(reasons_of(row) == ["engine_error"] for row in rows)
+    assert all(list_reasons(row) == ["engine_error"] for row in rows)
 
 
 def test_a_sizer_of_ones_own_may_make_an_order_smaller(tmp_path: Path, desk: str) -> None:

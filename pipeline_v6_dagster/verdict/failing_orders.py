@@ -7,7 +7,7 @@ MAX_LARGEST = 25
 
 
 @dataclass(slots=True)
-class Offender:
+class FailingOrder:
     """One of them. `usd` is the worth of its live order, 0 where it is not known; `ts` the decision's time."""
 
     id: str
@@ -17,27 +17,27 @@ class Offender:
 
 
 @dataclass(slots=True)
-class Offenders:
-    """All of one criterion. `newest` stands oldest first, `largest` smallest first; an offender may be in both."""
+class FailingOrders:
+    """All of one criterion. `newest` stands oldest first, `largest` smallest first; an order may be in both."""
 
     count: int = 0
-    newest: list[Offender] = field(default_factory=list)
-    largest: list[Offender] = field(default_factory=list)
+    newest: list[FailingOrder] = field(default_factory=list)
+    largest: list[FailingOrder] = field(default_factory=list)
 
-    def add(self, offender: Offender) -> None:
+    def add(self, failing: FailingOrder) -> None:
         """Count one, and remember it where it is among the newest or the largest."""
         self.count += 1
-        self.newest.append(offender)
+        self.newest.append(failing)
         del self.newest[:-MAX_NEWEST]
-        self.largest.append(offender)
+        self.largest.append(failing)
         self.largest.sort(key=lambda one: (one.usd, one.ts, one.id))
         del self.largest[:-MAX_LARGEST]
 
-    def remove(self, offender: Offender) -> None:
+    def remove(self, failing: FailingOrder) -> None:
         """Take one back that a revision has cleared."""
         self.count = max(0, self.count - 1)
         for known in (self.newest, self.largest):
-            place = next((place for place, one in enumerate(known) if one.id == offender.id), None)
+            place = next((place for place, one in enumerate(known) if one.id == failing.id), None)
             if place is not None:
                 del known[place]
 
