@@ -7,6 +7,7 @@ docs/runbook.md; a test makes sure that there is one.
 from dataclasses import dataclass
 
 RUN_FAILED = "run_failed"
+ROLLOUT_MOVED = "rollout_moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ GUIDANCE = {
     "fleet_within_limits": Guidance(
         "no executor of the fleet is red, amber or FAIL, without data or stale",
         "The table names each executor with its problem. Run pipeline-v6 --executor NAME status for one of them.",
+    ),
+    "rollout_within_evidence": Guidance(
+        "the executor's file allows no more than the history of the rollout and the evidence support",
+        "Run pipeline-v6 compare, which takes away what is not supported. If the file is wrong, pipeline-v6 heartbeat"
+        " writes it again; if it stays wrong, delete it: an executor that finds none treats v6 as off.",
+    ),
+    ROLLOUT_MOVED: Guidance(
+        "nothing changes what v6 may do",
+        "Run pipeline-v6 rollout status: it says where the rollout stands, who or what moved it, and what the next step"
+        " needs.",
     ),
     RUN_FAILED: Guidance(
         "the runs of each job succeed",

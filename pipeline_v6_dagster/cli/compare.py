@@ -18,18 +18,26 @@ from pipeline_v6_dagster.stages.compare.run import CompareRun, run_compare
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, record_alerts
 from pipeline_v6_dagster.stages.outputs.comparison_checks import evaluate_comparison
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext
+from pipeline_v6_dagster.stages.rollout.act import COMPARE
+from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, roll_back_if_critical
+from pipeline_v6_dagster.stages.rollout.evidence import gate_evidence
+from pipeline_v6_dagster.stages.rollout.state import is_known
 
 
 @click.command("compare")
 @click.option("--rebuild", is_flag=True, help="Everything again from the logs, in the place of the compare log.")
 @json_option
 def command(as_json: bool, rebuild: bool) -> None:
-    """Settle, pair, append diffs, refresh the summary, record and send alerts."""
+    """Settle, pair, append diffs, refresh the summary, move the rollout down if the evidence demands it, alert."""
     settings = read_environment()
     with working("comparing"):
         run = run_compare(settings, read_configuration(settings).limits, clock, rebuild=rebuild)
+        roll_back_if_critical(settings, clock(), COMPARE)
         host = socket.gethostname()
-        record_alerts(settings, evaluate_comparison(CheckContext(settings, clock())), clock(), host=host)
+        context = CheckContext(settings, clock())
+        if is_known(settings):
+            follow_evidence(settings, gate_evidence(settings, context.gate, clock()), clock(), COMPARE, host=host)
+        record_alerts(settings, evaluate_comparison(context), clock(), host=host)
         if settings.alert_urls:
             AlertDesk(settings, clock, host=host).deliver()
     answer(as_json, msgspec.to_builtins(run, enc_hook=str), _lines(settings, run))

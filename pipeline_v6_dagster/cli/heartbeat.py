@@ -4,15 +4,17 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
+from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 
 
 @click.command("heartbeat")
 @json_option
 def command(as_json: bool) -> None:
-    """Refresh the head of the shadow log."""
+    """Refresh the head of the shadow log, and the executor's file of the rollout."""
     settings = read_environment()
     head = refresh_head(settings, clock())
+    refresh_rollout(settings, clock())
     lines = [
         f"{head.total} newest decisions: {head.allowed} allowed, {head.vetoed} denied",
         f"from {utc(head.window.first_ts)} to {utc(head.window.last_ts)}",

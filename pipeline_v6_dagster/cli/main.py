@@ -31,6 +31,7 @@ _COMMANDS = {
     "drill": "Whether the verdict sees known faults in a copy of this desk's own logs.",
     "explain": "What v6 decided about one attempt and why, what live did, and how the two differ.",
     "acknowledge": "Record that a person has taken care of an incident; with --fixed-at a new epoch begins.",
+    "rollout": "What v6 may do: its stage, the steps up that people approve, and the steps down.",
     "alerts": "Which alerts stand, what was sent where, what waits; --test sends one to every channel.",
     "verify": "Whether a line of our own logs was changed, removed, inserted or moved.",
     "fleet": "All executors of the fleet in one table, with the worst exit code.",

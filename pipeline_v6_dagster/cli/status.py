@@ -15,6 +15,7 @@ from pipeline_v6_dagster.domain.summary import Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import CriterionState
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.next_steps import mismatch_ratio, order_criteria
+from pipeline_v6_dagster.stages.outputs.rollout_stand import describe_rollout
 from pipeline_v6_dagster.stages.outputs.status import ChainReader, Report, read_status
 
 # Longer lists are a number at their end.
@@ -86,6 +87,7 @@ def _is_nobody_reading() -> bool:
 
 def _lines(report: Report) -> list[str]:
     lines = [report.answer, f"status {report.status}, verdict {report.verdict}"]
+    lines += [describe_rollout(report.rollout)] if report.rollout is not None else []
     lines += [f"STALE: {stale}" for stale in report.stale]
     summary = report.summary
     if summary is None:

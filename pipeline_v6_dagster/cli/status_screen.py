@@ -15,6 +15,7 @@ from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, fo
 from pipeline_v6_dagster.domain.summary import Status, Summary
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 from pipeline_v6_dagster.stages.outputs.next_steps import mismatch_ratio, order_criteria
+from pipeline_v6_dagster.stages.outputs.rollout_stand import describe_rollout
 from pipeline_v6_dagster.stages.outputs.status import Report
 
 # One screen: of a long list the rest is a number.
@@ -43,6 +44,7 @@ def screen(report: Report, now: float) -> RenderableType:
     colour = "magenta" if report.stale else _COLOURS[report.status]
     title = Text(f" {report.status.upper()}  {report.verdict} ", style=f"bold reverse {colour}")
     parts: list[RenderableType] = [_line(report.answer, "bold")]
+    parts += [_line(describe_rollout(report.rollout), "")] if report.rollout is not None else []
     parts += [_line(f"STALE: {stale}", "bold magenta") for stale in report.stale[:MOST_STALE]]
     if report.summary is None:
         parts += [_line(reason, "") for reason in report.reasons]

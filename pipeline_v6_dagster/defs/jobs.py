@@ -28,8 +28,8 @@ def _jobs(settings: Settings) -> Iterator[UnresolvedAssetJobDefinition]:
     )
     yield dg.define_asset_job(
         COMPARE_JOB,
-        selection=dg.AssetSelection.assets("compare_diffs", "compare_summary"),
-        description="Compare what is settled, summarise, check sizes, decisions and evidence.",
+        selection=dg.AssetSelection.assets("compare_diffs", "compare_summary", "rollout_state"),
+        description="Compare what is settled, summarise, check the criteria, move the rollout down if they demand it.",
     )
     yield dg.define_asset_job(
         REPORT_JOB,

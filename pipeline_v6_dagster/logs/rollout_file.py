@@ -5,6 +5,7 @@ import msgspec
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.rollout import RolloutFile
+from pipeline_v6_dagster.rollout.machine import Rollout
 
 
 def encode_rollout_file(content: RolloutFile) -> bytes:
@@ -30,3 +31,13 @@ def read_rollout_file(settings: Settings) -> RolloutFile | bytes | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return content
     return found if encode_rollout_file(found) == content else content
+
+
+def says_the_same(rollout: Rollout, found: RolloutFile) -> bool:
+    """Whether a file allows what the rollout allows."""
+    return (found.state, found.symbols, found.notional_share, found.trading_state) == (
+        rollout.state,
+        rollout.symbols,
+        rollout.notional_share,
+        rollout.trading_state,
+    )

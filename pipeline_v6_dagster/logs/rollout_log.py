@@ -7,6 +7,7 @@ import msgspec
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.rollout import RolloutRecord
+from pipeline_v6_dagster.rollout.machine import Rollout, replay
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 
@@ -56,3 +57,14 @@ def read_rollout(
             records.append(record)
             after = line.offset()
     return records, after
+
+
+def read_rollout_now(settings: Settings) -> Rollout:
+    """Where the rollout stands by its history; OFF if there is none.
+
+    Raises:
+        DataError: the history is not one.
+        StorageError: it cannot be read.
+    """
+    records, _ = read_rollout(settings)
+    return replay(records)

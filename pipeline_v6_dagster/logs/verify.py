@@ -12,6 +12,8 @@ from pipeline_v6_dagster.logs.compare_log import (
     read_cursor,
     read_summaries_backward,
 )
+from pipeline_v6_dagster.logs.rollout_file import read_rollout_file, says_the_same
+from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
 from pipeline_v6_dagster.logs.shadow_head import is_head_of_log, read_head
 from pipeline_v6_dagster.storage.chain import Link, link_from
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
@@ -77,6 +79,8 @@ def verify_logs(settings: Settings, verified: Mapping[str, str] | None = None) -
         return verify_log(outbox, after=after, key=key), ["removed: the compare log rests on records in it"] * is_gone
 
     report.logs.append(_check_twice("alerts", outbox, settings, look))
+    if settings.rollout_log.exists() or settings.rollout_state.exists():
+        report.logs.append(_verify_rollout(settings, known.get("rollout")))
     return report
 
 
@@ -110,6 +114,26 @@ def _verify_compare_log(settings: Settings, after: Link | None) -> LogReport:
         return found, [f"changed: {settings.compare_summary} is the summary of no block of the log"]
 
     return _check_twice("compare_diffs", settings.compare_diffs, settings, check)
+
+
+def _verify_rollout(settings: Settings, after: Link | None) -> LogReport:
+    key = read_chain_key(settings.chain_key_file)
+
+    def check() -> tuple[Verification, list[str]]:
+        found = read_rollout_file(settings)  # Before the history: a change writes the file after its line.
+        verification = verify_log(settings.rollout_log, after=after, key=key)
+        try:
+            rollout = read_rollout_now(settings)
+        except DataError as error:
+            return verification, [f"changed: {error}"]
+        path = settings.rollout_state
+        if isinstance(found, bytes):
+            return verification, [f"changed: {path} is not what heartbeat writes; run pipeline-v6 heartbeat"]
+        if found is not None and not says_the_same(rollout, found):
+            return verification, [f"changed: {path} does not say what the history says; run pipeline-v6 heartbeat"]
+        return verification, []
+
+    return _check_twice("rollout", settings.rollout_log, settings, check)
 
 
 def _check_twice(

@@ -87,6 +87,21 @@ def replace_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def remove_file(path: Path) -> None:
+    """Delete a file; nothing happens where it is not there.
+
+    Raises:
+        StorageError: it cannot be deleted.
+    """
+    try:
+        disk.remove(path)
+        sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be deleted: {error.strerror or error}") from error
+
+
 class _Descriptor(RawIOBase):
     """A descriptor that is written to through `disk`, and closed by whoever opened it."""
 

@@ -29,6 +29,7 @@ LINEAGE = {
     "shadow_head": ("shadow", {"shadow_log"}),
     "compare_diffs": ("compare", {"shadow_log", "orders_executed", "risk_vetoes", "risk_limits", "pairs_universe"}),
     "compare_summary": ("compare", {"compare_diffs"}),
+    "rollout_state": ("rollout", {"compare_summary"}),
     "parity_report": ("report", {"compare_diffs", "compare_summary"}),
     "replay_report": ("report", {"order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"}),
     "drill": ("drill", {"order_attempts", "orders_executed", "order_metrics", "risk_vetoes", "position_state"}),
@@ -38,6 +39,7 @@ LINEAGE = {
 CHECKS = {
     ("shadow_head", "executor_alive"),
     ("drill", "drill_catches_faults"),
+    ("rollout_state", "rollout_within_evidence"),
     *(("compare_summary", name) for name in (*criterion_names(), "verdict", "warmup")),
 }
 
@@ -87,6 +89,7 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "shadow_heartbeat_sensor",
         "compare_sensor",
         "parity_alert_sensor",
+        "rollout_sensor",
     }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
@@ -154,6 +157,7 @@ def test_an_interval_that_cron_cannot_say_is_refused_with_a_sentence_and_has_its
         "shadow_heartbeat_sensor": 5,
         "compare_sensor": 15,
         "parity_alert_sensor": 15,
+        "rollout_sensor": 15,
     }
     (compare,) = (sensor for sensor in repository.sensor_defs if sensor.name == "compare_sensor")
     assert "A schedule cannot say 90 s" in str(compare.description)

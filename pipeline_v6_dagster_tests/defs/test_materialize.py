@@ -106,7 +106,7 @@ def test_a_second_run_adds_nothing_and_keeps_its_data_version(tmp_path: Path, in
             }
         )
     assert versions[0] == versions[1]
-    assert set(versions[0]) == {"shadow_log", "shadow_head", "compare_diffs", "compare_summary"}
+    assert set(versions[0]) == {"shadow_log", "shadow_head", "compare_diffs", "compare_summary", "rollout_state"}
     assert read_metadata(shadow, "shadow_log")["decided"] == 0
     assert read_metadata(compare, "compare_diffs")["new_diffs"] == 0
 

@@ -7,7 +7,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from pipeline_v6_dagster.alerts.guidance import GUIDANCE
+from pipeline_v6_dagster.alerts.guidance import GUIDANCE, ROLLOUT_MOVED, RUN_FAILED
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.stages.outputs.links import RUNBOOK, runbook_entry, runbook_link
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
@@ -17,6 +17,7 @@ from pipeline_v6_dagster_tests.homes import make_settings
 
 TEXT = RUNBOOK.read_text(encoding="utf-8")
 WIDTH = 125
+ALERTS = {RUN_FAILED, ROLLOUT_MOVED}
 
 _ENTRY = re.compile(r"^## ([a-z_0-9]+)$\n\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _TABLE = re.compile(r"(?<=<!-- checks -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -29,7 +30,7 @@ def checks() -> dict[str, tuple[str, str, str]]:
     """(group, "Passes when ...", what to do) of each criterion, check and alert, in the order of the page."""
     criteria = {each.name: (each.group.value, each.passes_when, each.to_do) for each in CRITERIA}
     others = {
-        name: ("alert" if name == "run_failed" else "check", f"Passes when {each.passes_when}.", each.todo)
+        name: ("alert" if name in ALERTS else "check", f"Passes when {each.passes_when}.", each.todo)
         for name, each in GUIDANCE.items()
     }
     return criteria | others
@@ -79,7 +80,7 @@ def test_every_check_links_to_its_entry(tmp_path: Path) -> None:
     settings = make_settings(tmp_path)
     fleet = fleet_settings(tmp_path, {"alpha": []})
     names = {key.name for key in build_defs(fleet).resolve_asset_graph().asset_check_keys}
-    assert names == set(checks()) - {"run_failed"}
+    assert names == set(checks()) - ALERTS
     for name in (*checks(), "messages"):
         url, _, anchor = runbook_link(settings, name).partition("#")
         assert url == "docs/runbook.md"

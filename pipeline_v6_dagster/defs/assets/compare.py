@@ -8,6 +8,14 @@ from itertools import islice
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.assets.rollout import (
+    CHECK_KEY,
+    STATE_KEY,
+    check_rollout,
+    follow_rollout,
+    state_check_spec,
+    state_spec,
+)
 from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
 from pipeline_v6_dagster.defs.fleet.reporting import report_status
@@ -33,6 +41,8 @@ from pipeline_v6_dagster.stages.outputs.rows import (
     slice_rows,
     upsize_rows,
 )
+from pipeline_v6_dagster.stages.rollout.act import COMPARE
+from pipeline_v6_dagster.stages.rollout.downward import roll_back_if_critical
 
 _GROUP = "compare"
 
@@ -67,8 +77,8 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
 
     @dg.multi_asset(
         name=_GROUP,
-        specs=[_DIFFS, with_freshness_policy(_SUMMARY, settings.compare_interval_s)],
-        check_specs=check_specs,
+        specs=[_DIFFS, with_freshness_policy(_SUMMARY, settings.compare_interval_s), state_spec(settings)],
+        check_specs=[*check_specs, state_check_spec()],
         can_subset=True,
     )
     def compare(
@@ -81,12 +91,15 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         evidence = CheckContext(pipeline.settings, pipeline.clock(), verifier.find_problems)
         if _SUMMARY.key in context.selected_asset_keys:
             yield _write_summary(context, pipeline, evidence)
+        if STATE_KEY in context.selected_asset_keys:
+            yield follow_rollout(context, pipeline, evidence)
         evaluations: dict[dg.AssetCheckKey, Callable[[], Evaluation]] = {
             dg.AssetCheckKey(dg.AssetKey(check.asset), name): partial(check.evaluate, evidence)
             for name, check in checks.items()
         }
         chains = dg.AssetCheckKey(_SUMMARY.key, "logs_intact")
         evaluations[chains] = lambda: replace(checks["logs_intact"].evaluate(evidence), remembered=verifier.remembered)
+        evaluations[CHECK_KEY] = lambda: check_rollout(pipeline, evidence)
         yield from report_checks(context, pipeline, evaluations)
         report_status(context, pipeline, evidence)
 
@@ -97,6 +110,8 @@ def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Settle, pair and append what is new."""
     settings = pipeline.settings
     run = run_compare(settings, pipeline.limits(), pipeline.clock)
+    # Before anything else is read or checked: a rollback waits for nothing.
+    roll_back_if_critical(settings, pipeline.clock(), COMPARE)
     totals = run.summary.totals
     kinds = [{"mismatch_kind": str(kind), "diffs": count} for kind, count in run.mismatch_kinds.most_common()]
     return dg.MaterializeResult(

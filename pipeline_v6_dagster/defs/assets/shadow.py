@@ -12,6 +12,7 @@ from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.logs.shadow_log import last_offset, open_shadow_log
+from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.storage.chain import link_from
@@ -120,6 +121,7 @@ def _write_head(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Refresh the head."""
     settings = pipeline.settings
     head = refresh_head(settings, pipeline.clock())
+    refresh_rollout(settings, pipeline.clock())
     link = link_from(head.log["chain"] or "")
     reasons = [{"reason": reason, "denials": count} for reason, count in head.veto_reasons.items()]
     return dg.MaterializeResult(

@@ -15,6 +15,7 @@ from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
+from pipeline_v6_dagster.stages.outputs.rollout_stand import RolloutStand, read_rollout_stand
 from pipeline_v6_dagster.verdict.reach import Reach
 
 # A head or summary that three intervals did not refresh has nobody who refreshes it.
@@ -35,7 +36,7 @@ class Report:
 
     `answer` says in one line whether v6 may go live. `changes` is what the newest run says differently from the one
     before it (`previous_ts`, epoch s), `to_do` the next steps, `acknowledged` who answers for what, `reach` when a PASS
-    becomes possible.
+    becomes possible, `rollout` what v6 may do (None if no rollout was begun).
     """
 
     exit_code: int
@@ -54,6 +55,7 @@ class Report:
     to_do: tuple[str, ...] = ()
     acknowledged: tuple[Acknowledgement, ...] = ()
     reach: Reach | None = None
+    rollout: RolloutStand | None = None
 
 
 class ChainReader:
@@ -114,7 +116,7 @@ def build_report(settings: Settings, gate: Gate, now: float) -> Report:
     summary = gate.end.summary if gate.end is not None else None
     decision = gate.decision
     status = Status.NO_DATA if summary is None else summary.status
-    stale = () if summary is None else tuple(_stale(settings, summary, _read_state(settings.shadow_head), now))
+    stale = () if summary is None else tuple(find_stale(settings, summary, now))
     steps = choose_steps(status, decision.verdict, stale, gate.criteria)
     previous = None if summary is None else _before(settings, summary)
     standing = () if gate.end is None else standing_acknowledgements(gate.end.cursor.records, now).values()
@@ -135,6 +137,7 @@ def build_report(settings: Settings, gate: Gate, now: float) -> Report:
         to_do=steps,
         acknowledged=tuple(standing),
         reach=gate.reach,
+        rollout=read_rollout_stand(settings),
     )
 
 
@@ -168,8 +171,15 @@ def _exit_code(gate: Gate, status: Status, stale: tuple[str, ...]) -> int:
     return EXIT_GREEN if verdict is Verdict.PASS else EXIT_UNDECIDED
 
 
-def _stale(settings: Settings, summary: Summary, head_ts: float | None, now: float) -> list[str]:
+def find_stale(settings: Settings, summary: Summary, now: float) -> list[str]:
+    """What is too old at `now` (epoch s) to decide by, each in a sentence with its age.
+
+    Raises:
+        DataError: the head is not understood.
+        StorageError: the head cannot be read.
+    """
     stale = []
+    head_ts = _read_state(settings.shadow_head)
     for name, generated_ts, interval_s in (
         ("summary", summary.generated_ts, settings.compare_interval_s),
         ("head", head_ts, settings.heartbeat_interval_s),

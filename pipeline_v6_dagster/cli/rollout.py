@@ -1,0 +1,108 @@
+"""`pipeline-v6 rollout`."""
+
+import socket
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.formatting import format_duration, format_percent, format_time
+from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutRecord
+from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk
+from pipeline_v6_dagster.stages.rollout.act import act
+from pipeline_v6_dagster.stages.rollout.announce import announce_moves, describe_record
+from pipeline_v6_dagster.stages.rollout.status import NextStep, RolloutReport, read_rollout_status
+
+_HELP = {
+    RolloutEvent.BEGIN: "Begin: v6 stays in the shadow and may be approved from there. Also after a rollback.",
+    RolloutEvent.APPROVE: "Approve the next stage. Takes a PASS, the hours of the present stage, and a green status.",
+    RolloutEvent.PAUSE: "Let v6 place no orders, and keep the stage.",
+    RolloutEvent.RESUME: "Lift a halt or a reduction; where there is none, return from a pause to the stage.",
+    RolloutEvent.ROLLBACK: "Let v6 place no orders, and give up the stage.",
+    RolloutEvent.HALT: "Let no order through, whoever asks for it.",
+    RolloutEvent.REDUCE: "Let only orders through that reduce a position.",
+}
+
+
+@click.group("rollout")
+def command() -> None:
+    """What v6 may do: its stage, and the steps up and down.
+
+    Up takes evidence and a person; down takes nobody: compare rolls back and pauses by itself.
+    """
+
+
+@command.command("status")
+@json_option
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Where the rollout stands, since when, by whom, and what the next step needs.
+
+    Exit code 0: the evidence supports what v6 may do. 1: it does not, or the executor's file says something else.
+    """
+    report = read_rollout_status(settings_of_environment(), clock())
+    answer(as_json, msgspec.to_builtins(report), _lines(report))
+    context.exit(report.exit_code)
+
+
+def _make_command(event: RolloutEvent) -> click.Command:
+    @click.command(event.value, help=_HELP[event])
+    @click.option("--by", required=True, help="Your name.")
+    @click.option("--why", required=True, help="The reason, for the history.")
+    @json_option
+    def step(as_json: bool, by: str, why: str) -> None:
+        settings = settings_of_environment()
+        record = act(settings, event, by, why, clock)
+        _announce(settings)
+        answer(as_json, msgspec.to_builtins(record), _record_lines(record))
+
+    return step
+
+
+for _event in _HELP:
+    command.add_command(_make_command(_event))
+
+
+def _announce(settings: Settings) -> None:
+    host = socket.gethostname()
+    announce_moves(settings, clock(), host=host)
+    if settings.alert_urls:
+        AlertDesk(settings, clock, host=host).deliver()
+
+
+def _record_lines(record: RolloutRecord) -> Iterator[str]:
+    yield describe_record(record)
+    if record.event is RolloutEvent.APPROVE and record.stage != record.target:
+        yield f"it takes {record.approvals_needed} approvals by different people; see pipeline-v6 rollout status"
+
+
+def _lines(report: RolloutReport) -> Iterator[str]:
+    where = "" if report.stage is None else f", stage {report.stage}"
+    yield f"v6 is {report.state}{where}, trading is {report.trading_state}"
+    if report.symbols:
+        yield f"places {format_percent(report.notional_share)} of the notional in {', '.join(report.symbols)}"
+        yield f"in this stage for {format_duration(report.served_s)}"
+    if report.since_ts is not None:
+        yield f"since {format_time(report.since_ts)} by {report.by}: {report.reason}"
+    identity = "none yet" if report.epoch is None else report.epoch.identity
+    yield f"verdict {report.verdict}, epoch {identity}"
+    if report.valid_until is not None:
+        yield f"the executor's file is valid until {format_time(report.valid_until)}, sequence {report.sequence:,}"
+    yield from (f"PROBLEM: {each}" for each in report.problems)
+    yield from (f"note: {each}" for each in report.notes)
+    if report.next_step is not None:
+        yield from _next_lines(report.next_step)
+
+
+def _next_lines(step: NextStep) -> Iterator[str]:
+    to = ""
+    if step.stage is not None:
+        symbols = ", ".join(step.stage.symbols) or "the symbols that pass"
+        to = f" to {step.stage.name} ({format_percent(step.stage.notional_share)} of {symbols})"
+    yield f"next: pipeline-v6 rollout {step.step} --by NAME --why TEXT{to}"
+    yield from (f"  needs: {each}" for each in step.needs)
+    if step.approvals_needed > 1:
+        given = ", ".join(step.approved_by) or "nobody yet"
+        yield f"  needs {step.approvals_needed} approvals by different people; given by {given}"

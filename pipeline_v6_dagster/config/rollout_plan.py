@@ -1,0 +1,102 @@
+"""`rollout.json`: the stages from shadow to live, and how many people must approve each step up.
+
+    {"approvals": 2, "stages": [{"name": "canary", "symbols": ["BTCUSDT"], "notional_share": 0.1, "min_hours": 24}]}
+
+`symbols` are names, or `most_traded` (the one with most executed orders in the epoch), or `all` (those that have
+passed when the stage is approved). `min_hours` must be served in a stage before the next one. `criteria` are those
+that must hold while the stage lasts, besides the critical ones; without it, all. Without the file, `DEFAULT_PLAN`.
+"""
+
+from codecs import BOM_UTF8
+from collections.abc import Collection
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from pipeline_v6_dagster.config.files import unreadable
+from pipeline_v6_dagster.config.problems import problems_of
+from pipeline_v6_dagster.domain.errors import ConfigError
+from pipeline_v6_dagster.domain.rollout import RolloutPlan, StagePlan, SymbolSelection
+
+_Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
+_Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+_Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+# A day on one symbol shows every session of the market; three days at a tenth and at half show days of different kinds.
+DEFAULT_PLAN = RolloutPlan(
+    stages=(
+        StagePlan(name="one_symbol_10", symbols=SymbolSelection.MOST_TRADED, notional_share=0.1, min_hours=24.0),
+        StagePlan(name="all_10", symbols=SymbolSelection.ALL, notional_share=0.1, min_hours=72.0),
+        StagePlan(name="all_50", symbols=SymbolSelection.ALL, notional_share=0.5, min_hours=72.0),
+        StagePlan(name="all_100", symbols=SymbolSelection.ALL, notional_share=1.0, min_hours=0.0),
+    )
+)
+
+
+class _Stage(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: _Words
+    symbols: SymbolSelection | Annotated[tuple[_Words, ...], Field(min_length=1)]
+    notional_share: _Share
+    min_hours: _Hours
+    criteria: tuple[str, ...] | None = None
+
+    @field_validator("criteria")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        known: Collection[str] = (info.context or {}).get("criteria", ())
+        unknown = [name for name in names or () if name not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no criterion; there are {', '.join(known)}")
+        return names
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    approvals: Annotated[int, Field(ge=1)] = 1
+    stages: Annotated[tuple[_Stage, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _lead_upward(self) -> Self:
+        names = [stage.name for stage in self.stages]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the name {twice[0]!r} stands for several stages")
+        for lower, higher in pairwise(self.stages):
+            if higher.notional_share < lower.notional_share:
+                raise ValueError(f"stage {higher.name!r} has a smaller notional_share than {lower.name!r} before it")
+        return self
+
+
+def load_rollout_plan(path: Path, known_criteria: Collection[str]) -> RolloutPlan:
+    """The plan of the file; `DEFAULT_PLAN` where there is no file. A stage may name criteria of `known_criteria`.
+
+    Raises:
+        ConfigError: it is not understood, naming every bad value.
+        StorageError: it is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return DEFAULT_PLAN
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        file = _File.model_validate_json(content.removeprefix(BOM_UTF8), context={"criteria": known_criteria})
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, str(path))) from None
+    stages = tuple(
+        StagePlan(
+            name=stage.name,
+            symbols=stage.symbols,
+            notional_share=stage.notional_share,
+            min_hours=stage.min_hours,
+            criteria=stage.criteria,
+        )
+        for stage in file.stages
+    )
+    return RolloutPlan(stages, file.approvals)

@@ -1,0 +1,58 @@
+"""The second line of the rollout: takes away what the evidence no longer supports, also where no compare comes."""
+
+import socket
+from collections.abc import Callable
+
+import dagster as dg
+
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
+from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.domain.errors import BusyError
+from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
+from pipeline_v6_dagster.stages.rollout.act import ROLLOUT_SENSOR
+from pipeline_v6_dagster.stages.rollout.announce import describe_record
+from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, has_stage
+from pipeline_v6_dagster.stages.rollout.evidence import max_compare_age_s, read_evidence, read_stored_evidence
+from pipeline_v6_dagster.stages.rollout.state import is_known
+
+_LONGEST_POLL_S = 15
+_POLLS_PER_INTERVAL = 4
+
+
+def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
+    """The sensor of this module."""
+    return dg.Definitions(sensors=[_rollout_sensor(settings, clock)])
+
+
+def _rollout_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDefinition:
+    """`rollout_sensor`."""
+    pipeline = Pipeline(settings, clock, socket.gethostname())
+
+    @dg.sensor(
+        name=ROLLOUT_SENSOR,
+        target=None,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=max(1, min(_LONGEST_POLL_S, int(settings.compare_interval_s / _POLLS_PER_INTERVAL))),
+        description=(
+            "Rolls back or pauses the rollout when the evidence demands it and compare has not done so, and pauses it"
+            f" when no compare has come for {max_compare_age_s(settings):g} s. Starts no run."
+        ),
+    )
+    def rollout_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        if not is_known(settings):
+            return dg.SkipReason("no rollout was begun")
+        rollout, now = read_rollout_now(settings), clock()
+        if has_stage(rollout):
+            evidence = read_evidence(settings, now, ChainVerifier(pipeline, context.instance).find_problems)
+        else:
+            evidence = read_stored_evidence(settings)
+        try:
+            record = follow_evidence(settings, evidence, now, ROLLOUT_SENSOR, refreshes=False, host=pipeline.host)
+        except BusyError as error:
+            return dg.SkipReason(f"{error}; the next tick tries again")
+        if record is not None:
+            return dg.SkipReason(describe_record(record))
+        return dg.SkipReason(f"v6 is {rollout.state}; nothing to take away")
+
+    return rollout_sensor

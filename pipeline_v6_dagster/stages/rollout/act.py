@@ -1,0 +1,80 @@
+"""What people cause: each command of the rollout is one line of the history, or is refused."""
+
+from collections.abc import Callable
+
+from pipeline_v6_dagster.config.rollout_plan import load_rollout_plan
+from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import BusyError, DataError
+from pipeline_v6_dagster.domain.formatting import format_time
+from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutPlan, RolloutRecord
+from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
+from pipeline_v6_dagster.rollout.machine import Rollout, normal_name
+from pipeline_v6_dagster.rollout.moves import Actor, RolloutEvidence, approve, make_record, resume
+from pipeline_v6_dagster.stages.rollout.evidence import read_evidence, read_stored_evidence
+from pipeline_v6_dagster.stages.rollout.state import rollout_desk
+from pipeline_v6_dagster.verdict.criteria import CRITERIA
+
+COMPARE = "compare"
+ROLLOUT_SENSOR = "rollout_sensor"
+# Decided on the evidence and on the state that the person has seen. The others take exposure away and never wait.
+_UPWARD = frozenset({RolloutEvent.BEGIN, RolloutEvent.APPROVE, RolloutEvent.RESUME})
+
+
+def read_plan(settings: Settings) -> RolloutPlan:
+    """The stages as configured.
+
+    Raises:
+        ConfigError: config/rollout.json is not understood.
+        StorageError: it cannot be read.
+    """
+    return load_rollout_plan(settings.rollout_plan, [each.name for each in CRITERIA])
+
+
+def act(settings: Settings, event: RolloutEvent, by: str, why: str, clock: Callable[[], float]) -> RolloutRecord:
+    """Do what a person asks for, and tell the executor.
+
+    Raises:
+        RefusedError: it is not allowed as things stand.
+        BusyError: somebody else changed the rollout meanwhile, or holds its lock.
+        ConfigError, DataError, StorageError: a file cannot be used.
+    """
+    _check_person(by, why)
+    if event not in _UPWARD:
+        evidence = read_stored_evidence(settings)
+        with rollout_desk(settings) as desk:
+            now = clock()
+            record = make_record(desk.rollout, event, Actor(by=by, why=why, ts=now), evidence)
+            desk.append(record, now)
+            return record
+    plan, seen = read_plan(settings), read_rollout_now(settings)
+    evidence = read_evidence(settings, clock())
+    with rollout_desk(settings) as desk:
+        _refuse_if_moved(seen, desk.rollout)
+        now = clock()
+        record = _upward(desk.rollout, event, plan, evidence, Actor(by=by, why=why, ts=now))
+        desk.append(record, now)
+    return record
+
+
+def _upward(
+    rollout: Rollout, event: RolloutEvent, plan: RolloutPlan, evidence: RolloutEvidence, actor: Actor
+) -> RolloutRecord:
+    if event is RolloutEvent.APPROVE:
+        return approve(rollout, plan, actor, evidence)
+    if event is RolloutEvent.RESUME:
+        return resume(rollout, actor, evidence)
+    return make_record(rollout, event, actor, evidence)
+
+
+def _check_person(by: str, why: str) -> None:
+    if not by.strip() or not why.strip():
+        raise DataError("the rollout needs a name (--by) and a reason (--why)")
+    if normal_name(by) in (COMPARE, ROLLOUT_SENSOR):
+        raise DataError(f"--by {by}: this name stands for a part of the pipeline; give the name of a person")
+
+
+def _refuse_if_moved(seen: Rollout, found: Rollout) -> None:
+    if found.newest != seen.newest:
+        newest = found.newest
+        what = "it changed" if newest is None else f"{newest.by} did {newest.event} on {format_time(newest.ts)}"
+        raise BusyError(f"somebody else was first: {what}; look at pipeline-v6 rollout status and try again")
