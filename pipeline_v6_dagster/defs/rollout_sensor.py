@@ -5,15 +5,17 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from pipeline_v6_dagster.config.fleet import load_fleet
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
 from pipeline_v6_dagster.defs.resources import Pipeline
-from pipeline_v6_dagster.domain.errors import BusyError
+from pipeline_v6_dagster.domain.errors import BusyError, PipelineError
 from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
+from pipeline_v6_dagster.stages.outputs.status import STALE_AFTER_INTERVALS
 from pipeline_v6_dagster.stages.rollout.act import ROLLOUT_SENSOR
 from pipeline_v6_dagster.stages.rollout.announce import describe_record
 from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, has_stage
-from pipeline_v6_dagster.stages.rollout.evidence import max_compare_age_s, read_evidence, read_stored_evidence
+from pipeline_v6_dagster.stages.rollout.evidence import read_evidence, read_stored_evidence
 from pipeline_v6_dagster.stages.rollout.state import is_known
 
 _LONGEST_POLL_S = 15
@@ -27,7 +29,6 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
 
 def _rollout_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDefinition:
     """`rollout_sensor`."""
-    pipeline = Pipeline(settings, clock, socket.gethostname())
 
     @dg.sensor(
         name=ROLLOUT_SENSOR,
@@ -36,23 +37,43 @@ def _rollout_sensor(settings: Settings, clock: Callable[[], float]) -> dg.Sensor
         minimum_interval_seconds=max(1, min(_LONGEST_POLL_S, int(settings.compare_interval_s / _POLLS_PER_INTERVAL))),
         description=(
             "Rolls back or pauses the rollout when the evidence demands it and compare has not done so, and pauses it"
-            f" when no compare has come for {max_compare_age_s(settings):g} s. Starts no run."
+            f" when no compare has come for {STALE_AFTER_INTERVALS} intervals. Starts no run."
         ),
     )
     def rollout_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not is_known(settings):
-            return dg.SkipReason("no rollout was begun")
-        rollout, now = read_rollout_now(settings), clock()
-        if has_stage(rollout):
-            evidence = read_evidence(settings, now, ChainVerifier(pipeline, context.instance).find_problems)
-        else:
-            evidence = read_stored_evidence(settings)
-        try:
-            record = follow_evidence(settings, evidence, now, ROLLOUT_SENSOR, refreshes=False, host=pipeline.host)
-        except BusyError as error:
-            return dg.SkipReason(f"{error}; the next tick tries again")
-        if record is not None:
-            return dg.SkipReason(describe_record(record))
-        return dg.SkipReason(f"v6 is {rollout.state}; nothing to take away")
+        if settings.fleet_file is None:
+            return dg.SkipReason(_follow(settings, clock, context.instance))
+        executors = load_fleet(settings).executors.values()
+        texts = [
+            f"{each.name}: {_try_to_follow(each.settings, clock, context.instance)}"
+            for each in executors
+            if is_known(each.settings)
+        ]
+        return dg.SkipReason("; ".join(texts) or "no rollout was begun on this host")
 
     return rollout_sensor
+
+
+def _try_to_follow(settings: Settings, clock: Callable[[], float], instance: dg.DagsterInstance) -> str:
+    """The same, whatever is wrong with the files of one executor: the others do not wait for it."""
+    try:
+        return _follow(settings, clock, instance)
+    except PipelineError as error:
+        return str(error)
+
+
+def _follow(settings: Settings, clock: Callable[[], float], instance: dg.DagsterInstance) -> str:
+    """What was taken away, or why nothing was."""
+    if not is_known(settings):
+        return "no rollout was begun"
+    rollout, now = read_rollout_now(settings), clock()
+    pipeline = Pipeline(settings, clock, socket.gethostname())
+    if has_stage(rollout):
+        evidence = read_evidence(settings, now, ChainVerifier(pipeline, instance).find_problems)
+    else:
+        evidence = read_stored_evidence(settings)
+    try:
+        record = follow_evidence(settings, evidence, now, ROLLOUT_SENSOR, refreshes=False, host=pipeline.host)
+    except BusyError as error:
+        return f"{error}; the next tick tries again"
+    return f"v6 is {rollout.state}; nothing to take away" if record is None else describe_record(record)
