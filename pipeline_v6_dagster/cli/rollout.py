@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_environment
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_duration, format_percent, format_time
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutRecord
@@ -42,7 +42,7 @@ def status(context: click.Context, as_json: bool) -> None:
 
     Exit code 0: the evidence supports what v6 may do. 1: it does not, or the executor's file says something else.
     """
-    report = read_rollout_status(settings_of_environment(), clock())
+    report = read_rollout_status(read_environment(), clock())
     answer(as_json, msgspec.to_builtins(report), _lines(report))
     context.exit(report.exit_code)
 
@@ -53,7 +53,7 @@ def _make_command(event: RolloutEvent) -> click.Command:
     @click.option("--why", required=True, help="The reason, for the history.")
     @json_option
     def step(as_json: bool, by: str, why: str) -> None:
-        settings = settings_of_environment()
+        settings = read_environment()
         record = act(settings, event, by, why, clock)
         _announce(settings)
         answer(as_json, msgspec.to_builtins(record), _record_lines(record))

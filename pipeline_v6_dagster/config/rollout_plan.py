@@ -16,7 +16,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pipeline_v6_dagster.config.files import unreadable
-from pipeline_v6_dagster.config.problems import problems_of
+from pipeline_v6_dagster.config.problems import list_problems
 from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.domain.rollout import RolloutPlan, StagePlan, SymbolSelection
 
@@ -88,7 +88,7 @@ def load_rollout_plan(path: Path, known_criteria: Collection[str]) -> RolloutPla
     try:
         file = _File.model_validate_json(content.removeprefix(BOM_UTF8), context={"criteria": known_criteria})
     except ValidationError as error:
-        raise ConfigError(problems_of(error, str(path))) from None
+        raise ConfigError(list_problems(error, str(path))) from None
     stages = tuple(
         StagePlan(
             name=stage.name,

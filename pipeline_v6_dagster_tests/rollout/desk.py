@@ -23,7 +23,7 @@ from pipeline_v6_dagster.stages.rollout.status import RolloutReport, read_rollou
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed
-from pipeline_v6_dagster_tests.homes import START_TS, fixed, settings_of
+from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings
 
 # So lenient that two hours of trading pass.
 LENIENT = {
@@ -48,7 +48,7 @@ class Desk:
     """An executor that trades, and the pipeline beside it. `now` is epoch s."""
 
     def __init__(self, home: Path, **environ: str) -> None:
-        self.settings = settings_of(home, **(LENIENT | environ))
+        self.settings = make_settings(home, **(LENIENT | environ))
         write_configuration(self.settings)
         self.plan(PLAN)
         self.executor = SimulatedExecutor(7, START_TS, 0.03)
