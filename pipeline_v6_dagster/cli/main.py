@@ -25,6 +25,7 @@ _COMMANDS = {
     "status": "The verdict for a launch gate, as text and as an exit code.",
     "doctor": "What is configured, found and understood; what is wrong and how to fix it.",
     "replay": "The history again under another configuration: what would change, in decisions and dollars.",
+    "history": "Questions about months of diffs and verdicts, with --sql any SELECT.",
     "report": "Write the parity report: one HTML page with the verdict, plots and the worst cases.",
     "metrics": "The summary in the Prometheus text format, for a textfile collector.",
     "simulate": "A live executor's logs, made up but faithful, at a given rate, seed and fault mix.",

@@ -4,15 +4,23 @@ import click
 
 from pipeline_v6_dagster.cli.progress import working
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
+from pipeline_v6_dagster.cli.times import TimeOption
 from pipeline_v6_dagster.stages.outputs.report import write_report
 
 
 @click.command("report")
+@click.option("--from", "from_ts", type=TimeOption(), help="From this time on: ISO-8601 with a zone, or epoch s.")
+@click.option("--to", "to_ts", type=TimeOption(), help="... up to this time.")
 @json_option
-def command(as_json: bool) -> None:
-    """Write the parity report: one HTML page with the verdict, plots and the worst cases."""
+def command(as_json: bool, from_ts: float | None, to_ts: float | None) -> None:
+    """Write the parity report: one HTML page with the verdict, plots and the worst cases.
+
+    With --from or --to it covers the decisions of that time, read from the history, and the last verdict in it.
+    """
+    if from_ts is not None and to_ts is not None and from_ts > to_ts:
+        raise click.UsageError("--from is after --to")
     with working("drawing"):
-        report = write_report(read_environment(), clock())
+        report = write_report(read_environment(), clock(), from_ts=from_ts, to_ts=to_ts)
     content = {
         "path": report.path,
         "status": report.status,

@@ -42,6 +42,15 @@ def settings_of_executor(environ: Mapping[str, str], cwd: Path) -> Settings:
     return fleet_of_environment(base).executor(name).settings
 
 
+def settings_of_fleet() -> Settings:
+    """The settings that this process was started with, of a command that is about all executors.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    return load_settings(os.environ, Path.cwd())
+
+
 def fleet_of_environment(base: Settings) -> Fleet:
     """The fleet that the environment names.
 

@@ -34,8 +34,8 @@ _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _TAKEN_LABELS = frozenset({"executor", "host"})
 _TABLE = "executors"
 _NOT_SETTINGS = frozenset({"host", "labels"})
-# One Dagster storage and one set of channels serve the whole fleet.
-_OF_THE_FLEET = frozenset({"fleet_file", "alert_urls", "retention_days", "ui_url"})
+# One Dagster storage, one set of channels and one history serve the whole fleet.
+_OF_THE_FLEET = frozenset({"fleet_file", "alert_urls", "retention_days", "ui_url", "history_url"})
 _FOLDERS = frozenset({"home", "logs_dir", "config_dir"})
 # The queue of executors that may run anywhere. Hosts have one of their own each.
 DEFAULT_QUEUE = "pipeline_v6"
@@ -95,6 +95,7 @@ def load_fleet(base: Settings) -> Fleet:
     tables, problems = _read_tables(path)
     # The alerts of an executor are handed to the fleet, which has the channels.
     inherited = base.model_dump(by_alias=True, include=base.model_fields_set - _FOLDERS - {"fleet_file", "alert_urls"})
+    inherited[_ALIASES["history_url"]] = base.history_location
     executors = {}
     for name, table in tables.items():
         executor, found = _read_executor(path, name, table, inherited)

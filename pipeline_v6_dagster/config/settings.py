@@ -165,6 +165,12 @@ class Settings(Paths):
         description="file with the key of the hash chain, at least 16 bytes; else the chain has no key",
     )
 
+    history_url: str | None = Field(
+        default=None,
+        alias="PIPELINE_V6_HISTORY_URL",
+        description="folder or object storage (`s3://bucket/path`) of the history; else `history` in the logs",
+    )
+
     # Its name in the fleet file. No setting of its own: it is how the table is named.
     _executor: str | None = PrivateAttr(default=None)
 
@@ -178,6 +184,13 @@ class Settings(Paths):
         named = self.model_copy()
         named._executor = name
         return named
+
+    @property
+    def history_location(self) -> str:
+        """Where the history is: a folder or a URL."""
+        if self.history_url is None:
+            return str(self.logs_dir / "history")
+        return self.history_url if "://" in self.history_url else str(self.home / self.history_url)
 
     @property
     def max_slippage_p50_bps(self) -> float:
@@ -215,6 +228,19 @@ class Settings(Paths):
         if not isinstance(symbols, str):
             return symbols
         return tuple(dict.fromkeys(symbol for symbol in _WORD_SEPARATOR.split(symbols) if symbol))
+
+    @field_validator("history_url")
+    @classmethod
+    def _is_place(cls, place: str | None) -> str | None:
+        if place is None:
+            return None
+        scheme, separator, rest = place.strip().partition("://")
+        if separator and (not scheme or not rest or "@" in rest.partition("/")[0]):
+            raise ValueError("must be a folder or a URL without a password, as s3://bucket/history")
+        try:
+            return place.strip() if separator else str(Path(place.strip()).expanduser())
+        except RuntimeError:
+            raise ValueError("names the folder of a user that does not exist") from None
 
     @field_validator("ui_url")
     @classmethod

@@ -8,12 +8,14 @@ MAINTENANCE_JOB = "maintenance_job"
 REPORT_JOB = "parity_report_job"
 REPLAY_JOB = "replay_report_job"
 DRILL_JOB = "drill_job"
+HISTORY_JOB = "parity_history_job"
 
 SHADOW_SCHEDULE = "shadow_heartbeat_schedule"
 COMPARE_SCHEDULE = "compare_schedule"
 MAINTENANCE_SCHEDULE = "maintenance_schedule"
 REPORT_SCHEDULE = "parity_report_schedule"
 DRILL_SCHEDULE = "drill_schedule"
+HISTORY_SCHEDULE = "parity_history_schedule"
 
 # Which interval a run stands for: its number, counted from the epoch.
 SLOT_TAG = "pipeline_v6/slot"

@@ -1,9 +1,10 @@
-"""Pruning: what Dagster keeps of runs, observations and ticks does not grow for ever.
+"""Maintenance: what Dagster keeps of runs, observations and ticks does not grow for ever, and the history stays fast.
 
 Our logs are not touched. Dagster's own retention covers ticks alone.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -12,6 +13,7 @@ from pipeline_v6_dagster.defs.dagster_internals import delete_observations, dele
 from pipeline_v6_dagster.defs.keys import MAINTENANCE_JOB
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT
+from pipeline_v6_dagster.stages.history.maintain import maintain_history
 
 _DAY_S = 86_400.0
 _BATCH_RUNS = 200
@@ -62,10 +64,23 @@ def _prune(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline])
     context.add_output_metadata({**deleted, "retention_days": days})
 
 
+@dg.op(name="compact_history", description="Join the small files of the history, delete those that nobody reads.")
+def _compact_history(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+    done = maintain_history(pipeline.settings)
+    if done is None:
+        context.log.info("there is no history")
+        return
+    context.add_output_metadata(asdict(done))
+
+
 @dg.job(
     name=MAINTENANCE_JOB,
-    description="Prune runs, events, observations and ticks older than the retention from Dagster's storage.",
+    description=(
+        "Prune runs, events, observations and ticks older than the retention from Dagster's storage; join the small"
+        " files of the history."
+    ),
 )
 def maintenance_job() -> None:
-    """One step."""
+    """Two steps; neither waits for the other."""
     _prune()
+    _compact_history()

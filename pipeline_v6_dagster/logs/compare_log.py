@@ -120,6 +120,11 @@ class BlockEnd:
     summary: Summary
     cursor: Cursor
 
+    @property
+    def mismatch_bound_pct(self) -> float | None:
+        """The upper bound of the mismatch rate by which the block was judged, percent; None without a sample."""
+        return self.cursor.evidence.mismatch_bound_pct(self.summary.epoch.error_rate)
+
 
 class _Shape(msgspec.Struct):
     cursor: msgspec.Raw = msgspec.Raw()
@@ -183,10 +188,19 @@ def ends_backward(log: JsonlLog) -> Iterator[BlockEnd]:
     """
     for line in log.backward():
         if classify_line(line) is LineKind.BLOCK_END:
-            try:
-                yield _end_decoder.decode(line)
-            except msgspec.DecodeError as error:
-                raise _not_understood(log, error) from None
+            yield read_end(log, line)
+
+
+def read_end(log: JsonlLog, line: bytes) -> BlockEnd:
+    """The end of a block that a line holds.
+
+    Raises:
+        DataError: it is not one that this version understands.
+    """
+    try:
+        return _end_decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise _not_understood(log, error) from None
 
 
 def _not_understood(log: JsonlLog, error: msgspec.DecodeError) -> DataError:

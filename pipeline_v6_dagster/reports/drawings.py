@@ -28,8 +28,8 @@ def draw_plots(
 ) -> tuple[Plot, ...]:
     """All plots. `samples` are the diffs with a decision, oldest first; `bins` and `orders` are made from them.
 
-    `runs` are summaries in any order, `bounds` those of `collect_bounds`. `max_mismatch_ratio` is the share of 1 that
-    the verdict allows.
+    `runs` are summaries in any order, `bounds` are (time of a run in epoch s, upper bound of the mismatch rate in
+    percent), oldest first. `max_mismatch_ratio` is the share of 1 that the verdict allows.
     """
     limit_pct = 100 * max_mismatch_ratio
     return (

@@ -12,8 +12,6 @@ from math import isfinite, log2
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind
 from pipeline_v6_dagster.domain.summary import Summary
-from pipeline_v6_dagster.verdict.betting import upper_bound
-from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 
 MOST_BINS = 24
 LEAST_PER_BIN = 20
@@ -158,17 +156,3 @@ def collect_quality(summaries: Iterable[Summary]) -> list[Quality]:
         }
         found.append(Quality(summary.generated_ts, shares))
     return sorted(found, key=lambda one: one.ts)
-
-
-def collect_bounds(runs: Iterable[tuple[float, EpochEvidence, float]]) -> list[tuple[float, float]]:
-    """(time in epoch s, upper bound of the mismatch rate in percent) of each run that had a sample, oldest first.
-
-    `runs` are the time of a run, the evidence of its epoch as it stood then, and the error rate at which that epoch is
-    tested (share of 1). The bound is the one by which `decisions_agree` is judged.
-    """
-    found = [
-        (ts, 100 * upper_bound(evidence.bet.counts(), evidence.bet.length, level))
-        for ts, evidence, level in runs
-        if evidence.samples
-    ]
-    return sorted(found)

@@ -1,7 +1,7 @@
 """The lines of a log of ours, newest first, and any of them again by its place, whatever rotates in the meantime."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copyfileobj
@@ -36,7 +36,7 @@ class PlacedLines:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def backward(self) -> Iterator[tuple[int, bytes]]:
+    def backward(self) -> Generator[tuple[int, bytes]]:
         """(place, line without its newline) of every whole line that is there now, newest first.
 
         Raises:

@@ -8,7 +8,7 @@ decision explains; a revision of another epoch changes nothing.
 from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, ReduceLabel
-from pipeline_v6_dagster.verdict.betting import DECISIONS_PER_BLOCK, BlockBet
+from pipeline_v6_dagster.verdict.betting import DECISIONS_PER_BLOCK, BlockBet, upper_bound
 from pipeline_v6_dagster.verdict.day_ranges import DayRanges
 from pipeline_v6_dagster.verdict.failing_orders import FailingOrder, FailingOrders
 from pipeline_v6_dagster.verdict.policy import MAX_SIZE_DIFFERENCE_RATIO, ORDERS_PER_BLOCK
@@ -128,6 +128,12 @@ class EpochEvidence:
         """How many orders break a critical criterion."""
         found = self.failing_orders.get(criterion)
         return 0 if found is None else found.count
+
+    def mismatch_bound_pct(self, error_rate: float) -> float | None:
+        """The upper bound of the mismatch rate by which `decisions_agree` is judged, percent; None without a sample."""
+        if not self.samples:
+            return None
+        return 100 * upper_bound(self.bet.counts(), self.bet.length, error_rate)
 
     def _count(self, diff: Diff, sign: int) -> None:
         is_decision = diff.mismatch_kind is not MismatchKind.LIVE_ONLY

@@ -177,3 +177,15 @@ def test_a_machine_sees_the_executors_of_its_own_host(
     lines = [] if host is None else [f'host = "{host}"']
     fleet = load_fleet(fleet_settings(tmp_path, {"alpha": lines}))
     assert fleet.executor("alpha").is_on(hostname) is is_on
+
+
+def test_a_fleet_has_one_history_in_the_home_of_the_environment_or_where_it_says(tmp_path: Path) -> None:
+    text = '[executors.alpha]\nhome = "alpha"\n[executors.beta]\nhome = "beta"\n'
+    for environ, location in (
+        ({}, str(tmp_path / "logs" / "history")),
+        ({"PIPELINE_V6_HISTORY_URL": "s3://desk/history"}, "s3://desk/history"),
+    ):
+        executors = loaded(tmp_path, text, **environ).executors
+        assert {each.settings.history_location for each in executors.values()} == {location}
+    (problem,) = refused(tmp_path, '[executors.alpha]\nhome = "alpha"\nhistory_url = "s3://other/history"\n')
+    assert "belongs to the whole fleet; set PIPELINE_V6_HISTORY_URL instead" in problem

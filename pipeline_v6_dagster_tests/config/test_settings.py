@@ -44,6 +44,7 @@ DEFAULTS = {
     "sizer": None,
     "router": None,
     "chain_key_file": None,
+    "history_url": None,
 }
 
 GIVEN = [
@@ -79,6 +80,7 @@ GIVEN = [
     ("PIPELINE_V6_RISK_ENGINE", "desk.risk:Engine", "risk_engine", "desk.risk:Engine"),
     ("PIPELINE_V6_SIZER", "desk:make.sizer", "sizer", "desk:make.sizer"),
     ("PIPELINE_V6_ROUTER", "_desk:router_2", "router", "_desk:router_2"),
+    ("PIPELINE_V6_HISTORY_URL", " s3://bucket/history ", "history_url", "s3://bucket/history"),
     ("PIPELINE_V6_CHAIN_KEY_FILE", "/etc/pipeline/key", "chain_key_file", Path("/etc/pipeline/key")),
     ("PIPELINE_V6_HOME", "/data/bot", "home", Path("/data/bot")),
     ("PIPELINE_V6_LOGS_DIR", "/data/logs", "logs_dir", Path("/data/logs")),
@@ -124,6 +126,7 @@ BAD = [
         ("PIPELINE_VERDICT_MAX_SLIPPAGE_BPS", value)
         for value in ("3", "3,", "3,10,20", "10,3", "0,3", "-1,3", "nan,10", "3,inf", "3;10", "few, many")
     ),
+    *(("PIPELINE_V6_HISTORY_URL", value) for value in ("s3://", "://x", "s3://key:word@bucket/x", "~nobody_here/x")),
     *(("PIPELINE_V6_UI_URL", value) for value in ("ops.example.com", "ftp://ops", "http://", "https:// ops")),
     ("PIPELINE_V6_SHADOW_SOURCE", "both"),
     ("PIPELINE_V6_HOME", "~nobody-has-this-name/x"),
@@ -183,7 +186,7 @@ def test_the_slippage_limits_are_one_variable_of_two_numbers() -> None:
 
 
 def test_there_are_about_thirty_settings() -> None:
-    assert len(Settings.model_fields) <= 32
+    assert len(Settings.model_fields) <= 33
 
 
 def test_the_match_tolerance_has_no_floor() -> None:
@@ -304,3 +307,10 @@ def test_any_environment_gives_settings_or_an_error_that_names_a_variable_of_it(
         assert min(settings.heartbeat_interval_s, settings.compare_interval_s) >= 5
         assert settings.logs_dir.is_absolute()
         assert settings.config_dir.is_absolute()
+
+
+def test_the_history_is_in_the_logs_or_where_the_setting_says() -> None:
+    assert load().history_location == str(CWD / "logs" / "history")
+    assert load(PIPELINE_V6_HISTORY_URL="deep/history").history_location == str(CWD / "deep" / "history")
+    assert load(PIPELINE_V6_HISTORY_URL="/srv/history").history_location == "/srv/history"
+    assert load(PIPELINE_V6_HISTORY_URL="gs://desk/history").history_location == "gs://desk/history"

@@ -32,6 +32,7 @@ LINEAGE = {
     "rollout_state": ("rollout", {"compare_summary"}),
     "parity_report": ("report", {"compare_diffs", "compare_summary"}),
     "replay_report": ("report", {"order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"}),
+    "parity_history": ("history", {"compare_diffs", "compare_summary"}),
     "drill": ("drill", {"order_attempts", "orders_executed", "order_metrics", "risk_vetoes", "position_state"}),
 }
 
@@ -44,7 +45,7 @@ CHECKS = {
 }
 
 
-ALWAYS_ON = {"maintenance_schedule", "parity_report_schedule", "drill_schedule"}
+ALWAYS_ON = {"maintenance_schedule", "parity_report_schedule", "drill_schedule", "parity_history_schedule"}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_every_asset_tells_an_operator_what_it_is(defs: dg.Definitions) -> None:
         node = graph.get(key)
         assert node.description, key
         assert node.owners == ["team:trading-ops"], key
-        assert node.kinds & {"json", "jsonl", "html"}, key
+        assert node.kinds & {"json", "jsonl", "html", "deltalake"}, key
         assert node.tags.get("written_by") in {"executor", "ops", "pipeline_v6"}, key
 
 
@@ -83,6 +84,7 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "parity_report_job",
         "replay_report_job",
         "drill_job",
+        "parity_history_job",
     }
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
@@ -99,6 +101,7 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "maintenance_schedule": "17 3 * * *",
         "parity_report_schedule": "0 1 * * *",
         "drill_schedule": "17 4 * * 0",
+        "parity_history_schedule": "23 * * * *",
     }
     on = {name for name, each in schedules.items() if each.default_status is dg.DefaultScheduleStatus.RUNNING}
     assert on == ALWAYS_ON

@@ -75,7 +75,7 @@ def test_files_of_a_home_that_a_guide_names_are_there(
 ) -> None:
     settings, _ = played
     # Written by Dagster alone: an alert needs a check that failed, a replay report a run with its configuration.
-    by_dagster = {"logs/pipeline_v6_alerts.jsonl", "logs/reports/pipeline_v6_replay.json"}
+    by_dagster = {"logs/pipeline_v6_alerts.jsonl", "logs/reports/pipeline_v6_replay.json", "logs/history/parity"}
     optional = {"config/exchange_info.json"}
     named = set(_FILE.findall(read_guide(guide))) - by_dagster - optional
     assert sorted(name for name in named if not (settings.home / name).exists()) == []

@@ -23,6 +23,7 @@ from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
 from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision
 from pipeline_v6_dagster.domain.summary import Coverage, Head, SizingStats, Status, Summary, Upsize, Verdict
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
+from pipeline_v6_dagster.logs.history_rows import history_table
 from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
@@ -173,6 +174,10 @@ def _files() -> Iterable[tuple[str, str]]:
         (settings.rollout_state, "written by `rollout`, `heartbeat` and `compare`: what v6 may do, for the executor"),
         (report_path(settings), "written by `report`: the verdict and its evidence on one page"),
         (replay_path(settings), "written by the asset `replay_report`: what another configuration would change"),
+        (
+            Path(history_table(settings)),
+            "written by `history --append`: [a table](history.md)",
+        ),
         (truth_path(settings), "written by `simulate`: every fault that was injected"),
     )
     return ((f"`{path.relative_to('/home')}`", text) for path, text in files)

@@ -10,15 +10,13 @@ from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
 from pipeline_v6_dagster.reports.series import (
-    collect_bounds,
     collect_quality,
     collect_sized_orders,
     count_causes,
     group_bins,
     summarize_slippages,
 )
-from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
-from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, decision, diff, fill_row, live
+from pipeline_v6_dagster_tests.live_builders import Home, ack_row, attempt_row, decision, diff, fill_row, live
 
 
 def test_groups_cover_every_decision_once_in_order() -> None:
@@ -103,9 +101,3 @@ def test_slippage_is_by_symbol_the_most_orders_first() -> None:
 
 def test_of_no_order_there_is_no_slippage() -> None:
     assert summarize_slippages([diff(live=None)]) == []
-
-
-def test_of_no_sample_there_is_no_bound_and_no_evidence_bounds_nothing() -> None:
-    assert collect_bounds([(T0, EpochEvidence(), 0.025)]) == []
-    nothing_yet = EpochEvidence(samples=1)
-    assert collect_bounds([(T0 + 1, nothing_yet, 0.025), (T0, nothing_yet, 0.025)]) == [(T0, 100.0), (T0 + 1, 100.0)]

@@ -152,3 +152,8 @@ def test_the_state_is_bounded() -> None:
     assert len(failing_orders.ids) <= 50
     assert len(evidence.symbols) <= 301
     assert len(evidence.slices.by_name) <= 301
+
+
+def test_of_no_sample_there_is_no_bound_and_no_whole_block_bounds_nothing() -> None:
+    assert EpochEvidence().mismatch_bound_pct(0.025) is None
+    assert EpochEvidence(samples=1).mismatch_bound_pct(0.025) == 100.0

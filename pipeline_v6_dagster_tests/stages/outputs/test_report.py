@@ -13,7 +13,6 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.formatting import format_number, format_time
 from pipeline_v6_dagster.logs.compare_log import ends_backward, open_compare_log
-from pipeline_v6_dagster.reports.series import collect_bounds
 from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
@@ -101,7 +100,7 @@ def test_the_top_says_when_and_from_what_it_was_made(upsized: tuple[Settings, st
 def test_the_bound_drawn_is_the_one_that_the_criterion_names(upsized: tuple[Settings, str]) -> None:
     settings, _ = upsized
     end = next(ends_backward(open_compare_log(settings)))
-    ((_, bound_pct),) = collect_bounds([(end.ts, end.cursor.evidence, end.summary.epoch.error_rate)])
+    bound_pct = end.mismatch_bound_pct
     measured = next(each.measured for each in end.summary.criteria if each.name == "decisions_agree")
     assert measured.endswith(f"at most {bound_pct:.2f} %")
 
