@@ -4,6 +4,7 @@ An entry is never taken back: whoever takes one asks whether it still holds.
 """
 
 from heapq import heappop, heappush
+from math import inf
 from typing import NamedTuple
 
 # What is due. Of equal times in this order.
@@ -25,14 +26,18 @@ class DueQueue:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, float, str, int]] = []
+        # When the first entry is due (epoch s); infinity where there is none.
+        self.first_ts = inf
 
     def push(self, due_ts: float, what: int, own_ts: float, key: str = "", number: int = 0) -> None:
         """Add an entry."""
         heappush(self._heap, (due_ts, what, own_ts, key, number))
+        if due_ts < self.first_ts:
+            self.first_ts = due_ts
 
     def is_due(self, until: float) -> bool:
         """Whether anything is due before `until` (epoch s)."""
-        return bool(self._heap) and self._heap[0][0] < until
+        return self.first_ts < until
 
     def pop(self) -> Due:
         """Take the first entry.
@@ -40,4 +45,6 @@ class DueQueue:
         Raises:
             IndexError: there is none.
         """
-        return Due(*heappop(self._heap))
+        first = Due(*heappop(self._heap))
+        self.first_ts = self._heap[0][0] if self._heap else inf
+        return first

@@ -2,7 +2,7 @@
 
 from pipeline_v6_dagster.compare.folding import own_attempt_id
 from pipeline_v6_dagster.domain.comparison import LiveOutcome, MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent, OrderStatus, Veto
+from pipeline_v6_dagster.domain.live import ENDED, IntentOrders, OrderEvent, OrderStatus, Veto
 
 
 def classify_outcome(order: IntentOrders) -> LiveOutcome:
@@ -29,7 +29,7 @@ def find_final_ts(order: IntentOrders, is_reduce_only: bool, grace_s: float) -> 
     final_ts = 0.0
     has_own = False
     for leg in order.legs:
-        if not leg.is_final:
+        if leg.status not in ENDED or not leg.is_final:
             return None
         ts = leg.last_ts
         if leg.is_reduce_only or leg.status is not OrderStatus.FILLED:

@@ -109,7 +109,7 @@ def _is_used_again(leg: Leg, event: OrderEvent) -> bool:
 
 def _fold_into(leg: Leg, event: OrderEvent) -> None:
     ts, attempt_id = event.ts, event.attempt_id
-    was_final = leg.is_final
+    was_final = leg.status in ENDED and leg.is_final
     if event.is_reduce_only or (attempt_id is not None and attempt_id.endswith(REDUCE_SUFFIX)):
         leg.is_reduce_only = True
     if event.lot_step is not None:

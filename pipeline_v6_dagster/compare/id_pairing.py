@@ -9,7 +9,7 @@ from pipeline_v6_dagster.compare.live_order_index import LiveOrderIndex
 from pipeline_v6_dagster.compare.open_decisions import DecisionIndex
 from pipeline_v6_dagster.compare.open_state import OpenDecision, OpenState
 from pipeline_v6_dagster.domain.comparison import MatchMethod, ShadowSide
-from pipeline_v6_dagster.domain.live import IntentOrders, OrderEvent
+from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, IntentOrders, OrderEvent
 
 
 class IdPairing:
@@ -29,11 +29,6 @@ class IdPairing:
             self._claimed_by[item.order_key] = item
         for replaced in item.replaces:
             self._amendments[replaced] = item
-
-    @property
-    def has_amendments(self) -> bool:
-        """Whether any open decision amends another one."""
-        return bool(self._amendments)
 
     def owner(self, key: str) -> OpenDecision | None:
         """The decision that an order is paired with."""
@@ -60,7 +55,7 @@ class IdPairing:
         items = self._decisions.find_by_intent(event.intent_id)
         if not items:
             return None
-        attempt_id = own_attempt_id(event.attempt_id)
+        attempt_id = event.attempt_id.removesuffix(REDUCE_SUFFIX)
         for item in items:
             if item.decision.attempt_id == attempt_id:
                 if item.order_key is not None or len(items) == 1:
@@ -125,7 +120,7 @@ class IdPairing:
 
     def hand_over(self, event: OrderEvent, key: str | None) -> OpenDecision | None:
         """Before an ack is folded: give its order to the amendment that it carries out. Returns who had it before."""
-        if not starts_order(event):
+        if not self._amendments or not starts_order(event):
             return None
         amendment = self._find_amendment(event)
         if amendment is None or amendment.order_key is not None or event.ts < amendment.decision.as_of:

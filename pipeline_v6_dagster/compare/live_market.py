@@ -22,23 +22,23 @@ class LiveMarket:
         positions = self._positions
         if is_first and side is not None:
             leg.held_qty = positions.reducible(symbol, side, leg.position_side)
-        key = order_key(event.order_id, event.intent_id, event.attempt_id)
         if event.kind is EventKind.FILL:
-            is_new = leg.last_fill_ts == event.ts
-            if event.executed_qty is not None and (is_new or event.status in ENDED):  # Else it repeats what is known.
+            is_new, is_ended = leg.last_fill_ts == event.ts, event.status in ENDED
+            if event.executed_qty is not None and (is_new or is_ended):  # Else it repeats what is known.
                 positions.fill(
                     symbol,
-                    key,
+                    order_key(event.order_id, event.intent_id, event.attempt_id),
                     event.ts,
                     side,
                     event.position_side or leg.position_side,
                     event.executed_qty,
                     is_reduce_only=leg.is_reduce_only,
-                    is_ended=event.status in ENDED,
+                    is_ended=is_ended,
                 )
                 if event.avg_price is not None and is_new:
                     self._see_price(symbol, event.ts, event.avg_price)
             return
+        key = order_key(event.order_id, event.intent_id, event.attempt_id)
         positions.place(symbol, key, event.ts, says_new=starts_order(event))
         if event.kind is EventKind.FLAT and leg.executed_qty is not None:
             positions.fill(symbol, key, event.ts, side, leg.position_side, leg.executed_qty, is_ended=True)

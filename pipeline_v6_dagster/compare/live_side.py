@@ -61,7 +61,10 @@ def describe_live(
 def _describe_one_leg(
     order: IntentOrders, leg: Leg, decision: ShadowSide | None, reason: str | None, arrival_price: float | None
 ) -> LiveSide | None:
-    """What `describe_live` says of an opening order that was filled, as most are; None of any other."""
+    """What `describe_live` says of an opening order that was filled, as most are; None of any other.
+
+    Rows hold finite numbers, so only what is computed of them may be beyond any.
+    """
     placed_qty, executed_qty, avg_price = leg.requested_qty, leg.executed_qty, leg.avg_price
     if leg.status is not OrderStatus.FILLED or leg.is_reduce_only or not placed_qty or not executed_qty:
         return None
@@ -72,12 +75,12 @@ def _describe_one_leg(
     symbol, side = _find_instrument(order, decision, None)
     return LiveSide(
         legs=(leg,),
-        requested_qty=finite(placed_qty),
-        executed_qty=finite(executed_qty),
+        requested_qty=placed_qty,
+        executed_qty=executed_qty,
         avg_price=finite(executed_gross_usd / executed_qty),
         executed_gross_usd=finite(executed_gross_usd),
         gross_usd=finite(placed_qty * decision.price),
-        fees_usd=finite(leg.fees_usd),
+        fees_usd=leg.fees_usd,
         first_ack_ts=leg.first_ack_ts,
         last_fill_ts=leg.last_fill_ts,
         status=leg.status,

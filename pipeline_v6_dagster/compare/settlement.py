@@ -105,10 +105,9 @@ class OutcomeMatcher:
             apply_close(self.state, event)
             return
         known_key = self._by_id.find_key(event)
-        if self._by_id.has_amendments:
-            amended = self._by_id.hand_over(event, known_key)
-            if amended is not None:
-                self._schedule(amended)
+        amended = self._by_id.hand_over(event, known_key)
+        if amended is not None:
+            self._schedule(amended)
         for key in self._book.add(event, known_key):
             owner = self._by_id.owner(key) or self._claim_for(key)
             if owner is not None:
@@ -155,7 +154,8 @@ class OutcomeMatcher:
 
     def is_due(self, until: float) -> bool:
         """Whether `settle` would find anything."""
-        return until >= self._forget_ts or self._due.is_due(until)
+        first_ts = self._due.first_ts  # Asked for every row, so nothing else is called.
+        return until >= self._forget_ts or first_ts < until
 
     def settle(self, until: float) -> Iterator[Settled | UnmatchedOrder | UnmatchedRow]:
         """Everything that is decided before `until` (epoch s), in the order in which it was.

@@ -116,12 +116,11 @@ class PositionBook:
         Executors that restart count their order ids from 1: a later ack of an order that has ended is another order,
         where its status says that the order has just begun (`says_new`).
         """
-        found = self._symbol(symbol)
+        found = self.state.symbols.get(symbol) or self._symbol(symbol)
         if found is None:
             return False
         known = found.orders.get(key) or _restore(found, key)
-        is_reused = known is not None and known.is_ended and known.ack_ts is not None and ts > known.last_ts
-        if known is None or (is_reused and says_new):
+        if known is None or (says_new and known.is_ended and known.ack_ts is not None and ts > known.last_ts):
             self._put(found, key, OrderProgress(0.0, 0.0, ts, ts, is_ended=False))
             return True
         if known.ack_ts is None:
@@ -145,29 +144,26 @@ class PositionBook:
         A smaller quantity than before is a row that comes late, or another order where the first had ended and the
         key names no intent. A fill whose direction is not known makes the position unknown.
         """
-        found = self._symbol(symbol)
+        found = self.state.symbols.get(symbol) or self._symbol(symbol)
         if found is None or not executed_qty > 0:
             return _NOTHING
         known = found.orders.get(key) or _restore(found, key)
-        if (
-            known is not None
-            and executed_qty < known.executed_qty
-            and known.is_ended
-            and ts > known.last_ts
-            and key.endswith("|")
-        ):
-            known = None
-        before = 0.0 if known is None else known.executed_qty
         if known is None:
+            before = 0.0
             after = OrderProgress(executed_qty, 0.0, ts, None, is_ended)
         else:
-            after = OrderProgress(
-                executed_qty if executed_qty > before else before,
-                known.closed_qty,
-                ts if ts > known.last_ts else known.last_ts,
-                known.ack_ts,
-                is_ended or known.is_ended,
-            )
+            before, closed_qty, last_ts, ack_ts, was_ended = known
+            if was_ended and executed_qty < before and ts > last_ts and key.endswith("|"):
+                known, before = None, 0.0
+                after = OrderProgress(executed_qty, 0.0, ts, None, is_ended)
+            else:
+                after = OrderProgress(
+                    executed_qty if executed_qty > before else before,
+                    closed_qty,
+                    ts if ts > last_ts else last_ts,
+                    ack_ts,
+                    is_ended or was_ended,
+                )
         self._put(found, key, after)
         new_qty = executed_qty - before
         if new_qty <= 0:
@@ -257,10 +253,15 @@ class PositionBook:
     def _put(found: SymbolPositions, key: str, order: OrderProgress) -> None:
         """Keeps `orders` sorted by when they were heard of last, and drops what is too old to be heard of."""
         orders = found.orders
-        orders.pop(key, None)
+        if key in orders:
+            del orders[key]
         orders[key] = order
-        if len(orders) <= found.prune_at:
-            return
+        if len(orders) > found.prune_at:
+            PositionBook._prune(found, order)
+
+    @staticmethod
+    def _prune(found: SymbolPositions, order: OrderProgress) -> None:
+        orders = found.orders
         droppable = len(orders) - MIN_ORDERS
         surplus = sum(known.is_ended for known in orders.values()) - MAX_ENDED
         for name, known in list(orders.items())[:droppable]:

@@ -87,6 +87,11 @@ class ShadowRow(NamedTuple):
     skipped: Mapping[str, int]
     lost_bytes: int | None = None
 
+    @property
+    def ts(self) -> float:
+        """The decision's as-of time (epoch s)."""
+        return self.decision.as_of
+
 
 _Kind = TypeVar("_Kind", str, int, float)
 

@@ -201,6 +201,7 @@ class AccountBook:
             _insert(symbol.opening_ts, ts, HOUR_S)
 
     def _on_filled(self, event: OrderFilled) -> None:
+        is_ended = event.status in ENDED
         filled = self.positions.fill(
             event.symbol,
             event.order_key,
@@ -209,10 +210,10 @@ class AccountBook:
             event.position_side,
             event.executed_qty,
             is_reduce_only=event.is_reduce_only,
-            is_ended=event.status in ENDED,
+            is_ended=is_ended,
         )
         if not event.is_reduce_only:
-            self._note_pending_fill(event, filled)
+            self._note_pending_fill(event, filled, is_ended=is_ended)
         if not filled.qty:
             return  # The same fill, polled again.
         symbol = self._symbol(event.symbol)
@@ -222,13 +223,13 @@ class AccountBook:
         if event.avg_price is not None:
             symbol.price, symbol.price_ts = event.avg_price, event.ts
 
-    def _note_pending_fill(self, event: OrderFilled, filled: Filled) -> None:
+    def _note_pending_fill(self, event: OrderFilled, filled: Filled, *, is_ended: bool) -> None:
         if filled.is_new_order:
             self.pending.answer(event.ts, event.symbol, event.side, event.intent_id, event.attempt_id)
         if filled.qty:
             fill = OpeningFill(event.ts, event.symbol, event.side, filled.qty, event.avg_price)
             self.pending.fill(event.order_key, fill, event.executed_qty)
-        if event.status in ENDED:
+        if is_ended:
             self.pending.end(event.order_key)
 
     def _on_ended(self, event: OrderEnded) -> None:

@@ -123,7 +123,11 @@ def _add_pending(
     state.pending_live_usd, state.pending_v6_usd = pending.live_usd, pending.v6_usd
     state.pending_portfolio_usd, state.pending_qty = pending.portfolio_usd, pending.qty
     state.open_orders = pending.open_orders
-    state.pending_positions = sum(name != intent.symbol and not listed.get(name) for name in pending.symbols)
+    symbol, others = intent.symbol, 0
+    for name in pending.symbols:
+        if name != symbol and not listed.get(name):
+            others += 1
+    state.pending_positions = others
 
 
 def _age_s(nav: NavSnapshot | None) -> float:

@@ -210,17 +210,39 @@ class PendingOrders:
         """
         state, since = self.state, as_of - self._tolerance_s
         hints = state.hints
+        open_orders = 0
         live_usd = others_usd = side_usd = v6_usd = v6_others_usd = v6_side_usd = total_qty = 0.0
         symbols: set[str] = set()
-        open_orders, live = self._live(symbol, since, snapshot_ts, amends)
-        # A price that is not known is NaN until the end, because every sum with it is.
-        for name, its_side, qty, price in live:
+        # Every attempt goes through all of them, so tuples are unpacked, which reads no attribute. A price that is not
+        # known is NaN until the end, because every sum with it is.
+        for ts, name, its_side, qty, executed_qty, price, intent_id, attempt_id, is_immediate in state.orders.values():
+            if (is_immediate and ts < since) or (amends is not None and amends in (intent_id, attempt_id)):
+                continue
+            is_own = name == symbol
+            if is_own:
+                open_orders += 1
+            if qty is None or not qty > executed_qty:
+                continue
+            left_qty = qty - executed_qty
+            usd = left_qty * (price or find_price(name) or hints.get(name) or nan)
+            is_same_side = its_side is side or its_side is None
+            symbols.add(name)
+            if is_own:
+                live_usd += usd
+                if is_same_side:
+                    total_qty += left_qty
+            else:
+                others_usd += usd
+            if is_same_side:
+                side_usd += usd
+        for name, its_side, qty, price in self._filled_since(snapshot_ts):
             usd = qty * (price or find_price(name) or hints.get(name) or nan)
             is_same_side = its_side is side or its_side is None
             symbols.add(name)
             if name == symbol:
                 live_usd += usd
-                total_qty += qty if is_same_side else 0.0
+                if is_same_side:
+                    total_qty += qty
             else:
                 others_usd += usd
             if is_same_side:
@@ -252,26 +274,15 @@ class PendingOrders:
             frozenset(symbols),
         )
 
-    def _live(
-        self, symbol: str, since: float, snapshot_ts: float | None, amends: str | None
-    ) -> tuple[int, list[tuple[str, Side | None, float, float | None]]]:
-        """(open orders of the symbol, what live has on its way: symbol, side, quantity, price of each).
-
-        Every attempt goes through all of them, so tuples are unpacked, which reads no attribute.
-        """
-        open_orders, live = 0, []
-        for ts, name, side, qty, executed_qty, price, intent_id, attempt_id, is_immediate in self.state.orders.values():
-            if (is_immediate and ts < since) or (amends is not None and amends in (intent_id, attempt_id)):
-                continue
-            open_orders += name == symbol
-            if qty is not None and qty > executed_qty:
-                live.append((name, side, qty - executed_qty, price))
+    def _filled_since(self, snapshot_ts: float | None) -> list[tuple[str, Side | None, float, float | None]]:
+        """What live filled after the snapshot, newest first: symbol, side, quantity, price of each."""
+        found: list[tuple[str, Side | None, float, float | None]] = []
         if snapshot_ts is not None:
             for ts, name, side, qty, price in reversed(self.state.fills):
                 if ts <= snapshot_ts:
                     break
-                live.append((name, side, qty, price))
-        return open_orders, live
+                found.append((name, side, qty, price))
+        return found
 
 
 def _known(usd: float) -> float | None:

@@ -5,7 +5,6 @@ Belongs here: what a rule knows of the account and of the attempts before. How a
 """
 
 from pipeline_v6_dagster.domain.account import AccountState, RoutingRecord, SymbolState
-from pipeline_v6_dagster.domain.account_events import AccountEvent
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.position_book import PositionBook
@@ -40,6 +39,8 @@ class RollingState:
             rules.max_drawdown_ratio is not None for rules in (limits.fallback, *limits.symbols.values())
         )
         self._book = AccountBook(trading_day_bounds, state, tolerance_s)
+        # A live row that was logged by now. The book's own method: one is applied for every row.
+        self.apply = self._book.apply
         self.pending = self._book.pending
         self._attempts = AttemptWindow(limits)
         self.state = self._book.state
@@ -48,10 +49,6 @@ class RollingState:
     def positions(self) -> PositionBook:
         """What is held, as the live logs tell."""
         return self._book.positions
-
-    def apply(self, event: AccountEvent) -> None:
-        """A live row that was logged by now."""
-        self._book.apply(event)
 
     def note_attempt(
         self,

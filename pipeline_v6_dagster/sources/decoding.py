@@ -25,6 +25,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _FLAGS = {"true": True, "false": False}
 _POSITION_SIDES = {side.value: side for side in PositionSide}
+# What a time may be written as.
+_TIME_TYPES = (str, int, float)
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -145,7 +147,7 @@ def epoch_s(value: float | str | None) -> float | None:
 def row_time(*values: Any) -> float | None:
     """The first of a row's times that can be read, in the order in which they count (epoch s)."""
     for value in values:
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
+        if isinstance(value, _TIME_TYPES) and value is not True and value is not False:
             moment = epoch_s(value)
             if moment is not None:
                 return moment

@@ -27,6 +27,8 @@ _ROUTE_OF_TIME_IN_FORCE = {"IOC": Route.TAKER, "FOK": Route.TAKER, "GTX": Route.
 # Executors that log no time in force send limit orders in order to rest.
 _RESTING = "LIMIT"
 
+_PID_TYPES = (int, str)
+
 USD_ASSETS = frozenset({"USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USDP", "DAI"})
 
 
@@ -54,7 +56,7 @@ def fees_usd(fee_total: float | None, asset: object) -> float | None:
 
 def process_name(hostname: object, pid: object) -> str | None:
     """The executor process that wrote a row, as `hostname/pid`; None where the row names neither."""
-    return _process_name(hostname if isinstance(hostname, str) else "", pid if isinstance(pid, int | str) else "")
+    return _process_name(hostname if isinstance(hostname, str) else "", pid if isinstance(pid, _PID_TYPES) else "")
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,8 @@ Most rows have one shape. Those are read here, checked while they are decoded, i
 is read field by field in `sources.order_rows`, and both give the same event of the same row.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
@@ -20,9 +21,9 @@ _PLAIN_SIDES = frozenset({None, "BOTH", "", *_POSITION_SIDES})
 
 
 class _UsualRow(msgspec.Struct, gc=False):
-    """The usual shape of an ack, a fill and a close; `Any` fields are unusual in it."""
+    """The usual shape of an ack, a fill and a close. A row with anything in a field of type `None` is unusual."""
 
-    event_type: str
+    event_type: Literal["order_ack", "order_fill", "order_close"]
     ts: str
     symbol: str
     orderId: str | int
@@ -46,20 +47,21 @@ class _UsualRow(msgspec.Struct, gc=False):
     maker: bool | None = None
     hostname: str | None = None
     pid: int | None = None
-    event: Any = None
-    raw: Any = None
-    reduce_only: Any = None
-    is_maker: Any = None
-    position_side: Any = None
-    accepted: Any = None
-    dry_run: Any = None
-    reason: Any = None
-    exchange_filters_used: Any = None
-    rounded_qty: Any = None
-    qty: Any = None
+    raw: None = None
+    reduce_only: None = None
+    is_maker: None = None
+    position_side: None = None
+    accepted: None = None
+    dry_run: None = None
+    reason: None = None
+    exchange_filters_used: None = None
+    rounded_qty: None = None
+    qty: None = None
 
 
 _usual_decoder = msgspec.json.Decoder(_UsualRow)
+# Of a usual row, whose fields have the types that these expect, the few combinations that occur are answered once.
+_usual_route = lru_cache(maxsize=256)(infer_route)
 
 
 def parse_order_event(line: bytes) -> OrderEvent | Unusable:
@@ -74,44 +76,35 @@ def parse_order_event(line: bytes) -> OrderEvent | Unusable:
 
 def _usual_event(row: _UsualRow) -> OrderEvent | None:
     """The event of a row of the usual shape; None where the row has anything unusual in it."""
-    kind = KINDS.get(row.event_type)
-    if kind is None or kind is EventKind.ERROR or not row.symbol or row.orderId == "" or row.status == DRY_RUN:
-        return None
-    if not (
-        row.raw is None
-        and row.reduce_only is None
-        and row.is_maker is None
-        and row.position_side is None
-        and row.accepted is None
-        and row.dry_run is None
-        and row.reason is None
-        and row.exchange_filters_used is None
-        and row.rounded_qty is None
-        and row.qty is None
-        and (row.timeInForce is None or row.order_type is not None)
-        and row.positionSide in _PLAIN_SIDES
-    ):
-        return None
+    kind = KINDS[row.event_type]
+    symbol, order_id, status, side, held = row.symbol, row.orderId, row.status, row.side, row.positionSide
+    order_type, time_in_force = row.order_type, row.timeInForce
     ts = epoch_s(row.ts)
-    if ts is None:
+    named_side = (SIDES.get(side) or SIDES.get(side.upper())) if side else None
+    if (
+        ts is None
+        or not symbol
+        or order_id == ""
+        or status == DRY_RUN
+        or (time_in_force is not None and order_type is None)
+        or held not in _PLAIN_SIDES
+        or (side and named_side is None)
+    ):
         return None
     attempt_id = row.attempt_id or None
     is_reduce_only = row.reduceOnly
     if is_reduce_only is None:
         is_reduce_only = attempt_id is not None and attempt_id.endswith(REDUCE_SUFFIX)
-    order_id, side, status, held = row.orderId, row.side, row.status, row.positionSide
     requested_qty = executed_qty = avg_price = is_maker = None
     if kind is EventKind.FILL:
         executed_qty, avg_price, is_maker = row.executedQty, row.avgPrice, row.maker
     elif kind is EventKind.ACK:
         requested_qty = row.request_qty
-    named_side = (SIDES.get(side) or SIDES.get(side.upper())) if side else None
-    if side and named_side is None:
-        return None
+    fee_total = row.fee_total
     event = OrderEvent(
         kind=kind,
         ts=ts,
-        symbol=row.symbol,
+        symbol=symbol,
         side=named_side,
         intent_id=row.intent_id or None,
         attempt_id=attempt_id,
@@ -120,14 +113,12 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
         requested_qty=abs(requested_qty) if requested_qty else None,
         executed_qty=abs(executed_qty) if executed_qty else None,
         avg_price=avg_price if avg_price is not None and avg_price > 0 else None,
-        fees_usd=None if row.fee_total is None else fees_usd(row.fee_total, row.feeAsset),
+        fees_usd=None if fee_total is None else fees_usd(fee_total, row.feeAsset),
         gross_usd=None,
         status=STATUSES.get(status) or STATUSES.get(status.upper()) if status else None,
         reason=None,
         lot_step=None,
-        route=None
-        if row.order_type is None and is_maker is None
-        else infer_route(is_maker, row.order_type, row.timeInForce),
+        route=None if order_type is None and is_maker is None else _usual_route(is_maker, order_type, time_in_force),
         min_notional_usd=None,
         position_side=_POSITION_SIDES.get(held) if held else None,
         process=process_name(row.hostname, row.pid),

@@ -99,7 +99,8 @@ class BlockCounts:
     def add(self, is_hit: bool) -> None:
         """Append a value."""
         self.open_trials += 1
-        self.open_hits += is_hit
+        if is_hit:
+            self.open_hits += 1
         if self.open_trials == self.length:
             self.sealed[self.open_hits] = self.sealed.get(self.open_hits, 0) + 1
             self.open_trials = self.open_hits = 0

@@ -35,7 +35,8 @@ class Slices:
         for name in names:
             part = self.by_name.get(name) or self._appear(name)
             part.trials += 1
-            part.hits += is_hit
+            if is_hit:
+                part.hits += 1
             part.blocks.add(is_hit)
 
     def revise(self, names: tuple[str, ...], was_hit: bool, is_hit: bool | None) -> None:

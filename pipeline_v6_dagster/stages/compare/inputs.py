@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from hashlib import blake2b
 from itertools import islice
 from math import inf
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -52,34 +51,27 @@ Record = ShadowSide | OrderEvent | Veto | Arrival | PositionsSnapshot
 
 
 class _Input:
-    """One log: where it is read, and how far what was read of it is dealt with."""
+    """One log: where it is read, and how far what was read of it is dealt with.
+
+    `usable_lines` counts what is dealt with and not in the cursor yet: lines with nothing unusable before them.
+    """
 
     def __init__(self, name: str, follower: Follower) -> None:
         self.name = name
         self.follower = follower
         self.last_line: Line | None = None
         self.counts: InputCounts | None = None
-        self._usable_lines = 0
+        self.usable_lines = 0
 
     def start(self, counts: InputCounts) -> None:
         """Its first row is dealt with."""
         self.counts = counts
 
-    def count(self, counts: InputCounts, line: Line | None, lines: int, unusable: Counter[str] | None) -> None:
-        """A row, and the unusable lines before it, are dealt with."""
-        if lines == 1 and unusable is None:
-            self._usable_lines += 1
-        else:
-            self.flush()
-            counts.add(lines, unusable)
-        if line is not None:
-            self.last_line = line
-
     def flush(self) -> None:
         """Write what was counted into the cursor."""
         if self.counts is not None:
-            self.counts.add_usable(self._usable_lines)
-            self._usable_lines = 0
+            self.counts.add_usable(self.usable_lines)
+            self.usable_lines = 0
 
 
 class CompareInputs:
@@ -145,13 +137,11 @@ class CompareInputs:
     def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
         """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
         logs = [
-            self._read(SHADOW_LOG, _parse_decision, attrgetter("decision.as_of"))
-            if self._decisions is None
-            else self._given(self._decisions.rows),
-            self._read(ORDERS, lambda line: parse_order_event(line.raw), attrgetter("ts")),
-            self._read(VETOES, lambda line: parse_veto(line.raw), attrgetter("ts")),
-            self._read(METRICS, lambda line: parse_arrival(line.raw), attrgetter("ts")),
-            self._read(POSITIONS, lambda line: parse_positions(line.raw), attrgetter("ts")),
+            self._read(SHADOW_LOG, _parse_decision) if self._decisions is None else self._given(self._decisions.rows),
+            self._read(ORDERS, parse_order_event),
+            self._read(VETOES, parse_veto),
+            self._read(METRICS, parse_arrival),
+            self._read(POSITIONS, parse_positions),
         ]
         stop = inf if stop_before is None else stop_before
         for ts, source, record, line, lines, unusable in in_time_order([OrderedRows(rows) for rows in logs]):
@@ -159,15 +149,21 @@ class CompareInputs:
                 return
             self.row_count += 1
             counts = source.counts or self._start(source)
-            source.count(counts, line, lines, unusable)
+            if lines == 1 and unusable is None:
+                source.usable_lines += 1
+            else:
+                source.flush()
+                counts.add(lines, unusable)
+            if line is not None:
+                source.last_line = line
             if record is not None:
-                counts.newest_ts = record.decision.as_of if type(record) is ShadowRow else record.ts
-            if type(record) is ShadowRow:
-                self._count_attempts(record)
-                self._keeper.observe(record.decision)
-                yield ts, record.decision
-            elif record is not None:
-                yield ts, record
+                counts.newest_ts = record.ts
+                if type(record) is ShadowRow:
+                    self._count_attempts(record)
+                    self._keeper.observe(record.decision)
+                    yield ts, record.decision
+                else:
+                    yield ts, record
 
     def losses(self) -> Iterator[tuple[str, str, int]]:
         """(input, digest of the last line read before, bytes) of each input whose offset was lost."""
@@ -184,7 +180,7 @@ class CompareInputs:
             if source.last_line is not None:
                 self._cursor.read[name] = source.last_line.offset()
 
-    def _read(self, name: str, parse: Callable[[Line], Any], ts_of: Callable[[Any], float]) -> Iterator[Timed]:
+    def _read(self, name: str, parse: Callable[[bytes], Any]) -> Iterator[Timed]:
         """[time, input, record, its line, lines, unusable] of each usable row, and at the end one without a record.
 
         The last two count the row and those before it that were not usable.
@@ -202,14 +198,14 @@ class CompareInputs:
                 lines += rejected.total()
                 unusable = (unusable or Counter()) + rejected
                 rejected.clear()
-            parsed = parse(line)
+            parsed = parse(line.raw)
             if type(parsed) is Unusable:
                 unusable = Counter() if unusable is None else unusable
                 unusable[parsed.kind] += 1
                 if parsed.is_order_evidence and not self._known_rows.includes(parsed.event_type, parsed.strategy):
                     unusable[DROPPED_ORDER_ROW] += 1
                 continue
-            ts = ts_of(parsed)
+            ts = parsed.ts
             yield [ts if ts < now else now, source, parsed, line, lines, unusable]
             lines, unusable = 0, None
         yield [now, source, None, line, lines, unusable]
@@ -243,11 +239,11 @@ class CompareInputs:
             attempts.lost_bytes += row.lost_bytes
 
 
-def _parse_decision(line: Line) -> ShadowRow | Unusable:
-    row = parse_shadow_row(line.raw)
+def _parse_decision(line: bytes) -> ShadowRow | Unusable:
+    row = parse_shadow_row(line)
     if type(row) is Unusable and row.kind is Rejection.BAD_FIELD:
         # By its content alone, so that a row that its producer appends again is the same decision.
-        return parse_shadow_row(line.raw, fallback_id=blake2b(line.raw, digest_size=8).hexdigest())
+        return parse_shadow_row(line, fallback_id=blake2b(line, digest_size=8).hexdigest())
     return row
 
 

@@ -130,9 +130,13 @@ class KnownDiffs:
 
     def add(self, diff: Diff) -> None:
         """A diff of the block that is being made."""
-        attempt_id = None if diff.shadow is None else diff.shadow.attempt_id
-        for key in _keys(diff.intent_id, attempt_id, diff.decision_id):
-            self._of_the_block[key] = diff
+        block, shadow = self._of_the_block, diff.shadow
+        if diff.intent_id is not None:
+            block[f"i:{diff.intent_id}"] = diff
+        if shadow is not None and shadow.attempt_id is not None:
+            block[f"a:{shadow.attempt_id}"] = diff
+        if diff.decision_id is not None:
+            block[f"d:{diff.decision_id}"] = diff
 
     def end_block(self) -> None:
         """The block was appended to the log."""

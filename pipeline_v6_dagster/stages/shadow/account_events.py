@@ -23,7 +23,7 @@ from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 CLOCK_ERROR_S = 3600.0
 _NEVER = float("inf")
 
-# Neither the row before the first nor the one after the last holds an event.
+# Neither what stands for a feed that was not read yet nor the row after the last holds an event.
 _START: Timed = [-_NEVER]
 _END: Timed = [_NEVER]
 
@@ -94,16 +94,17 @@ class AccountFeed:
 
     def until(self, as_of: float, take: Callable[[AccountEvent], None]) -> None:
         """`take` the events that were logged by `as_of` and not taken before."""
-        following = self._next
+        events, last_lines, taken = self._events, self._last_lines, 0
+        following = next(events, _END) if self._next is _START else self._next
         while following[0] <= as_of:
-            if following is not _START:
-                ts, event, name, line = following
-                if event.ts > ts:  # Else what is kept of it would be newer than all that follows.
-                    event.ts = ts
-                take(event)
-                self.taken += 1
-                self._last_lines[name] = line
-            following = next(self._events, _END)
+            ts, event, name, line = following
+            if event.ts > ts:  # Else what is kept of it would be newer than all that follows.
+                event.ts = ts
+            take(event)
+            taken += 1
+            last_lines[name] = line
+            following = next(events, _END)
+        self.taken += taken
         self._next = following
 
     def read_to(self) -> dict[str, LogOffset]:
