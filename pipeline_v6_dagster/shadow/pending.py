@@ -7,6 +7,7 @@ the records each time, in their order, so that a log gives the same figures howe
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from itertools import chain
 from math import isnan, nan
 
 from pipeline_v6_dagster.domain.attempt import Side
@@ -208,47 +209,12 @@ class PendingOrders:
         Without a snapshot (None) exposure is that of the live logs, which holds all fills. `amends` is the intent or
         attempt id that the attempt replaces: what is left of it does not count.
         """
-        state, since = self.state, as_of - self._tolerance_s
-        hints = state.hints
-        open_orders = 0
-        live_usd = others_usd = side_usd = v6_usd = v6_others_usd = v6_side_usd = total_qty = 0.0
-        symbols: set[str] = set()
-        # Every attempt goes through all of them, so tuples are unpacked, which reads no attribute. A price that is not
-        # known is NaN until the end, because every sum with it is.
-        for ts, name, its_side, qty, executed_qty, price, intent_id, attempt_id, is_immediate in state.orders.values():
-            if (is_immediate and ts < since) or (amends is not None and amends in (intent_id, attempt_id)):
-                continue
-            is_own = name == symbol
-            if is_own:
-                open_orders += 1
-            if qty is None or not qty > executed_qty:
-                continue
-            left_qty = qty - executed_qty
-            usd = left_qty * (price or find_price(name) or hints.get(name) or nan)
-            is_same_side = its_side is side or its_side is None
-            symbols.add(name)
-            if is_own:
-                live_usd += usd
-                if is_same_side:
-                    total_qty += left_qty
-            else:
-                others_usd += usd
-            if is_same_side:
-                side_usd += usd
-        for name, its_side, qty, price in self._filled_since(snapshot_ts):
-            usd = qty * (price or find_price(name) or hints.get(name) or nan)
-            is_same_side = its_side is side or its_side is None
-            symbols.add(name)
-            if name == symbol:
-                live_usd += usd
-                if is_same_side:
-                    total_qty += qty
-            else:
-                others_usd += usd
-            if is_same_side:
-                side_usd += usd
+        since = as_of - self._tolerance_s
+        live = self._sum_live(symbol, side, since, snapshot_ts, amends, find_price)
+        open_orders, symbols, live_usd, others_usd, side_usd, total_qty = live
+        v6_usd = v6_others_usd = v6_side_usd = 0.0
         since = since if snapshot_ts is None else max(since, snapshot_ts)
-        for made, name, its_side, qty, usd, intent_id, attempt_id in reversed(state.attempts):
+        for made, name, its_side, qty, usd, intent_id, attempt_id in reversed(self.state.attempts):
             if made < since:
                 break
             if amends is not None and amends in (intent_id, attempt_id):
@@ -274,14 +240,55 @@ class PendingOrders:
             frozenset(symbols),
         )
 
-    def _filled_since(self, snapshot_ts: float | None) -> list[tuple[str, Side | None, float, float | None]]:
-        """What live filled after the snapshot, newest first: symbol, side, quantity, price of each."""
-        found: list[tuple[str, Side | None, float, float | None]] = []
+    def _sum_live(
+        self,
+        symbol: str,
+        side: Side | None,
+        since: float,
+        snapshot_ts: float | None,
+        amends: str | None,
+        find_price: FindPrice,
+    ) -> tuple[int, set[str], float, float, float, float]:
+        """What live has on its way, in one pass, since every attempt goes through all of it.
+
+        Open orders of the symbol; the symbols with any quantity; USD of the symbol, of the others and of the side;
+        quantity of the symbol on the side. USD are NaN where a price is not known, because every sum with it is.
+        """
+        hints, fills = self.state.hints, self._filled_since(snapshot_ts)
+        open_orders = -sum(fill[1] == symbol for fill in fills)  # They are counted below, and are no orders.
+        symbols: set[str] = set()
+        live_usd = others_usd = side_usd = total_qty = 0.0
+        # Tuples are unpacked, which reads no attribute.
+        for ts, name, its_side, qty, executed_qty, price, intent_id, attempt_id, is_immediate in chain(
+            self.state.orders.values(), fills
+        ):
+            if (is_immediate and ts < since) or (amends is not None and amends in (intent_id, attempt_id)):
+                continue
+            is_own = name == symbol
+            open_orders += is_own
+            if qty is None or not qty > executed_qty:
+                continue
+            left_qty = qty - executed_qty
+            usd = left_qty * (price or find_price(name) or hints.get(name) or nan)
+            symbols.add(name)
+            is_same_side = its_side is side or its_side is None
+            if is_same_side:
+                side_usd += usd
+            if is_own:
+                live_usd += usd
+                total_qty += left_qty if is_same_side else 0.0
+            else:
+                others_usd += usd
+        return open_orders, symbols, live_usd, others_usd, side_usd, total_qty
+
+    def _filled_since(self, snapshot_ts: float | None) -> list[OpenOrder]:
+        """What live filled after the snapshot, newest first, in the form of orders that name no ids."""
+        found: list[OpenOrder] = []
         if snapshot_ts is not None:
             for ts, name, side, qty, price in reversed(self.state.fills):
                 if ts <= snapshot_ts:
                     break
-                found.append((name, side, qty, price))
+                found.append(OpenOrder(ts, name, side, qty, 0.0, price, None, None, is_immediate=False))
         return found
 
 
