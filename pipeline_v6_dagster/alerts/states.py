@@ -39,6 +39,8 @@ _NOBODY: Mapping[str, AcknowledgedBy] = {}
 # Seconds for which further upsizes are gathered into one message: about a third of a compare interval, so that a burst
 # is one message and the next compare is another.
 ALERT_GROUP_S = 300.0
+# Where an executor of a fleet sends its messages: to the fleet, which groups them and has the channels of people.
+FLEET_CHANNEL = "fleet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline_v6_dagster.alerts.message import acknowledgement_text
 from pipeline_v6_dagster.cli.progress import working
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
+from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_alerts, utc
 from pipeline_v6_dagster.stages.outputs.alert_list import (
     MAX_SENT,
     AlertList,
@@ -29,9 +29,11 @@ EXIT_REFUSED = 1
 def command(context: click.Context, as_json: bool, is_test: bool) -> None:
     """Which alerts stand, what was sent where, what waits for which channel, and who has acknowledged what.
 
+    With a fleet these are the alerts of all executors, unless --executor names one.
+
     Exit code of --test: 0 if every channel accepted the message, 1 if one did not.
     """
-    settings, now = read_environment(), clock()
+    settings, now = settings_of_alerts(), clock()
     if is_test:
         with working("sending"):
             results = send_test(settings, now, socket.gethostname())

@@ -51,6 +51,16 @@ def settings_of_fleet() -> Settings:
     return load_settings(os.environ, Path.cwd())
 
 
+def settings_of_alerts() -> Settings:
+    """The settings whose alert log a command is about: that of the fleet, unless `--executor` names an executor.
+
+    Raises:
+        ConfigError: a setting or the fleet file cannot be used.
+    """
+    base = load_settings(os.environ, Path.cwd())
+    return base if executor_option() is None else read_environment()
+
+
 def fleet_of_environment(base: Settings) -> Fleet:
     """The fleet that the environment names.
 

@@ -13,23 +13,23 @@ from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, AlertRun
 
 _LONGEST_POLL_S = 15
 _POLLS_PER_SPACING = 4
+ALERT_POLL_S = max(1, min(_LONGEST_POLL_S, int(max(INTERVAL_FLOOR_S, MIN_RUN_SPACING_S) / _POLLS_PER_SPACING)))
 
 
 def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
-    """The sensor of this module."""
-    return dg.Definitions(sensors=[_alert_sensor(settings, clock)])
+    """The sensor of this module. A fleet has its own."""
+    return dg.Definitions(sensors=[_alert_sensor(settings, clock)] if settings.fleet_file is None else [])
 
 
 def _alert_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDefinition:
     """`parity_alert_sensor`."""
     desk = AlertDesk(settings, clock, host=socket.gethostname())
-    spacing_s = max(INTERVAL_FLOOR_S, MIN_RUN_SPACING_S)
 
     @dg.sensor(
         name="parity_alert_sensor",
         target=None,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=max(1, min(_LONGEST_POLL_S, int(spacing_s / _POLLS_PER_SPACING))),
+        minimum_interval_seconds=ALERT_POLL_S,
         description=(
             f"Delivers the alerts that wait in {settings.alert_outbox.name}, and records those about failed runs. A"
             f" state is announced when it begins, every {settings.alert_repeat_s / 3600:g} h while it lasts, and when"
@@ -42,12 +42,13 @@ def _alert_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDe
             run = desk.run([[each] for each in evidence])
         except BusyError as error:
             return dg.SensorResult(skip_reason=f"{error}; the next tick tries again", cursor=context.cursor)
-        return dg.SensorResult(skip_reason=_status_text(settings, len(evidence), run), cursor=write_cursor(cursor))
+        return dg.SensorResult(skip_reason=status_text(settings, len(evidence), run), cursor=write_cursor(cursor))
 
     return parity_alert_sensor
 
 
-def _status_text(settings: Settings, runs: int, run: AlertRun) -> str:
+def status_text(settings: Settings, runs: int, run: AlertRun) -> str:
+    """What a tick has done."""
     text = f"{runs} runs have ended since the last tick; {len(run.recorded)} messages recorded, {run.delivered} sent"
     if run.waiting:
         waiting = ", ".join(f"{channel} {count}" for channel, count in run.waiting.items())

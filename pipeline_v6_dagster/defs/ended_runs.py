@@ -19,7 +19,8 @@ from pipeline_v6_dagster.defs.dagster_internals import (
     silent_checks,
     will_be_retried,
 )
-from pipeline_v6_dagster.defs.keys import DRILL_JOB, REPLAY_JOB
+from pipeline_v6_dagster.defs.keys import DRILL_JOB, PARTITION_TAG, REPLAY_JOB
+from pipeline_v6_dagster.stages.outputs.fleet_alerts import subject_of_executor
 from pipeline_v6_dagster.stages.outputs.links import alert_links, runbook_link
 
 _PAGE = 50
@@ -90,7 +91,7 @@ def _evidence(instance: dg.DagsterInstance, record: dg.RunRecord, settings: Sett
     is_once = is_launched_by_a_person(run) or run.job_name in _SELDOM_RUN
     silent = silent_checks(instance, run.run_id) if has_failed else []
     return Evidence(
-        subject=f"run/{run.job_name}",
+        subject=subject_of_executor(run.tags.get(PARTITION_TAG), f"run/{run.job_name}"),
         name=RUN_FAILED,
         id=run.run_id,
         ts=record.end_time or record.update_timestamp.timestamp(),

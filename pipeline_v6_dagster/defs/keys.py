@@ -41,6 +41,7 @@ LABEL_TAG_PREFIX = "pipeline_v6_label/"
 FLEET_JOB = "fleet_summary_job"
 FLEET_SCHEDULE = "fleet_summary_schedule"
 EXECUTOR_STATUS = "executor_status"
+EXECUTOR_ALERTS = "executor_alerts"
 FLEET_SUMMARY = "fleet_summary"
 # The tag of assets that are about the whole fleet and so are not partitioned.
 FLEET_SCOPE = {"scope": "fleet"}

@@ -129,3 +129,38 @@ def test_a_bad_fleet_file_is_one_line_and_bad_configuration(tmp_path: Path) -> N
         assert outcome.exit_code == 65
         assert outcome.stderr.count("\n") == 1
         assert "executors.alpha.compare_interval_s = 0: must be greater than 0" in outcome.stderr
+
+
+def samples(base: Settings, *arguments: str) -> dict[str, dict[str, float]]:
+    """The value of each metric without further labels, by executor."""
+    outcome = run(base, *arguments, "metrics", "--json", **EASY)
+    assert outcome.exit_code == 0, outcome.stderr
+    found: dict[str, dict[str, float]] = {}
+    for sample in json.loads(outcome.stdout)["metrics"]:
+        assert "executor" in sample["labels"], sample
+        if set(sample["labels"]) <= {"executor", "host"}:
+            found.setdefault(sample["name"], {})[sample["labels"]["executor"]] = sample["value"]
+    return found
+
+
+def test_metrics_carry_the_executor(base: Settings) -> None:
+    found = samples(base)
+    assert found["pipeline_v6_exit_code"] == {"passes": 0, "upsizes": 1, "idle": 3, "gone": 3}
+    assert set(found["pipeline_v6_executor_info"]) == {"passes", "upsizes", "idle", "gone"}
+    assert found["pipeline_v6_upsizes"]["upsizes"] > 0 == found["pipeline_v6_upsizes"]["passes"]
+    assert samples(base, "--executor", "passes")["pipeline_v6_exit_code"] == {"passes": 0}
+
+
+def test_the_text_of_a_fleet_is_one_family_for_each_name(base: Settings) -> None:
+    text = run(base, "metrics", **EASY).stdout
+    families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(families) == len(set(families)) > 20
+    assert 'pipeline_v6_exit_code{executor="upsizes"} 1.0' in text
+
+
+def test_alerts_are_those_of_the_fleet_unless_an_executor_is_named(base: Settings) -> None:
+    of_fleet = json.loads(run(base, "alerts", "--json").stdout)
+    assert of_fleet["standing"] == []
+    own = json.loads(run(base, "--executor", "upsizes", "alerts", "--json").stdout)
+    assert "compare_summary/no_upsizes" in {alert["subject"] for alert in own["standing"]}
+    assert [channel["channel"] for channel in own["waiting"]] == ["fleet"]

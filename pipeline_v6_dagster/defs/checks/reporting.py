@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.fleet.reporting import hand_over_alerts
 from pipeline_v6_dagster.defs.keys import COUNT, FAILING_IDS, IS_MEASURED, REMEMBERED
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
@@ -40,6 +41,7 @@ def report_checks(
                 yield check_result(pipeline.settings, evaluation)
     finally:
         record_alerts(pipeline.settings, evaluations, pipeline.clock(), host=pipeline.host, run_id=context.run.run_id)
+        hand_over_alerts(context, pipeline)
 
 
 def check_result(settings: Settings, evaluation: Evaluation) -> dg.AssetCheckResult:

@@ -2,13 +2,15 @@
 
 import dagster as dg
 
-from pipeline_v6_dagster.defs.keys import EXECUTOR_STATUS
+from pipeline_v6_dagster.defs.keys import EXECUTOR_ALERTS, EXECUTOR_STATUS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext
+from pipeline_v6_dagster.stages.outputs.fleet_alerts import HandOver, encode_messages
 from pipeline_v6_dagster.stages.outputs.fleet_status import encode_row, executor_status
 from pipeline_v6_dagster.stages.outputs.status import build_report
 
 ROW = "row"
+MESSAGES = "messages"
 
 
 def report_status(context: dg.AssetExecutionContext, pipeline: Pipeline, evidence: CheckContext) -> None:
@@ -31,3 +33,24 @@ def report_status(context: dg.AssetExecutionContext, pipeline: Pipeline, evidenc
             },
         )
     )
+
+
+def hand_over_alerts(context: dg.AssetExecutionContext, pipeline: Pipeline) -> None:
+    """Report the alerts of the executor that the fleet was not given yet. Without a fleet nothing is reported.
+
+    What was recorded is reported first and marked as taken after that, so a run that is killed loses none.
+    """
+    name = pipeline.settings.executor
+    if name is None:
+        return
+    hand_over = HandOver(pipeline.settings, pipeline.clock)
+    messages = hand_over.waiting()
+    if not messages:
+        return
+    subjects = ", ".join(dict.fromkeys(message.subject for message in messages))
+    context.log_event(
+        dg.AssetObservation(
+            EXECUTOR_ALERTS, partition=name, description=subjects, metadata={MESSAGES: encode_messages(messages)}
+        )
+    )
+    hand_over.record_taken(messages)

@@ -12,6 +12,7 @@ from pipeline_v6_dagster.defs.checks.reporting import check_spec
 from pipeline_v6_dagster.defs.dagster_internals import latest_observations
 from pipeline_v6_dagster.defs.fleet.reporting import ROW
 from pipeline_v6_dagster.defs.keys import (
+    EXECUTOR_ALERTS,
     EXECUTOR_STATUS,
     FLEET_JOB,
     FLEET_SCHEDULE,
@@ -53,6 +54,15 @@ _STATUS = dg.AssetSpec(
     tags={"written_by": "pipeline_v6"},
     description="What the newest comparison of an executor reported to the fleet: status, verdict, exit code.",
 )
+_ALERTS = dg.AssetSpec(
+    EXECUTOR_ALERTS,
+    deps=["compare_summary", "shadow_head"],
+    group_name=_GROUP,
+    owners=OWNERS,
+    kinds={"json"},
+    tags={"written_by": "pipeline_v6"},
+    description="The alerts that the runs of an executor handed to the fleet, which groups and delivers them.",
+)
 _SUMMARY = dg.AssetSpec(
     FLEET_SUMMARY,
     deps=[EXECUTOR_STATUS],
@@ -81,7 +91,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every five minutes: the fleet summary.",
     )
-    return dg.Definitions(assets=[_STATUS, _fleet_step()], jobs=[job], schedules=[schedule])
+    return dg.Definitions(assets=[_STATUS, _ALERTS, _fleet_step()], jobs=[job], schedules=[schedule])
 
 
 def _fleet_step() -> dg.AssetsDefinition:

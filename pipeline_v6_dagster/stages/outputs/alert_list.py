@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from pipeline_v6_dagster.alerts.delivery import name_channels, send_all
 from pipeline_v6_dagster.alerts.message import AcknowledgedBy, Delivery, Kind, Message, Severity, alert_id
+from pipeline_v6_dagster.alerts.states import FLEET_CHANNEL
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 from pipeline_v6_dagster.logs.alert_outbox import Outbox, acknowledged_by, messages_backward, open_outbox
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.acknowledge import list_acknowledgements
 from pipeline_v6_dagster.stages.outputs.alerts import COMMAND_LINE, SENDING_BUDGET_S
+from pipeline_v6_dagster.stages.outputs.fleet_alerts import GROUP, GROUP_CHANNEL
 from pipeline_v6_dagster.stages.outputs.links import runbook_link
 
 # Deliveries that are listed; the log holds all.
@@ -140,14 +142,18 @@ def _standing(newest: Iterable[Message], acknowledged: dict[str, AcknowledgedBy]
             acknowledged=acknowledged.get(message.name),
         )
         for message in newest
-        if message.is_open
+        if message.is_open and message.evidence != GROUP
     ]
     return sorted(found, key=lambda each: (each.severity is not Severity.ERROR, each.since_ts, each.subject))
 
 
 def _sent(newest_first: list[Message | Delivery | Acknowledgement]) -> Iterator[SentMessage]:
     messages = {line.alert_id: line for line in newest_first if isinstance(line, Message)}
-    deliveries = [line for line in newest_first if isinstance(line, Delivery) and line.alert_id in messages]
+    deliveries = [
+        line
+        for line in newest_first
+        if isinstance(line, Delivery) and line.alert_id in messages and line.channel != GROUP_CHANNEL
+    ]
     for delivery in deliveries[:MAX_SENT]:
         message = messages[delivery.alert_id]
         yield SentMessage(
@@ -167,7 +173,7 @@ def _waiting(settings: Settings, outbox: Outbox) -> Iterator[WaitingMessages]:
         messages = by_channel.get(channel, [])
         yield WaitingMessages(
             channel=channel,
-            is_configured=channel in configured,
+            is_configured=channel in configured or channel in (FLEET_CHANNEL, GROUP_CHANNEL),
             count=len(messages),
             oldest_ts=min((message.ts for message in messages), default=None),
         )

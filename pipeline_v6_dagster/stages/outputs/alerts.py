@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.alerts.delivery import name_channels, send_all
 from pipeline_v6_dagster.alerts.message import Delivery, Message
-from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, Evidence, Policy
+from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, FLEET_CHANNEL, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import BusyError
 from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox, encode_line, messages_backward, open_outbox
@@ -45,7 +45,8 @@ class AlertDesk:
     """Keeps what the outbox adds up to between calls, so that it is read again only when it has changed.
 
     `host` is this machine and `executor` the one whose orders are compared, as messages name them; without `executor`
-    it is the home folder.
+    it is the one of the fleet that the settings are of, or the home folder. An executor of a fleet has one channel, the
+    fleet.
     """
 
     def __init__(
@@ -57,9 +58,9 @@ class AlertDesk:
         self._policy = Policy(
             repeat_s=settings.alert_repeat_s,
             group_s=ALERT_GROUP_S,
-            channels=tuple(self._channels),
+            channels=tuple(self._channels) if settings.executor is None else (FLEET_CHANNEL,),
             host=host,
-            executor=executor or str(settings.home),
+            executor=executor or settings.executor or str(settings.home),
         )
         self._version: str | None = None
         self._outbox = Outbox()
@@ -119,6 +120,41 @@ class AlertDesk:
             _, outbox = self._open()
             run.waiting = {name: len(messages) for name, messages in outbox.waiting_by_channel().items()}
         return run
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels."""
+        return tuple(self._channels)
+
+    def waiting(self, channel: str) -> list[Message]:
+        """What a channel was not given yet, oldest first.
+
+        Raises:
+            BusyError, StorageError: the outbox cannot be read.
+            DataError: it holds what is not ours.
+        """
+        if stat_file(self._settings.alert_outbox) is None:
+            return []
+        with locked(self._settings.alert_outbox):
+            return self.read().waiting_by_channel().get(channel, [])
+
+    def append(self, lines: Sequence[Line]) -> None:
+        """Append lines that this desk did not make due.
+
+        Raises:
+            BusyError, StorageError: the outbox cannot be written.
+            DataError: it holds what is not ours.
+        """
+        with locked(self._settings.alert_outbox):
+            self.append_locked(lines)
+
+    def read(self) -> Outbox:
+        """What the outbox adds up to. The caller holds its lock."""
+        return self._open()[1]
+
+    def append_locked(self, lines: Sequence[Line]) -> None:
+        """The same as `append`, for a caller that holds the lock."""
+        self._append(self._open()[0], lines)
 
     def _send(self, budget_s: float) -> int:
         """Send what waits; returns how many messages were accepted."""

@@ -4,7 +4,7 @@ An executor whose logs this machine sees is read from them. Of one on another ho
 reported to Dagster, which the asset `fleet_summary` keeps in a file.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -71,26 +71,37 @@ def read_fleet_status(base: Settings, fleet: Fleet, now: float, hostname: str) -
         DataError: the fleet summary is not understood.
         StorageError: it cannot be read.
     """
+    return FleetStatus(executors=tuple(row for row, _ in read_fleet_reports(base, fleet, now, hostname)))
+
+
+def read_fleet_reports(
+    base: Settings, fleet: Fleet, now: float, hostname: str
+) -> Iterator[tuple[ExecutorStatus, Report | None]]:
+    """The same, each row with the status that it comes from; None for one that was only reported.
+
+    Raises:
+        DataError: the fleet summary is not understood.
+        StorageError: it cannot be read.
+    """
     executors = fleet.executors.values()
     is_remote = any(not executor.is_on(hostname) for executor in executors)
     reported = _read_reported(base) if is_remote else {}
-    return FleetStatus(
-        executors=tuple(
-            read_executor_status(executor, now) if executor.is_on(hostname) else judge_reported(executor, reported, now)
-            for executor in executors
-        )
-    )
+    for executor in executors:
+        if executor.is_on(hostname):
+            yield read_executor_report(executor, now)
+        else:
+            yield judge_reported(executor, reported, now), None
 
 
-def read_executor_status(executor: Executor, now: float) -> ExecutorStatus:
-    """The row of an executor whose logs are here."""
+def read_executor_report(executor: Executor, now: float) -> tuple[ExecutorStatus, Report | None]:
+    """The row of an executor whose logs are here, with the status that it comes from; None where there is none."""
     if not executor.settings.home.is_dir():
-        return _without_status(executor, f"{executor.settings.home}: is no folder that this machine can see")
+        return _without_status(executor, f"{executor.settings.home}: is no folder that this machine can see"), None
     try:
         report = read_status(executor.settings, now)
     except PipelineError as error:
-        return _without_status(executor, str(error))
-    return executor_status(executor.name, executor.host, report, now)
+        return _without_status(executor, str(error)), None
+    return executor_status(executor.name, executor.host, report, now), report
 
 
 def executor_status(name: str, host: str | None, report: Report, now: float) -> ExecutorStatus:

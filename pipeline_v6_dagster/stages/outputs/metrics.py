@@ -25,25 +25,38 @@ _Sample = tuple[_Labels, float | None]
 
 def encode_metrics(report: Report) -> bytes:
     """The text that a textfile collector reads."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Summary(report))
-    return generate_latest(registry)
+    return encode_collector(SummaryMetrics(report))
 
 
 def build_samples(report: Report) -> list[dict[str, Any]]:
     """The same as objects: name, labels, value."""
+    return collect_samples(SummaryMetrics(report))
+
+
+def encode_collector(collector: Collector) -> bytes:
+    """What a collector collects, as the text that a textfile collector reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return generate_latest(registry)
+
+
+def collect_samples(collector: Collector) -> list[dict[str, Any]]:
+    """The same as objects: name, labels, value."""
     return [
         {"name": sample.name, "labels": sample.labels, "value": sample.value}
-        for metric in _Summary(report).collect()
+        for metric in collector.collect()
         for sample in metric.samples
     ]
 
 
-class _Summary(Collector):
+class SummaryMetrics(Collector):
+    """The metrics of one report."""
+
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def collect(self) -> Iterable[Metric]:
+        """Every metric that was measured."""
         report = self._report
         yield _gauge(
             "info",
