@@ -44,7 +44,7 @@ def main() -> None:
         write_configuration(settings)
         executor = SimulatedExecutor(seed=1, start_ts=START_TS, attempts_per_s=ATTEMPTS_PER_S)
         write_feed(settings, executor.run(START_TS + options.attempts / ATTEMPTS_PER_S))
-        live = [settings.orders_executed, settings.order_metrics, settings.position_state]
+        live = [settings.orders_executed, settings.order_metrics, settings.position_state, settings.risk_vetoes]
         result = _measure(settings, [settings.order_attempts, *live], options.rounds, "with live logs")
         for path in live:
             path.unlink()
