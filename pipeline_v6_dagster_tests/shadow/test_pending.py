@@ -3,19 +3,20 @@
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pipeline_v6_dagster.domain.account_events import OrderEnded, OrderFailed, OrderFilled, OrderPlaced
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
+from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import OrderStatus, Veto
 from pipeline_v6_dagster.domain.position_book import order_key
 from pipeline_v6_dagster.domain.risk import DenyReason, RiskDecision
 from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.shadow.rolling import RollingState
-from pipeline_v6_dagster_tests.builders import AS_OF, NAV_USD, PRICE, SYMBOL, account, attempt, limits, nav
+from pipeline_v6_dagster_tests.builders import AS_OF, NAV_USD, PRICE, SYMBOL, account, attempt, limits, nav, unhurried
 
 OTHER = "ETHUSDT"
 OPEN_LIMITS = limits({"max_trade_nav_pct": 100, "trade_equity_nav_pct": 100, "allow_pyramiding": True})
@@ -177,6 +178,74 @@ def test_events_with_equal_times_may_come_in_any_order() -> None:
         found.append(rolling.pending.exposure(SYMBOL, Side.BUY, AS_OF + 2, AS_OF, rolling.find_price))
     assert found[0] == found[1]
     assert found[0].live_usd == 8.0 * PRICE
+
+
+wide = st.sampled_from([None, 5, 20, 60])
+
+
+@st.composite
+def pending_limits(draw: st.DrawFn) -> Limits:
+    """Limits that count what is pending, each of them now and then."""
+    keys = (
+        "max_symbol_exposure_pct",
+        "max_gross_nav_pct",
+        "max_net_exposure_pct",
+        "symbol_notional_share_cap_pct",
+        "max_margin_pct",
+    )
+    risk: dict[str, Any] = {key: value for key in keys if (value := draw(wide)) is not None}
+    risk |= {"max_trade_nav_pct": 100, "trade_equity_nav_pct": 100, "allow_pyramiding": draw(st.booleans())}
+    for key, value in (("max_open_orders", 2), ("max_concurrent_positions", 1), ("max_position_usd", 3_000)):
+        if draw(st.booleans()):
+            risk[key] = value
+    own = draw(st.sampled_from([None, {"max_position_qty": 30}, {"max_open_qty": 30}]))
+    brackets = [{"leverage": 5, "max_position_usd": 4_000}]
+    entry: dict[str, Any] = draw(st.sampled_from([{}, {"leverage_brackets": brackets}, {"tier": "CORE"}]))
+    tiers = {"tiers": {"CORE": {"per_symbol_nav_pct": 30}}}
+    return limits(risk | (tiers if "tier" in entry else {}), own, target_leverage=2, **entry)
+
+
+live_orders = st.tuples(
+    st.sampled_from([SYMBOL, OTHER]),
+    st.sampled_from([Side.BUY, Side.SELL, None]),
+    st.sampled_from([None, 0.5, 5.0, 40.0]),
+)
+
+
+@unhurried
+@given(
+    rules=pending_limits(),
+    orders=st.lists(live_orders, max_size=4),
+    added=live_orders,
+    side=st.sampled_from(["BUY", "SELL"]),
+    qty=st.sampled_from([1.0, 10.0, 50.0]),
+    is_reduce_only=st.booleans(),
+    has_snapshot=st.booleans(),
+    held=st.sampled_from([0.0, 500.0, 5_000.0]),
+)
+def test_an_order_more_on_its_way_never_allows_more(
+    rules: Limits,
+    orders: list[tuple[str, Side | None, float | None]],
+    added: tuple[str, Side | None, float | None],
+    side: str,
+    qty: float,
+    is_reduce_only: bool,
+    has_snapshot: bool,
+    held: float,
+) -> None:
+    snapshot = nav(gross_usd=held, symbol_gross_usd={SYMBOL: held, OTHER: 0.0}, free_balance_usd=4_000.0)
+    found = []
+    for all_orders in (orders, [*orders, added]):
+        rolling = account(rules)
+        for number, (symbol, its_side, its_qty) in enumerate(all_orders, 10):
+            fields = {"symbol": symbol, "side": its_side, "qty": its_qty}
+            rolling.apply(placed(number, AS_OF - 60 + number, **fields))
+        wanted = {"side": side, "qty": qty, "is_reduce_only": is_reduce_only, "intent_id": "i1", "attempt_id": None}
+        found.append(decide(rolling, rules, **wanted, nav=snapshot if has_snapshot else nav(gross_usd=None)))
+    less, more = found
+    assert less.allowed or not more.allowed
+    assert more.clamped_qty <= less.clamped_qty * (1 + 1e-9)
+    assert set(less.reasons) <= set(more.reasons)
 
 
 class PendingMachine(RuleBasedStateMachine):

@@ -7,9 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline_v6_dagster.domain.attempt import Side
-from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.domain.limits import DEFAULT_RULES, LeverageBracket, Limits, TradingState
 from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskDecision, RiskState
 from pipeline_v6_dagster.shadow.lots import round_down
+from pipeline_v6_dagster.shadow.price_rules import DEFAULT_COLLAR_RATIO, DEFAULT_MISMATCH_RATIO
 from pipeline_v6_dagster.shadow.risk import RiskEngineV6
 from pipeline_v6_dagster.shadow.rules import RULES, Cap
 from pipeline_v6_dagster_tests.builders import SYMBOL, intent, limits, state, unhurried
@@ -22,6 +23,8 @@ EXPOSURE_CAPS = {rule.reason for rule in RULES if isinstance(rule, Cap)} | {
 money = st.floats(min_value=0.01, max_value=20_000)
 ratios = st.none() | st.floats(min_value=0.001, max_value=3)
 exposures = st.floats(min_value=0, max_value=5_000)
+# A position that no order exceeds.
+HUGE_QTY = 1e30
 # What binary rounding may come to at the largest limit that is drawn.
 ROUNDING_USD = 1e-3
 unsound = st.sampled_from([None, nan, inf, -inf, -1.0])
@@ -82,6 +85,18 @@ def states(draw: st.DrawFn) -> RiskState:
         reference_price=draw(st.sampled_from([None, 100.0, 101.0, 60_000.0, 0.0, nan])),
         is_intent_seen=draw(st.sampled_from([False, False, False, True])),
         since_same_order_s=draw(st.sampled_from([None, 0.0, 30.0])),
+        position_qty=draw(st.sampled_from([None, 0.0, 1e-3, 10.0, nan])),
+        pending_live_usd=draw(exposures | unsound),
+        pending_v6_usd=draw(exposures),
+        pending_portfolio_usd=draw(exposures | unsound),
+        pending_qty=draw(exposures),
+        pending_positions=draw(st.integers(0, 3)),
+        open_orders=draw(st.integers(0, 3)),
+        other_positions=draw(st.integers(0, 1)),
+        net_usd=draw(st.floats(-5_000, 5_000) | unsound),
+        free_balance_usd=draw(exposures | unsound),
+        symbol_day_pnl_usd=draw(st.sampled_from([0.0, 100.0, -500.0, nan])),
+        trading_state=draw(st.sampled_from([*TradingState, TradingState.ACTIVE, TradingState.ACTIVE])),
     )
 
 
@@ -118,6 +133,19 @@ def any_limits(draw: st.DrawFn) -> Limits:
         cooldown_s=draw(st.sampled_from([None, 30.0, 60.0])),
         max_openings_per_hour=draw(st.none() | st.integers(1, 5)),
         price_collar_ratio=draw(st.sampled_from([None, 0.01, 0.5])),
+        min_qty=draw(st.sampled_from([None, None, 0.01, 5.0])),
+        max_qty=draw(st.sampled_from([None, None, 0.5, 50.0])),
+        max_position_qty=draw(st.sampled_from([None, None, 10.0])),
+        max_position_usd=draw(st.none() | money),
+        max_open_orders=draw(st.none() | st.integers(0, 3)),
+        price_multiplier_up=draw(st.sampled_from([None, None, 1.05])),
+        price_multiplier_down=draw(st.sampled_from([None, None, 0.95])),
+        leverage_brackets=draw(
+            st.sampled_from([(), (), (LeverageBracket(2.0, 5_000.0), LeverageBracket(4.0, 1_000.0))])
+        ),
+        max_concurrent_positions=draw(st.sampled_from([None, None, 0, 1])),
+        max_share_ratio=draw(ratios),
+        max_drawdown_ratio=draw(st.sampled_from([None, None, 0.03])),
     )
     return replace(
         rules,
@@ -137,6 +165,12 @@ def any_limits(draw: st.DrawFn) -> Limits:
         day_loss_nav_ratio=draw(st.sampled_from([None, 0.01, 0.05])),
         drawdown_nav_ratio=draw(st.sampled_from([None, 0.1, 0.5])),
         duplicate_window_s=draw(st.sampled_from([None, 10.0])),
+        trading_state=draw(st.sampled_from([*TradingState, TradingState.ACTIVE, TradingState.ACTIVE])),
+        disabled_rules=draw(st.sampled_from([frozenset(), frozenset({"already_in_trade"}), DEFAULT_RULES])),
+        notional_mismatch_ratio=draw(st.sampled_from([None, 0.01])),
+        max_margin_ratio=draw(st.sampled_from([None, None, 0.9])),
+        max_net_nav_ratio=draw(ratios),
+        quote_symbols=draw(st.sampled_from([None, None, frozenset({"USDT"}), frozenset({"USDC"})])),
     )
 
 
@@ -161,7 +195,20 @@ def tightened(rules: Limits, share: float) -> dict[str, Limits]:
         "block_sides": symbol.block_sides | {Side.SELL},
         "cooldown_s": (symbol.cooldown_s or 1.0) / share,
         "max_openings_per_hour": fewer(symbol.max_openings_per_hour),
-        "price_collar_ratio": smaller(symbol.price_collar_ratio, share),
+        "price_collar_ratio": (symbol.price_collar_ratio or DEFAULT_COLLAR_RATIO) * share,
+        "min_qty": (symbol.min_qty or 0.01) / share,
+        "max_qty": smaller(symbol.max_qty, share),
+        "max_position_qty": smaller(symbol.max_position_qty, share),
+        "max_position_usd": smaller(symbol.max_position_usd, share),
+        "max_open_orders": fewer(symbol.max_open_orders),
+        "price_multiplier_up": smaller(symbol.price_multiplier_up, share),
+        "price_multiplier_down": (symbol.price_multiplier_down or 0.5) / share,
+        "leverage_brackets": tuple(
+            LeverageBracket(each.leverage, each.max_position_usd * share)
+            for each in symbol.leverage_brackets or (LeverageBracket(9.0, 9_000.0),)
+        ),
+        "max_share_ratio": smaller(symbol.max_share_ratio, share),
+        "max_drawdown_ratio": smaller(symbol.max_drawdown_ratio, share),
     }
     common: dict[str, Any] = {
         "restricted_symbols": rules.restricted_symbols | {SYMBOL},
@@ -180,6 +227,12 @@ def tightened(rules: Limits, share: float) -> dict[str, Limits]:
         "max_trade_nav_ratio": rules.max_trade_nav_ratio * share,
         "max_portfolio_gross_nav_ratio": smaller(rules.max_portfolio_gross_nav_ratio, share),
         "max_concurrent_positions": int(smaller(rules.max_concurrent_positions, share)),
+        "trading_state": TradingState.HALTED,
+        "disabled_rules": frozenset(),
+        "notional_mismatch_ratio": (rules.notional_mismatch_ratio or DEFAULT_MISMATCH_RATIO) * share,
+        "max_margin_ratio": smaller(rules.max_margin_ratio, share),
+        "max_net_nav_ratio": smaller(rules.max_net_nav_ratio, share),
+        "quote_symbols": frozenset({"EUR"}),
         "tier_nav_ratios": {"CORE": 0.05 * share} | {t: r * share for t, r in rules.tier_nav_ratios.items()},
     }
     return {
@@ -279,14 +332,16 @@ def test_the_clamped_quantity_passes_whatever_else_is_unknown(
 def test_a_reduce_only_order_is_never_denied_for_exposure(
     rules: Limits, order: OrderIntent, account: RiskState
 ) -> None:
+    account = replace(account, position_qty=HUGE_QTY)
     decision = check(rules, replace(order, reduce_only=True), account)
-    assert not set(decision.reasons) & (EXPOSURE_CAPS | {DenyReason.SYMBOL_CAP, DenyReason.ALREADY_IN_TRADE})
+    exposure = (EXPOSURE_CAPS | {DenyReason.SYMBOL_CAP, DenyReason.ALREADY_IN_TRADE}) - {DenyReason.ORDER_QTY}
+    assert not set(decision.reasons) & exposure
     if DenyReason.BELOW_MIN_NOTIONAL in decision.reasons:
         assert order.qty is not None
         left = round_down(order.qty, rules.of(order.symbol).lot_step)
         # Of an unlimited quantity nothing can be told, which denies it.
         assert not 0 < left < inf or not (order.quote_notional or 0.0) > 0
-    assert decision.hit_caps == ()
+    assert set(decision.hit_caps) <= {DenyReason.ORDER_QTY}
 
 
 @unhurried
@@ -296,7 +351,7 @@ def test_reducing_is_never_denied_where_opening_the_same_is_allowed(
     rules: Limits, order: OrderIntent, account: RiskState
 ) -> None:
     opening = check(rules, replace(order, reduce_only=False), account)
-    reducing = check(rules, replace(order, reduce_only=True), account)
+    reducing = check(rules, replace(order, reduce_only=True), replace(account, position_qty=HUGE_QTY))
     assert set(reducing.reasons) <= set(opening.reasons)
 
 

@@ -85,6 +85,7 @@ def _of_attempts(settings: Settings) -> Iterator[RowShare]:
         has["price"] += attempt.price is not None
         has["leverage"] += attempt.leverage is not None
         has["nav"] += attempt.nav is not None and attempt.nav.nav_usd is not None
+        has["free_balance"] += attempt.nav is not None and attempt.nav.free_balance_usd is not None
         has["nav_time"] += attempt.nav is None or attempt.nav.age_s is not None
     ids = "each is paired with an order by time alone"
     yield RowShare(log=name, what="attempts without an id", count=has["id"], total=len(attempts), lost=ids)
@@ -98,6 +99,11 @@ def _of_attempts(settings: Settings) -> Iterator[RowShare]:
     for key, what, lost in (
         ("leverage", "attempts without leverage", "v6 assumes the target_leverage of the universe"),
         ("nav_time", "attempts without a time of their NAV", "v6 assumes a NAV as new as its attempt, never stale"),
+        (
+            "free_balance",
+            "attempts without a free balance",
+            "v6 assumes that there is enough margin, and denies each as margin where max_margin_pct is set",
+        ),
     ):
         yield RowShare(log=name, what=what, count=has[key], total=len(attempts), lost=lost, is_assumption=True)
 

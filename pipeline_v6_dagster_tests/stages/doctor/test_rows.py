@@ -55,6 +55,10 @@ def test_what_a_rule_assumes_is_said_and_is_no_warning(tmp_path: Path) -> None:
     findings = look(tmp_path)
     assert any("without leverage: v6 assumes" in text for text in findings.assumptions)
     assert any("without a time of their NAV: v6 assumes" in text for text in findings.assumptions)
+    assert any("without a free balance: v6 assumes" in text for text in findings.assumptions)
+    row["nav_snapshot"]["availableBalance"] = 100.0
+    home.attempts(row)
+    assert share(home, "attempts without a free balance").count == 1
     assert findings.warnings == ()
 
 
