@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import click
 
 from pipeline_v6_dagster.alerts.message import Message
+from pipeline_v6_dagster.cli.demo_rollout import Chapter, RolloutStory
 from pipeline_v6_dagster.cli.surroundings import clock, printable, read_configuration, utc
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.summary import Status
@@ -45,12 +46,16 @@ _LOOK_EVERY_S = 0.1
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Where the UI listens.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed trades the same orders.")
 @click.option("--ui/--no-ui", default=True, show_default=True, help="Whether to start the Dagster UI and daemon.")
-def command(seconds: float, port: int, seed: int, ui: bool) -> None:
+@click.option("--rollout", is_flag=True, help="Take v6 live on one symbol, and back when it makes a mistake.")
+def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool) -> None:
     """All of it in a sandbox: a simulated executor, every stage, the Dagster UI with its sensors on.
 
     Three weeks of trading in which live does what v6 would do are decided and compared: first warming up, then PASS.
     With the UI, trading continues, and some orders are larger than asked for: the status turns red and an alert is
     recorded. The output says what happens and where to look. Ctrl-C ends it; nothing is left behind.
+
+    With --rollout live stays good instead: v6 is approved for one symbol, places orders there, and begins to trade on
+    the wrong side; compare rolls it back, and the demo ends.
     """
     # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,13 +71,15 @@ def command(seconds: float, port: int, seed: int, ui: bool) -> None:
             "TMPDIR": folder,
         }
         settings = load_settings(environ, Path(folder))
-        _run_history(settings, seed)
-        if ui:
+        executor = _run_history(settings, seed)
+        if rollout:
+            _run_rollout(settings, environ if ui else None, executor, seconds, port)
+        elif ui:
             write_instance(Path(environ["DAGSTER_HOME"]))
             _run_live(settings, environ, seconds, port, seed)
 
 
-def _run_history(settings: Settings, seed: int) -> None:
+def _run_history(settings: Settings, seed: int) -> SimulatedExecutor:
     click.echo(f"sandbox {settings.home}")
     write_configuration(settings)
     now = clock()
@@ -82,6 +89,7 @@ def _run_history(settings: Settings, seed: int) -> None:
     count = write_feed(settings, executor.run(now))
     click.echo(f"{count} more lines logged by a simulated executor, {_HISTORY_S / 86_400:g} days of trading in all")
     _decide_and_compare(settings, "enough decisions, and live did what v6 would have done")
+    return executor
 
 
 def _decide_and_compare(settings: Settings, meaning: str) -> None:
@@ -113,6 +121,24 @@ def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port:
             time.sleep(_FEED_EVERY_S)
 
 
+def _run_rollout(
+    settings: Settings, environ: dict[str, str] | None, executor: SimulatedExecutor, seconds: float, port: int
+) -> None:
+    """The story of the rollout; without `environ` the stages run here, else in Dagster."""
+    story = RolloutStory(settings, executor, _News.say, runs_stages=environ is None)
+    executor.trade_faster(_LIVE_ATTEMPTS_PER_S)
+    if environ is not None:
+        write_instance(Path(environ["DAGSTER_HOME"]))
+        click.echo(f"the Dagster UI will be on http://127.0.0.1:{port} in half a minute. Ctrl-C ends it.")
+    start = clock()
+    with nullcontext() if environ is None else _dagster(environ, port) as server:
+        while clock() - start < seconds and story.chapter is not Chapter.OVER:
+            if server is not None and server.poll() is not None:
+                raise click.ClickException(f"dagster dev ended with exit code {server.returncode}; give another --port")
+            story.step(clock())
+            time.sleep(_FEED_EVERY_S)
+
+
 class _News:
     """Says what is new and where to look at it, each thing once."""
 
@@ -129,9 +155,9 @@ class _News:
         """Check everything that may have changed since the last time."""
         if not self._is_up and self._answers():
             self._is_up = True
-            self._say(f"the UI is up; the lineage of all assets: {self._url}/asset-groups")
+            self.say(f"the UI is up; the lineage of all assets: {self._url}/asset-groups")
         for one in injected[self._told_upsizes :]:
-            self._say(f"injected: {one.symbol} {one.intent_id} is placed at twice the size asked for")
+            self.say(f"injected: {one.symbol} {one.intent_id} is placed at twice the size asked for")
         self._told_upsizes = len(injected)
         self._tell_status()
         self._tell_alerts()
@@ -143,9 +169,9 @@ class _News:
             return
         was_red = self._told_status.startswith(f"status {Status.RED},")
         self._told_status = words
-        self._say(words)
+        self.say(words)
         if report.status is Status.RED and not was_red:
-            self._say(f"look at the check no_upsizes: {self._url}/assets/compare_summary?view=checks")
+            self.say(f"look at the check no_upsizes: {self._url}/assets/compare_summary?view=checks")
 
     def _tell_alerts(self) -> None:
         try:
@@ -156,7 +182,7 @@ class _News:
         for line in whole[self._told_alerts :]:
             message = decode_line(line)
             if isinstance(message, Message):
-                self._say(f"alert: {message.severity} {message.subject}: {message.text}")
+                self.say(f"alert: {message.severity} {message.subject}: {message.text}")
         self._told_alerts = max(self._told_alerts, len(whole))
 
     def _answers(self) -> bool:
@@ -167,7 +193,7 @@ class _News:
             return False
 
     @staticmethod
-    def _say(words: str) -> None:
+    def say(words: str) -> None:
         click.echo(f"{utc(clock())}  {printable(words)}")
 
 

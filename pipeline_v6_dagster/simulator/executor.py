@@ -100,6 +100,12 @@ class SimulatedExecutor:
         """The intents placed at twice the quantity so far, in the order of their first acks."""
         return list(self._upsized)
 
+    def trade_faster(self, attempts_per_s: float) -> None:
+        """Attempt at another rate from here on, with the orders as small as that takes."""
+        self._attempts_per_s = attempts_per_s
+        # The next attempt at the old rate may be hours away.
+        self._start(self._strategies())
+
     def run(self, until: float) -> Iterator[LogLine]:
         """The rows up to `until` (epoch s) that no earlier call has given, in log-time order."""
         lines = self._journal.lines
