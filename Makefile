@@ -31,7 +31,8 @@ demo: $(INSTALLED)
 
 dev: $(INSTALLED)
 	@mkdir -p "$${DAGSTER_HOME:-.dagster_home}"
-	DAGSTER_HOME="$$(cd "$${DAGSTER_HOME:-.dagster_home}" && pwd)" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	DAGSTER_HOME="$$(cd "$${DAGSTER_HOME:-.dagster_home}" && pwd)" \
+		PIPELINE_V6_UI_URL="$${PIPELINE_V6_UI_URL:-http://127.0.0.1:$(PORT)}" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"

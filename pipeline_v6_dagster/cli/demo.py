@@ -1,19 +1,22 @@
 """`pipeline-v6 demo`: everything in a sandbox that is gone afterwards."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 import click
 
-from pipeline_v6_dagster.alerts.message import Message
+from pipeline_v6_dagster.alerts.delivery import name_channels
+from pipeline_v6_dagster.alerts.message import AlertOrder, Delivery, Message
+from pipeline_v6_dagster.cli.demo_pages import served
 from pipeline_v6_dagster.cli.demo_rollout import Chapter, RolloutStory
 from pipeline_v6_dagster.cli.surroundings import clock, printable, read_configuration, utc
 from pipeline_v6_dagster.config.settings import Settings, load_settings
@@ -22,11 +25,14 @@ from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.faults import Injected
 from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.outputs.links import RUNBOOK_PAGE, check_url, report_url
+from pipeline_v6_dagster.stages.outputs.report import write_report
 from pipeline_v6_dagster.stages.outputs.status import ChainReader, read_status
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.home import write_configuration, write_feed, write_instance
 
+_ALERT_URLS = "PIPELINE_V6_ALERT_URLS"
 # As long and as busy as a PASS needs at least.
 _HISTORY_S = 21 * 86_400.0
 _ATTEMPTS_PER_S = 0.0025
@@ -47,7 +53,8 @@ _LOOK_EVERY_S = 0.1
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed trades the same orders.")
 @click.option("--ui/--no-ui", default=True, show_default=True, help="Whether to start the Dagster UI and daemon.")
 @click.option("--rollout", is_flag=True, help="Take v6 live on one symbol, and back when it makes a mistake.")
-def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool) -> None:
+@click.option("--alerts", is_flag=True, help=f"Send the alerts of the demo to your own {_ALERT_URLS}.")
+def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alerts: bool) -> None:
     """All of it in a sandbox: a simulated executor, every stage, the Dagster UI with its sensors on.
 
     Three weeks of trading in which live does what v6 would do are decided and compared: first warming up, then PASS.
@@ -57,12 +64,18 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool) -> No
     With --rollout live stays good instead: v6 is approved for one symbol, places orders there, and begins to trade on
     the wrong side; compare rolls it back, and the demo ends.
     """
+    if alerts and not os.environ.get(_ALERT_URLS, "").strip():
+        raise click.UsageError(f"--alerts: {_ALERT_URLS} is empty, so there is nowhere to send to; set it")
     # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
-    with TemporaryDirectory(prefix="pipeline-v6-demo-") as folder:
+    with TemporaryDirectory(prefix="pipeline-v6-demo-") as folder, _served_pages(Path(folder)) as pages_url:
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")},
+            **({_ALERT_URLS: os.environ[_ALERT_URLS]} if alerts else {}),
+            "PIPELINE_V6_UI_URL": f"http://127.0.0.1:{port}",
+            "PIPELINE_V6_RUNBOOK_URL": f"{pages_url}/docs/{RUNBOOK_PAGE.name}",
+            "PIPELINE_V6_REPORTS_URL": f"{pages_url}/reports",
             "PIPELINE_V6_HOME": folder,
             "PIPELINE_SHADOW_HEARTBEAT_INTERVAL": str(_INTERVAL_S),
             "PIPELINE_COMPARE_INTERVAL": str(_INTERVAL_S),
@@ -79,6 +92,11 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool) -> No
             _run_live(settings, environ, seconds, port, seed)
 
 
+def _served_pages(home: Path) -> AbstractContextManager[str]:
+    """The runbook and the reports as pages, as a proxy serves them."""
+    return served({"docs": RUNBOOK_PAGE.parent, "reports": home / "logs" / "reports"})
+
+
 def _run_history(settings: Settings, seed: int) -> SimulatedExecutor:
     click.echo(f"sandbox {settings.home}")
     write_configuration(settings)
@@ -89,6 +107,8 @@ def _run_history(settings: Settings, seed: int) -> SimulatedExecutor:
     count = write_feed(settings, executor.run(now))
     click.echo(f"{count} more lines logged by a simulated executor, {_HISTORY_S / 86_400:g} days of trading in all")
     _decide_and_compare(settings, "enough decisions, and live did what v6 would have done")
+    write_report(settings, clock())
+    click.echo(f"the parity report: {report_url(settings)}")
     return executor
 
 
@@ -107,10 +127,11 @@ def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port:
     executor = SimulatedExecutor(
         seed=seed + 1, start_ts=start, attempts_per_s=_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE
     )
-    url = f"http://127.0.0.1:{port}"
-    click.echo(f"the Dagster UI will be on {url} in half a minute. Ctrl-C ends it.")
-    news = _News(settings, url)
-    with _dagster(environ, port) as server:
+    click.echo(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
+    if settings.alert_urls:
+        click.echo(f"alerts go to {', '.join(name_channels(settings.alert_urls))}")
+    news = _News(settings, environ)
+    with closing(news), _dagster(environ, port) as server:
         while clock() - start < seconds:
             if server.poll() is not None:
                 raise click.ClickException(
@@ -142,9 +163,11 @@ def _run_rollout(
 class _News:
     """Says what is new and where to look at it, each thing once."""
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
-        self._url = url
+        self._environ = environ
+        self._report: subprocess.Popen[bytes] | None = None
+        self._url = settings.ui_url
         self._is_up = False
         self._told_status = ""
         self._told_upsizes = 0
@@ -161,17 +184,38 @@ class _News:
         self._told_upsizes = len(injected)
         self._tell_status()
         self._tell_alerts()
+        self._tell_report()
 
     def _tell_status(self) -> None:
         report = read_status(self._settings, clock(), self._chains)
-        words = f"status {report.status}, verdict {report.verdict}: {'; '.join((*report.reasons, *report.stale))}"
+        # How stale it is changes with every second: that it is, is the news.
+        stale = " (stale until the next run)" if report.stale else ""
+        words = f"status {report.status}, verdict {report.verdict}: {'; '.join(report.reasons)}{stale}"
         if words == self._told_status:
             return
         was_red = self._told_status.startswith(f"status {Status.RED},")
         self._told_status = words
         self.say(words)
         if report.status is Status.RED and not was_red:
-            self.say(f"look at the check no_upsizes: {self._url}/assets/compare_summary?view=checks")
+            self.say(f"look at the check no_upsizes: {check_url(self._settings, 'compare_summary', 'no_upsizes')}")
+            self._start_report()
+
+    def _start_report(self) -> None:
+        """Write the report in a process of its own: drawing takes seconds, for which trading would stand still."""
+        command = [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "report"]
+        self._report = subprocess.Popen(command, env=self._environ, stdout=subprocess.DEVNULL)  # noqa: S603 -- ours
+
+    def _tell_report(self) -> None:
+        if self._report is not None and self._report.poll() is not None:
+            if self._report.returncode == 0:
+                self.say(f"the parity report shows the orders: {report_url(self._settings)}")
+            self._report = None
+
+    def close(self) -> None:
+        """Wait for what still writes into the sandbox."""
+        if self._report is not None:
+            self._report.terminate()
+            self._report.wait()
 
     def _tell_alerts(self) -> None:
         try:
@@ -183,7 +227,16 @@ class _News:
             message = decode_line(line)
             if isinstance(message, Message):
                 self.say(f"alert: {message.severity} {message.subject}: {message.text}")
+                for order in message.orders[:1]:
+                    self.say(f"  look at both sides: {self._explain(order)}")
+            elif isinstance(message, Delivery):
+                self.say(f"alert {message.alert_id} was accepted by {message.channel}")
         self._told_alerts = max(self._told_alerts, len(whole))
+
+    def _explain(self, order: AlertOrder) -> str:
+        """The command as it can be typed while the demo runs."""
+        home = shlex.quote(str(self._settings.home))
+        return f"PIPELINE_V6_HOME={home} pipeline-v6 explain {order.decision_id or order.intent_id}"
 
     def _answers(self) -> bool:
         try:

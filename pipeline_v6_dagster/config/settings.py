@@ -138,7 +138,13 @@ class Settings(Paths):
     runbook_url: str | None = Field(
         default=None,
         alias="PIPELINE_V6_RUNBOOK_URL",
-        description="where checks and alerts link to; else the file `docs/runbook.md` of this checkout",
+        description="address of `docs/runbook.html` as operators reach it, which checks and alerts link to; if not set,"
+        " a check shows the entry itself",
+    )
+    reports_url: str | None = Field(
+        default=None,
+        alias="PIPELINE_V6_REPORTS_URL",
+        description="address of the folder `logs/reports` as operators reach it; the UI links to the parity report",
     )
     executor_silence_s: PositiveSeconds = Field(
         default=3600.0,
@@ -242,7 +248,7 @@ class Settings(Paths):
         except RuntimeError:
             raise ValueError("names the folder of a user that does not exist") from None
 
-    @field_validator("ui_url")
+    @field_validator("ui_url", "reports_url")
     @classmethod
     def _is_web_url(cls, url: str | None) -> str | None:
         if url is None:

@@ -6,7 +6,7 @@ from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.formatting import format_number
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.reports import plots, verdict_plots
-from pipeline_v6_dagster.reports.fills import collect_fills
+from pipeline_v6_dagster.reports.fills import collect_fills, symbol_anchor
 from pipeline_v6_dagster.reports.page import Plot
 from pipeline_v6_dagster.reports.series import (
     Bin,
@@ -68,6 +68,7 @@ def _order_plots(diffs: Sequence[Diff], samples: Sequence[Diff], orders: Sequenc
             f"Fills of {plots.shorten_name(one.symbol)}",
             f"Price over time: decisions of v6, live fills, upsizes. {format_number(one.orders)} live orders.",
             verdict_plots.fills_plot(one, rank),
+            symbol_anchor(one.symbol),
         )
     if not fills:
         yield Plot("Fills", "Price over time of the symbols with the most orders.", None)

@@ -3,12 +3,15 @@
 Drawing them is `reports.verdict_plots`. A decision or an order without a price is left out, never drawn at 0.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline_v6_dagster.domain.comparison import Diff
 
-MOST_FILL_PLOTS = 4
+# A page with more drawings takes seconds to make and to open; the table by symbol holds every symbol.
+MOST_FILL_PLOTS = 12
+_NO_ANCHOR_CHARACTER = re.compile(r"[^A-Za-z0-9._-]")
 
 # A time (epoch s) and a price.
 PricePoint = tuple[float, float]
@@ -32,6 +35,11 @@ class SymbolFills:
     def has_points(self) -> bool:
         """Whether there is anything to draw."""
         return bool(self.allowed or self.denied or self.fills or self.upsizes)
+
+
+def symbol_anchor(symbol: str) -> str:
+    """What a link names after `#` to reach the part of the page about a symbol."""
+    return f"symbol-{_NO_ANCHOR_CHARACTER.sub('_', symbol)}"
 
 
 def collect_fills(diffs: Iterable[Diff], most: int = MOST_FILL_PLOTS) -> list[SymbolFills]:

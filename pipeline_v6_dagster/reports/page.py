@@ -24,11 +24,12 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One drawing and what it shows. `svg` is None where there was nothing to draw."""
+    """One drawing and what it shows. `svg` is None where there was nothing to draw; `anchor` is what links name."""
 
     title: str
     caption: str
     svg: str | None
+    anchor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The tables of the parity report: the worst cases, each with the decision id that `pipeline-v6 explain` takes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline_v6_dagster.domain.comparison import Diff
@@ -15,6 +15,7 @@ from pipeline_v6_dagster.domain.formatting import (
 )
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
+from pipeline_v6_dagster.reports.fills import symbol_anchor
 
 MOST_ROWS = 10
 _DELAY_BANDS = ((1.0, "up to 1 s"), (10.0, "up to 10 s"), (60.0, "up to 1 min"), (600.0, "up to 10 min"))
@@ -24,7 +25,7 @@ _DELAY_BANDS = ((1.0, "up to 1 s"), (10.0, "up to 10 s"), (60.0, "up to 1 min"),
 class Table:
     """Rows of text under headings; `numeric` columns stand to the right, `long` ones hold sentences.
 
-    `rest` rows are not shown.
+    `rest` rows are not shown. `anchors` are what links name, a row each; None for a row that nothing links to.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Table:
     numeric: frozenset[int]
     rest: int = 0
     long: frozenset[int] = frozenset()
+    anchors: tuple[str | None, ...] = ()
 
 
 def upsizes(diffs: Iterable[Diff]) -> Table:
@@ -151,8 +153,8 @@ def _delay_band(delay_s: float | None) -> str:
     return next((text for most, text in _DELAY_BANDS if delay_s <= most), "above 10 min")
 
 
-def symbols(summary: Summary) -> Table:
-    """The window by symbol, as the summary has it."""
+def symbols(summary: Summary, elsewhere: Collection[str | None] = ()) -> Table:
+    """The window by symbol, as the summary has it. A row is where links to a symbol lead unless `elsewhere` is."""
     slices = summary.by_symbol
     return Table(
         title="By symbol",
@@ -168,6 +170,7 @@ def symbols(summary: Summary) -> Table:
             for symbol, one in slices.items()
         ),
         numeric=frozenset({1, 2, 3, 4}),
+        anchors=tuple(anchor if anchor not in elsewhere else None for anchor in map(symbol_anchor, slices)),
     )
 
 

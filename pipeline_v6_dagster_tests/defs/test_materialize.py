@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names
+from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
+from pipeline_v6_dagster_tests.homes import START_TS, make_settings, simulated_home
 
 
 def run_job(settings: Settings, name: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -65,6 +68,8 @@ def test_an_upsize_fails_its_check_with_the_failing_order_and_leaves_the_run_gre
     assert executor.upsized_intent_ids[-1] in named
     metadata = read_metadata(result, "compare_summary")
     assert metadata["status"] == "red"
+    shown = {row.data["intent_id"] for row in metadata["upsizes"].records}  # type: ignore[attr-defined]
+    assert executor.upsized_intent_ids[-1] in shown
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
     assert (run.tags["pipeline_v6/status"], run.tags["pipeline_v6/verdict"]) == ("red", "FAIL")
@@ -109,6 +114,37 @@ def test_a_second_run_adds_nothing_and_keeps_its_data_version(tmp_path: Path, in
     assert set(versions[0]) == {"shadow_log", "shadow_head", "compare_diffs", "compare_summary", "rollout_state"}
     assert read_metadata(shadow, "shadow_log")["decided"] == 0
     assert read_metadata(compare, "compare_diffs")["new_diffs"] == 0
+
+
+def unsynced(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
+    """The assets that the UI calls "Unsynced"."""
+    graph = build_defs(settings).resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    keys = graph.get_all_asset_keys()
+    return {key.to_user_string() for key in keys if resolver.get_status(key) is StaleStatus.STALE}
+
+
+def test_nothing_is_unsynced_until_a_configuration_file_changes(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    start_ts = START_TS
+    settings, executor = simulated_home(tmp_path, start_ts=start_ts, seconds=1800)
+    for job in ("shadow_job", "compare_job", "parity_report_job"):
+        assert run_job(settings, job, instance).success
+    assert unsynced(settings, instance) == set()
+    # Trading goes on; the report is from the morning.
+    write_feed(settings, executor.run(start_ts + 3600))
+    for job in ("shadow_job", "compare_job", "shadow_job"):
+        assert run_job(settings, job, instance).success
+        assert unsynced(settings, instance) == set()
+    limits = json.loads(settings.risk_limits.read_bytes())
+    settings.risk_limits.write_text(json.dumps(limits | {"restricted_symbols": ["SOLUSDT"]}))
+    assert run_job(settings, "shadow_job", instance).success
+    assert unsynced(settings, instance) == {"compare_diffs"}
+    write_feed(settings, executor.run(start_ts + 7200))
+    for job in ("shadow_job", "compare_job"):
+        assert run_job(settings, job, instance).success
+    assert unsynced(settings, instance) == {"parity_report"}
+    assert run_job(settings, "parity_report_job", instance).success
+    assert unsynced(settings, instance) == set()
 
 
 def test_before_the_executor_has_logged_anything_both_jobs_run_and_say_so(
@@ -176,3 +212,37 @@ def test_an_external_shadow_log_is_compared_as_it_is(tmp_path: Path, instance: d
     assert run_job(external, "shadow_job", instance).success
     assert run_job(external, "compare_job", instance).success
     assert external.shadow_log.read_bytes() == before
+
+
+def test_the_orders_that_break_every_critical_criterion_stand_on_the_summary(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings, _ = simulated_home(tmp_path)
+    plan = (
+        "simulate",
+        "--at-once",
+        "--seconds",
+        "3600",
+        "--rate",
+        "0.1",
+        "--seed",
+        "1",
+        "--fault",
+        "opposite-side:0.05",
+    )
+    home = tmp_path / "opposite"
+    assert pipeline_v6(home, *plan).exit_code == 0
+    settings = make_settings(home, PIPELINE_V6_REPORTS_URL="https://desk.example/reports/")
+    for job in ("shadow_job", "compare_job"):
+        result = run_job(settings, job, instance)
+        assert result.success
+    check = list_checks(result)["same_side"]
+    assert not check.passed
+    metadata = read_metadata(result, "compare_summary")
+    rows = [row.data for row in metadata["failing_orders"].records]  # type: ignore[attr-defined]
+    failing = [row for row in rows if row["criterion"] == "same_side"]
+    assert {row["decision_id"] for row in failing} == set(check.metadata["failing_ids"].value)  # type: ignore[arg-type]
+    assert all(row["time"] and row["symbol"] and row["side"] for row in failing)
+    assert list(rows[0]) == ["time", "symbol", "side", "ratio", "excess_usd", "decision_id", "intent_id", "criterion"]
+    assert metadata["parity_report"] == "https://desk.example/reports/pipeline_v6_parity.html"
+    assert "(https://desk.example/reports/pipeline_v6_parity.html#symbol-BTCUSDT) |" in str(metadata["by_symbol"])

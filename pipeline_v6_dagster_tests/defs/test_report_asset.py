@@ -9,7 +9,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.homes import simulated_home
+from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
 
 
 def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -24,6 +24,12 @@ def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.D
     picture = re.fullmatch(r"!\[red\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", str(metadata["thumbnail"]))
     assert picture is not None
     assert b64decode(picture[1]).startswith(b"\x89PNG")
+    # A browser refuses to open a file from a page: a link stands there only where the report is served.
+    assert "page" not in metadata
+    served = build_defs(make_settings(tmp_path, PIPELINE_V6_REPORTS_URL="https://desk.example/reports"))
+    result = served.resolve_job_def("parity_report_job").execute_in_process(instance=instance)
+    (materialization,) = result.asset_materializations_for_node("parity_report")
+    assert materialization.metadata["page"].value == "https://desk.example/reports/pipeline_v6_parity.html"
 
 
 def test_a_replay_takes_its_configuration_from_the_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:

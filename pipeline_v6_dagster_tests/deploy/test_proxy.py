@@ -6,6 +6,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline_v6_dagster.stages.outputs.report import write_report
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.deployment import DEPLOY, LOCATION, REPO, Deployment, deployed, free_ports, wait_for
 from pipeline_v6_dagster_tests.homes import simulated_home
 
@@ -30,7 +33,7 @@ def openssl(*arguments: str) -> str:
     return subprocess.run([OPENSSL, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def configured(folder: Path, port: int, web_port: int) -> Path:
+def configured(folder: Path, port: int, web_port: int, home: Path) -> Path:
     """`deploy/nginx.conf` within a main file, with the paths and ports of the test in the place of the machine's."""
     key, certificate, users = folder / "key.pem", folder / "certificate.pem", folder / "users"
     options = ("-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ops.example.com")
@@ -42,6 +45,7 @@ def configured(folder: Path, port: int, web_port: int) -> Path:
         "/etc/ssl/private/ops.example.com.key": str(key),
         "/etc/nginx/pipeline_v6.htpasswd": str(users),
         "/opt/pipeline_v6": str(REPO),
+        "/srv/executor": str(home),
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "http://127.0.0.1:3000;": f"http://127.0.0.1:{web_port};",
     }.items():
@@ -97,10 +101,10 @@ class Proxy:
 
 
 @contextmanager
-def proxied(folder: Path, deployment: Deployment) -> Iterator[Proxy]:
+def proxied(folder: Path, deployment: Deployment, home: Path) -> Iterator[Proxy]:
     (port,) = free_ports(1)
     folder.mkdir()
-    process = subprocess.Popen(nginx(folder, configured(folder, port, deployment.web_port)))
+    process = subprocess.Popen(nginx(folder, configured(folder, port, deployment.web_port, home)))
     try:
         proxy = Proxy(port, folder / "certificate.pem")
         wait_for("nginx was up", proxy.is_up, 60)
@@ -111,7 +115,7 @@ def proxied(folder: Path, deployment: Deployment) -> Iterator[Proxy]:
 
 
 def test_nginx_understands_its_file(tmp_path: Path) -> None:
-    command = nginx(tmp_path, configured(tmp_path, *free_ports(2)), "-t")
+    command = nginx(tmp_path, configured(tmp_path, *free_ports(2), tmp_path / "home"), "-t")
     tested = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stderr
 
@@ -121,12 +125,25 @@ def test_ops_reach_the_read_only_webserver_with_a_password_and_change_nothing(tm
     settings, _ = simulated_home(tmp_path / "home", seconds=600)
     with deployed(settings.home, tmp_path / "dagster", "sqlite") as deployment:
         deployment.wait_until_up()
-        with proxied(tmp_path / "nginx", deployment) as proxy:
+        for command in ("shadow", "compare"):
+            assert pipeline_v6(settings.home, command).exit_code == 0
+        with proxied(tmp_path / "nginx", deployment, settings.home) as proxy:
             for password in (None, "wrong"):
                 assert proxy.ask("GET", "/server_info", password=password)[0].status == 401
             assert b"<!DOCTYPE html>" in proxy.ask("GET", "/")[1]
-            runbook, text = proxy.ask("GET", "/runbook")
-            assert (runbook.status, text) == (200, (REPO / "docs" / "runbook.md").read_bytes())
+            runbook, text = proxy.ask("GET", "/docs/runbook.html")
+            assert (runbook.status, text) == (200, (REPO / "docs" / "runbook.html").read_bytes())
+            assert runbook.getheader("Content-Type") == "text/html; charset=utf-8"
+            linked, _ = proxy.ask("GET", "/docs/operations.md")
+            assert (linked.status, linked.getheader("Content-Type")) == (200, "text/plain; charset=utf-8")
+            report, page = proxy.ask("GET", f"/reports/{write_report(settings, time.time()).path.name}")
+            assert (report.status, report.getheader("Content-Type")) == (200, "text/html; charset=utf-8")
+            assert page.startswith(b"<!doctype html>")
+            assert proxy.ask("GET", "/reports/")[0].status == 403
+            # What lies outside of the folders is asked of the UI, which answers with its own page.
+            for outside in ("/reports/../execution/orders_executed.jsonl", "/docs../deploy/pipeline_v6.env"):
+                answered, content = proxy.ask("GET", outside)
+                assert answered.status in (400, 404) or content.startswith(b"<!DOCTYPE html>"), outside
 
             def said(query: str) -> str:
                 answer = proxy.ask("POST", "/graphql", {"query": query, "variables": {"name": LOCATION}})[1]

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from pipeline_v6_dagster.cli.main import cli
+from pipeline_v6_dagster_tests.docs.pages import anchor_of
 
 REPO = Path(__file__).parents[2]
 DOCUMENTS = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").rglob("*.md"))]
@@ -44,7 +45,7 @@ def code(text: str) -> str:
 def anchors(text: str) -> set[str]:
     """What a link may name after `#`, as GitHub makes it from the headings."""
     headings = _HEADING.findall(_FENCE.sub("", text))
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return set(map(anchor_of, headings))
 
 
 @pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(REPO)))

@@ -9,14 +9,33 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 import click
+from pydantic import AliasChoices, AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.cli.main import cli
+from pipeline_v6_dagster.config.files import (
+    BurstLimit,
+    CircuitBreaker,
+    GlobalLimits,
+    KnownRowsKeys,
+    LeverageBracketKeys,
+    PairsUniverseFile,
+    RiskLimitsFile,
+    SharedLimits,
+    SymbolKeys,
+    TierLimits,
+    UniverseCaps,
+    UniverseEntry,
+    UniverseKeys,
+)
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.config.units import Count, Counted, Finite, NotNegative, Positive, Ratio, Switch
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, LiveSide, MatchMethod, MismatchKind, RootCause
 from pipeline_v6_dagster.domain.live import Leg
 from pipeline_v6_dagster.domain.quality import IgnoredRow, Rejection
@@ -27,6 +46,8 @@ from pipeline_v6_dagster.logs.history_rows import history_table
 from pipeline_v6_dagster.simulator import faults
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE, ROW_FAULTS
 from pipeline_v6_dagster.simulator.faults import Fault
+from pipeline_v6_dagster.sources.input_fields import ATTEMPTS, METRICS, POSITIONS, VETOES, InputLog
+from pipeline_v6_dagster.sources.order_fields import ORDERS
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.outputs.metrics import build_samples
 from pipeline_v6_dagster.stages.outputs.report import report_path
@@ -39,6 +60,7 @@ from pipeline_v6_dagster.verdict.criteria import CRITERIA
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+INPUT_LOGS = (ATTEMPTS, ORDERS, METRICS, VETOES, POSITIONS)
 _NOW = START_TS + 2 * 3600
 
 _RECORDS: tuple[tuple[str, type], ...] = (
@@ -54,6 +76,32 @@ _RECORDS: tuple[tuple[str, type], ...] = (
     ("Criterion of the summary", Criterion),
     ("Head", Head),
 )
+_CONFIGURATION = (
+    RiskLimitsFile,
+    GlobalLimits,
+    SharedLimits,
+    SymbolKeys,
+    TierLimits,
+    BurstLimit,
+    CircuitBreaker,
+    KnownRowsKeys,
+    PairsUniverseFile,
+    UniverseEntry,
+    UniverseKeys,
+    UniverseCaps,
+    LeverageBracketKeys,
+)
+_KEY_KINDS = {
+    str(Positive): "number above 0",
+    str(NotNegative): "number, at least 0",
+    str(Finite): "number",
+    str(Ratio): "share: up to 1 a fraction, above 1 a percent",
+    str(Count): "whole number, at least 0",
+    str(Counted): "whole number, at least 1",
+    str(Switch): "true or false",
+    str(str): "text",
+    str(AwareDatetime): "ISO-8601 text with a zone",
+}
 _ENUMS: tuple[type[StrEnum], ...] = (
     Status,
     Verdict,
@@ -78,6 +126,11 @@ def page() -> str:
         "## Settings\n\nSettings are environment variables. An empty variable counts as not set.\n\n"
         + _table(("variable", "default", "meaning"), _settings()),
         "## Files\n\n" + _table(("file", "what"), _files()),
+        "## Input files\n\nA log holds a JSON object a line. A field that is not listed is ignored, and null is the"
+        " same as absent.\nOf several names, the first that is present counts. A name with a dot stands inside of an"
+        " object.\n\n" + "".join(map(_input_log, INPUT_LOGS)),
+        "## Keys of the configuration\n\nA key that is not listed is unread: `doctor` shows it with the nearest known"
+        " one, and `limits_understood` breaks.\n\n" + "".join(map(_keys, _CONFIGURATION)),
         "## Checks and alerts\n\nEach has its entry in the [runbook](runbook.md).\n\n"
         + _table(("name", "holds"), _checks()),
         "## Criteria\n\nThe verdict is `PASS` only if all of them hold ([concepts](concepts.md#criterion)).\n\n"
@@ -181,6 +234,52 @@ def _files() -> Iterable[tuple[str, str]]:
         (truth_path(settings), "written by `simulate`: every fault that was injected"),
     )
     return ((f"`{path.relative_to('/home')}`", text) for path, text in files)
+
+
+def _input_log(log: InputLog) -> str:
+    schema = f"schemas/{log.name}.schema.json"
+    rows = (
+        (
+            ", ".join(f"`{name}`" for name in field.names),
+            field.kind.value,
+            field.unit,
+            field.meaning,
+            "**required**: a row without it is not used" if field.is_required else field.without,
+        )
+        for field in log.fields
+    )
+    headings = ("field", "holds", "unit", "meaning", "without it")
+    return f"### {log.name}.jsonl\n\n{log.title} {log.rows} [JSON Schema]({schema}).\n\n{_table(headings, rows)}\n"
+
+
+def _keys(model: type[BaseModel]) -> str:
+    told = " ".join((model.__doc__ or "").split())
+    rows = ((_key_names(name, model.model_fields[name]), _key_kind(kind)) for name, kind in _own_keys(model))
+    return f"### {model.__name__}\n\n{told}\n\n{_table(('key', 'holds'), rows)}\n"
+
+
+def _own_keys(model: type[BaseModel]) -> Iterable[tuple[str, Any]]:
+    """The keys with their types, without those of the models that it extends."""
+    return ((name, kind) for name, kind in model.__annotations__.items() if name in model.model_fields)
+
+
+def _key_names(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    names = [str(each) for each in alias.choices] if isinstance(alias, AliasChoices) else [field.alias or name]
+    return ", ".join(f"`{each}`" for each in names)
+
+
+def _key_kind(annotation: Any) -> str:
+    parts = get_args(annotation)
+    kind = parts[0] if NoneType in parts else annotation
+    if str(kind) in _KEY_KINDS:
+        return _KEY_KINDS[str(kind)]
+    if get_origin(kind) in (list, dict):
+        inner = _key_kind(get_args(kind)[-1])
+        return f"list of {inner}" if get_origin(kind) is list else f"object of {inner} by name"
+    if issubclass(kind, StrEnum):
+        return ", ".join(f"`{word.value}`" for word in kind)
+    return f"[{kind.__name__}](#{kind.__name__.lower()})"
 
 
 def _checks() -> Iterable[tuple[str, str]]:

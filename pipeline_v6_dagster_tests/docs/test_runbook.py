@@ -11,11 +11,13 @@ from pipeline_v6_dagster.alerts.guidance import GUIDANCE, ROLLOUT_MOVED, RUN_FAI
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.stages.outputs.links import RUNBOOK, runbook_entry, runbook_link
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
+from pipeline_v6_dagster_tests.docs.pages import render_page
 from pipeline_v6_dagster_tests.docs.test_links import anchors
 from pipeline_v6_dagster_tests.fleets import fleet_settings
 from pipeline_v6_dagster_tests.homes import make_settings
 
 TEXT = RUNBOOK.read_text(encoding="utf-8")
+PAGE = RUNBOOK.with_suffix(".html")
 WIDTH = 125
 ALERTS = {RUN_FAILED, ROLLOUT_MOVED}
 
@@ -66,6 +68,18 @@ def test_the_page_says_what_the_tables_say() -> None:
     assert filled(TEXT) == TEXT, how
 
 
+def test_the_page_that_a_proxy_serves_is_the_text_and_its_links_lead_to_its_entries() -> None:
+    how = "docs/runbook.html is not docs/runbook.md; run: python -m pipeline_v6_dagster_tests.docs.test_runbook"
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == render_page(TEXT), how
+    ids = re.findall(r'<h[1-6] id="([^"]+)">', page)
+    assert len(ids) == len(set(ids))
+    targets = re.findall(r'<a href="([^"]+)">', page)
+    assert {target.removeprefix("#") for target in targets if target.startswith("#")} <= set(ids)
+    assert set(checks()) <= set(ids)
+    assert all((PAGE.parent / target.partition("#")[0]).exists() for target in targets)
+
+
 def test_there_is_an_entry_for_each_and_no_other_in_their_order() -> None:
     assert list(entries(TEXT)) == list(checks())
 
@@ -91,3 +105,4 @@ def test_every_check_links_to_its_entry(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     RUNBOOK.write_text(filled(TEXT), encoding="utf-8")
+    PAGE.write_text(render_page(filled(TEXT)), encoding="utf-8")

@@ -18,6 +18,7 @@ from pipeline_v6_dagster.defs.assets.rollout import (
 )
 from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
+from pipeline_v6_dagster.defs.data_versions import made_under
 from pipeline_v6_dagster.defs.fleet.reporting import report_status
 from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS, STATUS_TAG, VERDICT_TAG
@@ -30,15 +31,19 @@ from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.compare.summary import write_summary
 from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_checks
 from pipeline_v6_dagster.stages.outputs.evaluation import MAX_ROWS, CheckContext, Evaluation
+from pipeline_v6_dagster.stages.outputs.links import report_url
 from pipeline_v6_dagster.stages.outputs.rows import (
     CRITERIA_COLUMNS,
     DIFF_COLUMNS,
+    FAILING_ORDER_COLUMNS,
     SLICE_COLUMNS,
     UPSIZE_COLUMNS,
     criteria_rows,
     diff_row,
+    failing_order_rows,
     make_alert_order,
     slice_rows,
+    slices_as_markdown,
     upsize_rows,
 )
 from pipeline_v6_dagster.stages.rollout.act import COMPARE
@@ -67,6 +72,7 @@ _SUMMARY = dg.AssetSpec(
         " than asked for, or sizes far from v6's: do not flip v6 on, look at the upsizes below."
     ),
 )
+_FIGURE_DIGITS = 4
 _AGREED = (MismatchKind.MATCH, MismatchKind.MATCH_VETO)
 
 
@@ -116,7 +122,7 @@ def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     kinds = [{"mismatch_kind": str(kind), "diffs": count} for kind, count in run.mismatch_kinds.most_common()]
     return dg.MaterializeResult(
         asset_key=_DIFFS.key,
-        data_version=dg.DataVersion(f"{totals.decisions}+{totals.live_only}+{totals.revisions}"),
+        data_version=made_under(run.summary.config_hash),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_diffs),
             "dagster/row_count": totals.decisions + totals.live_only + totals.revisions,
@@ -140,16 +146,19 @@ def _write_summary(
     context.instance.add_run_tags(
         context.run.run_id, {STATUS_TAG: summary.status.value, VERDICT_TAG: summary.verdict.value}
     )
+    page = report_url(settings)
     return dg.MaterializeResult(
         asset_key=_SUMMARY.key,
-        data_version=dg.DataVersion(_version(summary)),
+        data_version=made_under(summary.config_hash),
         metadata={
             "path": dg.MetadataValue.path(settings.compare_summary),
             "status": summary.status.value,
             "verdict": summary.verdict.value,
             "criteria": table(CRITERIA_COLUMNS, criteria_rows(summary.criteria)),
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary.verdict_reasons)),
+            **({"parity_report": dg.MetadataValue.url(page)} if page else {}),
             **_tables(evidence, summary),
+            **({"by_symbol": _by_symbol(settings, summary)} if summary.by_symbol else {}),
             **_figures(summary),
         },
     )
@@ -163,12 +172,21 @@ def _tables(evidence: CheckContext, summary: Summary) -> dict[str, dg.TableMetad
     window = evidence.window
     upsizes = islice((diff for diff in window if diff.is_upsize), MAX_ROWS)
     mismatches = islice((diff for diff in window if diff.mismatch_kind not in _AGREED), MAX_ROWS)
+    upsized = upsize_rows(map(make_alert_order, upsizes))
     tables = {
-        "upsizes": (UPSIZE_COLUMNS, upsize_rows(map(make_alert_order, upsizes))),
+        "upsizes": (UPSIZE_COLUMNS, upsized),
+        "failing_orders": (FAILING_ORDER_COLUMNS, failing_order_rows(summary.criteria, window, upsized)[:MAX_ROWS]),
         "mismatches": (DIFF_COLUMNS, [diff_row(diff) for diff in mismatches]),
-        "by_symbol": (SLICE_COLUMNS, slice_rows(summary)),
     }
     return {name: table(columns, rows) for name, (columns, rows) in tables.items() if rows}
+
+
+def _by_symbol(settings: Settings, summary: Summary) -> dg.TableMetadataValue | dg.MarkdownMetadataValue:
+    """The window by symbol. The cells of a table cannot link, so where the report is served it is markdown."""
+    rows = slice_rows(summary)
+    if not settings.reports_url:
+        return table(SLICE_COLUMNS, rows)
+    return dg.MetadataValue.md(slices_as_markdown(rows, lambda symbol: str(report_url(settings, symbol))))
 
 
 def _figures(summary: Summary) -> dict[str, float | int]:
@@ -185,9 +203,4 @@ def _figures(summary: Summary) -> dict[str, float | int]:
         "unresolved": summary.coverage.unresolved,
         "open_decisions": summary.open_decisions,
     }
-    return {name: figure for name, figure in figures.items() if figure is not None}
-
-
-def _version(summary: Summary) -> str:
-    totals = summary.totals
-    return f"{summary.config_hash}:{totals.decisions}+{totals.live_only}+{totals.revisions}"
+    return {name: round(figure, _FIGURE_DIGITS) for name, figure in figures.items() if figure is not None}

@@ -8,6 +8,7 @@ import dagster as dg
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
+from pipeline_v6_dagster.stages.outputs.links import report_url
 from pipeline_v6_dagster.stages.outputs.report import write_report
 from pipeline_v6_dagster.stages.replay.file import write_replay
 
@@ -34,12 +35,14 @@ _FLIP_COLUMNS = {
 def parity_report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult[None]:
     """Write the page."""
     report = write_report(pipeline.settings, pipeline.clock())
+    page = report_url(pipeline.settings)
     picture = b64encode(report.thumbnail).decode()
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(report.path),
             "thumbnail": dg.MetadataValue.md(f"![{report.status}](data:image/png;base64,{picture})"),
-            "page": dg.MetadataValue.url(report.path.as_uri()),
+            # A browser refuses to open a file of this machine from a page, so there is a link only to a server.
+            **({"page": dg.MetadataValue.url(page)} if page else {}),
             "status": report.status.value,
             "verdict": report.verdict,
             "decisions": report.decisions,

@@ -7,11 +7,11 @@ import dagster as dg
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.defs.checks.logs import executor_alive
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
+from pipeline_v6_dagster.defs.data_versions import made_under
 from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
-from pipeline_v6_dagster.logs.shadow_log import last_offset, open_shadow_log
 from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
@@ -96,12 +96,12 @@ def _step(specs: list[dg.AssetSpec], check_specs: list[dg.AssetCheckSpec]) -> dg
 def _write_log(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     """Decide every new attempt."""
     settings = pipeline.settings
-    run = run_shadow(settings, pipeline.limits(), pipeline.clock)
-    offset = last_offset(open_shadow_log(settings))
+    limits = pipeline.limits()
+    run = run_shadow(settings, limits, pipeline.clock)
     reasons = [{"reason": str(reason), "denials": count} for reason, count in run.deny_reasons.most_common()]
     return dg.MaterializeResult(
         asset_key=_LOG.key,
-        data_version=dg.DataVersion(offset.digest if offset is not None else "empty"),
+        data_version=made_under(limits.config_hash),
         metadata={
             "path": dg.MetadataValue.path(settings.shadow_log),
             "decided": run.decided,
@@ -126,7 +126,7 @@ def _write_head(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     reasons = [{"reason": reason, "denials": count} for reason, count in head.veto_reasons.items()]
     return dg.MaterializeResult(
         asset_key=_HEAD.key,
-        data_version=dg.DataVersion(str(head.log["decision_id"])),
+        data_version=made_under((head.last_decision or {}).get("config_hash")),
         metadata={
             "path": dg.MetadataValue.path(settings.shadow_head),
             **({"log_lines": link.number} if link is not None else {}),

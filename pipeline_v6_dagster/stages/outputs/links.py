@@ -7,8 +7,12 @@ from urllib.parse import quote
 
 from pipeline_v6_dagster.alerts.message import Links
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.reports.fills import symbol_anchor
+from pipeline_v6_dagster.stages.outputs.report import report_path
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
+# The same as a page, for a proxy to serve.
+RUNBOOK_PAGE = RUNBOOK.with_suffix(".html")
 
 _ENTRY = re.compile(r"^## (.+)$", re.MULTILINE)
 
@@ -42,6 +46,14 @@ def check_url(settings: Settings, asset: str, check: str) -> str | None:
 def run_url(settings: Settings, run_id: str | None) -> str | None:
     """The page of a run in the UI; None where the address of the UI is not set, or the command line ran."""
     return f"{settings.ui_url.rstrip('/')}/runs/{run_id}" if settings.ui_url and run_id else None
+
+
+def report_url(settings: Settings, symbol: str | None = None) -> str | None:
+    """The parity report as a page, at the part about `symbol`; None where the address of the reports is not set."""
+    if not settings.reports_url:
+        return None
+    anchor = f"#{symbol_anchor(symbol)}" if symbol is not None else ""
+    return f"{settings.reports_url}/{report_path(settings).name}{anchor}"
 
 
 def alert_links(settings: Settings, name: str, asset: str | None, run_id: str | None) -> Links:

@@ -127,6 +127,7 @@ def _write(settings: Settings, now: float, evidence: _Evidence, path: Path) -> W
     diffs = found.diffs
     samples = sorted((diff for diff in diffs if diff.mismatch_kind is not MismatchKind.LIVE_ONLY), key=_ts)
     bins, orders = group_bins(samples), collect_sized_orders(samples)
+    plots = draw_plots(diffs, samples, bins, orders, found.summaries, found.bounds, settings.max_mismatch_ratio)
     content = ReportContent(
         generated_ts=now,
         source=ReportSource(evidence.source, len(diffs), summary.epoch.since_ts),
@@ -138,14 +139,14 @@ def _write(settings: Settings, now: float, evidence: _Evidence, path: Path) -> W
         span=(samples[0].ts, samples[-1].ts) if samples else None,
         stale=evidence.stale,
         criteria=tables.list_criteria(evidence.criteria),
-        plots=draw_plots(diffs, samples, bins, orders, found.summaries, found.bounds, settings.max_mismatch_ratio),
+        plots=plots,
         tables=(
             tables.upsizes(diffs),
             tables.compare_sides(samples),
             tables.first_divergences(samples),
             tables.mismatches(diffs),
             tables.slippages(diffs),
-            tables.symbols(summary),
+            tables.symbols(summary, {plot.anchor for plot in plots}),
             tables.inputs(summary),
         ),
     )

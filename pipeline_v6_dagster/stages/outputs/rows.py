@@ -1,13 +1,15 @@
 """Rows as people read them in tables: what an operator looks for first, times in UTC with their date."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline_v6_dagster.alerts.message import AlertOrder
 from pipeline_v6_dagster.domain.comparison import Diff
+from pipeline_v6_dagster.domain.formatting import format_number, format_percent, format_usd
 from pipeline_v6_dagster.domain.summary import Summary
-from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 
 UPSIZE_COLUMNS = {
     "time": "string",
@@ -18,6 +20,8 @@ UPSIZE_COLUMNS = {
     "decision_id": "string",
     "intent_id": "string",
 }
+
+FAILING_ORDER_COLUMNS = UPSIZE_COLUMNS | {"criterion": "string"}
 
 DIFF_COLUMNS = {
     "time": "string",
@@ -50,6 +54,10 @@ CRITERIA_COLUMNS = {
     "to_do": "string",
 }
 
+_UPSIZES = "no_upsizes"
+# Names in logs are written by others: none of their characters may be markdown.
+_MARKDOWN = re.compile(r"[^A-Za-z0-9 ]")
+_ESCAPED = r"\\\g<0>"
 _RATIO_DIGITS = 4
 _USD_DIGITS = 2
 
@@ -91,6 +99,33 @@ def upsize_rows(orders: Iterable[AlertOrder]) -> list[dict[str, Any]]:
     ]
 
 
+def failing_order_rows(
+    criteria: Iterable[Criterion], window: Iterable[Diff], shown: Iterable[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The orders that break a critical criterion, a row each with the criterion, without those that `shown` holds.
+
+    Of an order that is older than the `window` only the id is known.
+    """
+    orders = {diff_id: diff for diff in window for diff_id in (diff.decision_id, diff.intent_id) if diff_id}
+    upsized = {row["decision_id"] or row["intent_id"] for row in shown}
+    broken = (
+        each for each in criteria if each.group is CriterionGroup.CRITICAL and each.state is CriterionState.BROKEN
+    )
+    return [
+        _failing_order_row(failing_id, orders.get(failing_id)) | {"criterion": each.name}
+        for each in broken
+        for failing_id in each.failing_ids
+        if each.name != _UPSIZES or failing_id not in upsized
+    ]
+
+
+def _failing_order_row(failing_id: str, diff: Diff | None) -> dict[str, Any]:
+    if diff is None:
+        return {"decision_id": failing_id}
+    (row,) = upsize_rows([make_alert_order(diff)])
+    return row
+
+
 def diff_row(diff: Diff) -> dict[str, Any]:
     """One diff in a row."""
     return {
@@ -124,6 +159,22 @@ def slice_rows(summary: Summary) -> list[dict[str, Any]]:
         }
         for symbol, part in parts
     ]
+
+
+def slices_as_markdown(rows: Iterable[Mapping[str, Any]], link: Callable[[str], str]) -> str:
+    """The rows of `slice_rows` as a markdown table whose symbols link to what `link` gives for them."""
+    lines = ["| symbol | decisions | veto mismatch | upsizes | impact |", "| --- | ---: | ---: | ---: | ---: |"]
+    for row in rows:
+        mismatch_pct = row["veto_mismatch_pct"]
+        cells = (
+            f"[{_MARKDOWN.sub(_ESCAPED, row['symbol'] or '-')}]({link(row['symbol'])})",
+            format_number(row["sample_size"]),
+            format_percent(None if mismatch_pct is None else mismatch_pct / 100),
+            format_number(row["upsize_count"]),
+            format_usd(row["impact_usd"]),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def criteria_rows(criteria: Iterable[Criterion]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The parity report: what it says, that it needs nothing from outside, that no log can speak in it."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -12,7 +13,8 @@ from markupsafe import escape
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.formatting import format_number, format_time
-from pipeline_v6_dagster.logs.compare_log import ends_backward, open_compare_log
+from pipeline_v6_dagster.logs.compare_log import ends_backward, open_compare_log, read_summary
+from pipeline_v6_dagster.reports.tables import symbols
 from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
@@ -46,6 +48,24 @@ def upsized(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, str]:
         assert pipeline_v6(settings.home, command).exit_code == 0
     write_report(settings, START_TS + 3600)
     return settings, report_path(settings).read_text(encoding="utf-8")
+
+
+def test_each_symbol_has_a_part_that_links_can_name(upsized: tuple[Settings, str]) -> None:
+    settings, page = upsized
+    ids = [attributes["id"] for _, attributes in Seen(page).elements if "id" in attributes]
+    symbols = json.loads(settings.compare_summary.read_bytes())["by_symbol"]
+    assert len(symbols) == 3
+    for symbol in symbols:
+        assert ids.count(f"symbol-{symbol}") == 1
+        part = page[page.index(f'id="symbol-{symbol}"') :]
+        assert f"Fills of {symbol}" in part[: part.index("</h2>")]
+
+
+def test_links_to_a_symbol_without_a_drawing_lead_to_its_row(upsized: tuple[Settings, str]) -> None:
+    summary = read_summary(upsized[0])
+    one = summary.by_symbol["BTCUSDT"]
+    table = symbols(dataclasses.replace(summary, by_symbol={"A<B": one, "C": one}), {"symbol-C"})
+    assert table.anchors == ("symbol-A_B", None)
 
 
 def test_the_verdict_and_why_stand_at_the_top_in_words(upsized: tuple[Settings, str]) -> None:
