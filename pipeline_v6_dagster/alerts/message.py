@@ -65,8 +65,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_fiel
 
     `subject` is what failed: `asset/check`, or `run/job`. `since_ts` is when its state was first noticed.
     `announced_ids` are the ids of the orders that the messages about this state have named so far; `evidence` names the
-    evaluation or the run. `excess_usd` is the total over all failing orders. A state that is not `repeating` is
-    announced once.
+    evaluation or the run. `excess_usd` is the total over `excess_orders` of the failing orders. A state that is not
+    `repeating` is announced once.
     """
 
     alert_id: str
@@ -88,6 +88,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message", tag_fiel
     first_order_ts: float | None = None
     last_order_ts: float | None = None
     excess_usd: float | None = None
+    excess_orders: int | None = None
     host: str | None = None
     executor: str | None = None
     links: Links = Links()
@@ -148,11 +149,18 @@ def _when(message: Message) -> list[str]:
     if first_ts is not None and last_ts is not None:
         lines.append(f"When: {utc(first_ts)}" + (f" to {utc(last_ts)}" if last_ts > first_ts else ""))
     if message.excess_usd is not None:
-        lines.append(f"Excess: {message.excess_usd:,.2f} USD in total")
+        lines.append(_excess(message.excess_usd, message.excess_orders, message.count))
     if message.orders:
         lines.append("Largest orders:" if len(message.orders) > 1 else "Order:")
         lines += [f"  {order_text(order)}" for order in message.orders]
     return lines
+
+
+def _excess(excess_usd: float, orders: int | None, count: int | None) -> str:
+    """What live placed too much; of more orders than are remembered it says of how many."""
+    if orders is None or count is None or orders >= count:
+        return f"Excess: {excess_usd:,.2f} USD in total"
+    return f"Excess: at least {excess_usd:,.2f} USD, over {orders:,} of {count:,} orders"
 
 
 def order_text(order: AlertOrder) -> str:

@@ -48,7 +48,8 @@ class Evidence:
     """One evaluation of a check, or the end of a run. `severity` is None where all is well.
 
     `failing_ids` are ids that are news each by itself, the newest first. `orders` are what `failing_ids` name, as far
-    as it is known; `excess_usd` is their total. `is_once`: something that is over, such as a run that a person
+    as it is known; `excess_usd` is their total, `newest_order_ts` the time
+    of the newest order that was judged. `is_once`: something that is over, such as a run that a person
     launched.
     """
 
@@ -66,6 +67,7 @@ class Evidence:
     failing_ids: tuple[str, ...] = ()
     orders: tuple[AlertOrder, ...] = ()
     excess_usd: float | None = None
+    newest_order_ts: float | None = None
     is_measured: bool = True
     is_once: bool = False
     is_quiet: bool = False
@@ -116,16 +118,21 @@ def message_for(evidence: Evidence, last: Message | None, policy: Policy, now: f
 
 def _with_age(evidence: Evidence, now: float) -> Evidence:
     """The evidence as a warning that says so, where its newest order is history."""
-    newest_ts = max((order.ts for order in evidence.orders), default=None)
-    if newest_ts is None or now - newest_ts <= _HISTORY_S:
+    newest_ts = _newest_ts(evidence)
+    if newest_ts is None or not is_history(evidence, now):
         return evidence
     text = f"{evidence.text}. The newest of these orders is from {utc(newest_ts)}, more than a day ago"
     return replace(evidence, severity=Severity.WARN, text=text)
 
 
-def is_history(orders: Iterable[AlertOrder], now: float) -> bool:
-    """Whether the newest of these orders is more than a day old at `now` (epoch s)."""
-    newest_ts = max((order.ts for order in orders), default=None)
+def _newest_ts(evidence: Evidence) -> float | None:
+    """When the newest of the failing orders was (epoch s); where none is known, the newest that was judged."""
+    return max((order.ts for order in evidence.orders), default=evidence.newest_order_ts)
+
+
+def is_history(evidence: Evidence, now: float) -> bool:
+    """Whether the newest of its orders is more than a day old at `now` (epoch s)."""
+    newest_ts = _newest_ts(evidence)
     return newest_ts is not None and now - newest_ts > _HISTORY_S
 
 
@@ -190,10 +197,11 @@ def _message(kind: Kind, evidence: Evidence, last: Message | None, policy: Polic
         first_order_ts=min(times, default=None),
         last_order_ts=max(times, default=None),
         excess_usd=evidence.excess_usd,
+        excess_orders=sum(order.excess_usd is not None for order in evidence.orders),
         host=policy.host,
         executor=policy.executor,
         links=evidence.links,
-        is_repeating=not is_history(evidence.orders, now),
+        is_repeating=not is_history(evidence, now),
         acknowledged=evidence.acknowledged,
     )
 

@@ -66,7 +66,7 @@ def _lines(found: AlertList) -> Iterator[str]:
 
 
 def _standing_lines(alert: StandingAlert) -> Iterator[str]:
-    count = "" if alert.count is None else f", {alert.count:,} rows"
+    count = "" if alert.count is None else f", {alert.count:,} row{'' if alert.count == 1 else 's'}"
     yield f"  {alert.severity.value:<5} {alert.subject} since {utc(alert.since_ts)}{count}"
     yield f"        last announced {utc(alert.announced_ts)}: {alert.text}"
     if alert.acknowledged is not None:

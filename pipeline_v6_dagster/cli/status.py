@@ -12,8 +12,9 @@ from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, rea
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
 from pipeline_v6_dagster.domain.summary import Summary, Verdict
-from pipeline_v6_dagster.domain.verdict import CriterionState
+from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
+from pipeline_v6_dagster.stages.outputs.criteria_checks import count_failing
 from pipeline_v6_dagster.stages.outputs.next_steps import mismatch_ratio, order_criteria
 from pipeline_v6_dagster.stages.outputs.rollout_stand import describe_rollout
 from pipeline_v6_dagster.stages.outputs.status import ChainReader, Report, read_status
@@ -115,11 +116,19 @@ def _criteria_lines(report: Report) -> Iterator[str]:
     for each in shown:
         yield f"  {each.state.value:<10} {each.name:<20} {each.measured:<{width}}  {each.limit}"
         if each.state is CriterionState.BROKEN and each.failing_ids:
-            listed = ", ".join(each.failing_ids[:_MOST_IDS])
-            rest = len(each.failing_ids) - _MOST_IDS
-            yield f"  {'':<31} {listed}{f'; {rest:,} more are not listed' if rest > 0 else ''}"
+            yield f"  {'':<31} {_failing_ids(each)}"
     holding = sum(each.state is CriterionState.HOLDS for each in shown)
     yield f"  {holding} of {len(shown)} criteria hold"
+
+
+def _failing_ids(criterion: Criterion) -> str:
+    """The newest ids, and of how many more there are, if that is known."""
+    listed = ", ".join(criterion.failing_ids[:_MOST_IDS])
+    count = count_failing(criterion)
+    if count is None:
+        return f"{listed}; more are not listed" if len(criterion.failing_ids) > _MOST_IDS else listed
+    rest = count - min(_MOST_IDS, len(criterion.failing_ids))
+    return f"{listed}; {rest:,} more are not listed" if rest > 0 else listed
 
 
 def _reach_lines(report: Report) -> Iterator[str]:

@@ -179,6 +179,24 @@ def test_the_message_names_the_largest_orders_with_their_time_and_the_command_th
     assert line in body
 
 
+def test_of_more_orders_than_are_remembered_the_message_says_of_how_many_the_excess_is() -> None:
+    desk = Desk()
+    desk.at(T0, desk.new(orders=(order(1), order(2), order(3, excess_usd=None)), excess_usd=200.0, count=58))
+    body = format_body(desk.outbox.newest["compare_summary/no_upsizes"])
+    assert "Excess: at least 200.00 USD, over 2 of 58 orders" in body
+
+
+def test_an_incident_without_known_orders_is_as_old_as_the_newest_order_that_was_judged() -> None:
+    desk = Desk()
+    now = T0 + 30 * 24 * HOUR
+    assert desk.at(now, desk.new(newest_order_ts=T0)) == [(Kind.BEGINS, "no_upsizes")]
+    message = desk.outbox.newest["compare_summary/no_upsizes"]
+    assert message.severity is Severity.WARN
+    assert "from 2026-09-21 14:13:20 UTC, more than a day ago" in message.text
+    assert desk.at(now + 5 * HOUR) == []
+    assert desk.at(now + 5 * HOUR, desk.new(newest_order_ts=now)) == [(Kind.WORSENS, "no_upsizes")]
+
+
 def test_an_incident_of_another_day_is_one_warning_that_says_so_until_something_is_new() -> None:
     desk = Desk()
     now = T0 + 30 * 24 * HOUR

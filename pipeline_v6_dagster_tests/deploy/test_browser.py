@@ -9,15 +9,21 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, HttpCredentials, Locator, Page, expect, sync_playwright
 
-from pipeline_v6_dagster_tests.deployment import LOCATION, REPO, Deployment, deployed, wait_for
+from pipeline_v6_dagster.stages.outputs.report import write_report
+from pipeline_v6_dagster_tests.deploy.test_proxy import NGINX, PASSWORD, proxied
+from pipeline_v6_dagster_tests.deployment import LOCATION, REPO, Deployment, deployed, free_ports, wait_for
 from pipeline_v6_dagster_tests.homes import simulated_home
+from pipeline_v6_dagster_tests.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +37,19 @@ HISTORY_S = 3600.0
 _TICKED = re.compile("skipped|requested", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A running set-up, the orders that its executor doubled, who receives its alerts, and the proxy in front of it."""
+
+    deployment: Deployment
+    upsized_intent_ids: list[str]
+    receiver: Receiver
+    proxy_url: str
+
+
 @pytest.fixture(scope="module")
-def upsized() -> Iterator[tuple[Deployment, list[str]]]:
-    """A set-up whose executor doubled orders, after its first runs; and those orders."""
+def scene() -> Iterator[Scene]:
+    """A set-up whose executor doubled orders, after its first runs."""
     if CHROMIUM is None:
         pytest.skip("no chromium or chromium-browser on this machine; .ci/run installs it")
     # A short name, for it stands in the pictures.
@@ -41,21 +57,30 @@ def upsized() -> Iterator[tuple[Deployment, list[str]]]:
     settings, executor = simulated_home(
         folder / "home", seconds=HISTORY_S, upsize_share=0.02, start_ts=time.time() - HISTORY_S
     )
-    environ = {
-        "PIPELINE_SHADOW_HEARTBEAT_INTERVAL": "60",
-        "PIPELINE_COMPARE_INTERVAL": "60",
-        "PIPELINE_V6_RUNBOOK_URL": "https://ops.example.com/runbook",
-    }
+    (port,) = free_ports(1)
+    proxy_url = f"https://127.0.0.1:{port}"
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        receiver = stack.enter_context(receiving())
+        environ = {
+            "PIPELINE_SHADOW_HEARTBEAT_INTERVAL": "60",
+            "PIPELINE_COMPARE_INTERVAL": "60",
+            "PIPELINE_V6_ALERT_URLS": receiver.url,
+            "PIPELINE_V6_UI_URL": proxy_url,
+            "PIPELINE_V6_RUNBOOK_URL": f"{proxy_url}/docs/runbook.html",
+            "PIPELINE_V6_REPORTS_URL": f"{proxy_url}/reports",
+        }
         deployment = stack.enter_context(deployed(settings.home, folder / "dagster", "sqlite", **environ))
         deployment.wait_until_up()
+        if NGINX is not None:
+            stack.enter_context(proxied(folder / "nginx", deployment, settings.home, port))
         deployment.start_schedule("compare_schedule")
         with deployment.instance() as instance:
             for job_name in ("shadow_job", "compare_job"):
                 # The first comparison may have begun before the first decision: the second has seen them all.
                 wait_for(f"{job_name} ran twice", lambda name=job_name: _succeeded(instance, name) >= 2, PATIENCE_S)
-        yield deployment, executor.upsized_intent_ids
+        write_report(settings, time.time())
+        yield Scene(deployment, executor.upsized_intent_ids, receiver, proxy_url)
 
 
 def _succeeded(instance: dg.DagsterInstance, job_name: str) -> int:
@@ -64,7 +89,7 @@ def _succeeded(instance: dg.DagsterInstance, job_name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def browser(upsized: tuple[Deployment, list[str]]) -> Iterator[Browser]:
+def browser(scene: Scene) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
@@ -74,12 +99,26 @@ def browser(upsized: tuple[Deployment, list[str]]) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, upsized: tuple[Deployment, list[str]]) -> Iterator[Page]:
-    """A page that fails the test where the console had an error."""
+def page(browser: Browser, scene: Scene) -> Iterator[Page]:
+    """A page of the read-only webserver that fails the test where the console had an error."""
+    with opened_page(browser, f"http://127.0.0.1:{scene.deployment.web_port}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def ops_page(browser: Browser, scene: Scene) -> Iterator[Page]:
+    """The same through the proxy, as ops reach it."""
+    if NGINX is None:
+        pytest.skip("no nginx on this machine; .ci/run installs it")
+    credentials: HttpCredentials = {"username": "ops", "password": PASSWORD, "send": "always"}
+    with opened_page(browser, scene.proxy_url, ignore_https_errors=True, http_credentials=credentials) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_page(browser: Browser, base_url: str, **options: Any) -> Iterator[Page]:
     errors: list[str] = []
-    context = browser.new_context(
-        base_url=f"http://127.0.0.1:{upsized[0].web_port}", viewport={"width": 1440, "height": 900}
-    )
+    context = browser.new_context(base_url=base_url, viewport={"width": 1440, "height": 900}, **options)
     context.set_default_timeout(PAGE_MS)
     context.set_default_navigation_timeout(PAGE_MS)
     expect.set_options(timeout=PAGE_MS)
@@ -112,14 +151,12 @@ def test_the_lineage_shows_the_line_from_the_inputs_to_the_summary(page: Page) -
     expect(page.get_by_text("shadow_head", exact=True).first).to_be_visible()
 
 
-def test_the_failing_check_and_its_failing_orders_can_be_read(
-    page: Page, upsized: tuple[Deployment, list[str]]
-) -> None:
+def test_the_failing_check_and_its_failing_orders_can_be_read(page: Page, scene: Scene) -> None:
     page.goto("/assets/compare_summary?view=checks")
     page.get_by_text("no_upsizes", exact=True).first.click()
     expect(page.get_by_text(re.compile(r"orders? larger than v6's size")).first).to_be_visible()
     expect(page.get_by_text(re.compile("pipeline-v6 explain with each id")).first).to_be_visible()
-    expect(page.get_by_text(re.compile(upsized[1][-1])).first).to_be_visible()
+    expect(page.get_by_text(re.compile(scene.upsized_intent_ids[-1])).first).to_be_visible()
     keep(page, "check")
 
 
@@ -158,8 +195,80 @@ def test_the_runs_are_listed(page: Page) -> None:
     keep(page, "runs")
 
 
-def test_nothing_can_be_started_here(upsized: tuple[Deployment, list[str]]) -> None:
-    deployment, _ = upsized
+def follow(page: Page, link: Locator) -> Page:
+    """Click a link that opens a page of its own or in place; the page that it opened."""
+    if link.get_attribute("target") != "_blank":
+        link.click()
+        return page
+    with page.context.expect_page() as opened:
+        link.click()
+    return opened.value
+
+
+def test_every_link_of_an_alert_opens(ops_page: Page, scene: Scene) -> None:
+    received = wait_for("an alert arrived", lambda: list(scene.receiver.received), PATIENCE_S)
+    (message,) = (str(payload["message"]) for _, _, payload in received if "no_upsizes" in payload["title"])
+    links = dict(re.findall(r"^(\w+): (https://\S+)$", message, re.MULTILINE))
+    assert list(links) == ["Check", "Run", "Runbook"]
+    assert len(re.findall("https?://", message)) == len(links)
+    ids = re.findall(r"pipeline-v6 explain (\w+)$", message, re.MULTILINE)
+    for name, url in links.items():
+        # As a mail reader shows it.
+        ops_page.set_content(f'<a href="{escape(url)}">{name}</a>')
+        ops_page.get_by_role("link", name=name, exact=True).click()
+        if name == "Check":
+            expect(ops_page.get_by_text(re.compile(r"orders? larger than v6's size")).first).to_be_visible()
+            expect(ops_page.get_by_text(ids[0]).first).to_be_visible()
+            keep(ops_page, "alert_check")
+        elif name == "Run":
+            expect(ops_page.get_by_text(url.rpartition("/")[2][:8]).first).to_be_visible()
+            expect(ops_page.get_by_text("compare_job").first).to_be_visible()
+        else:
+            expect(ops_page.locator("h2#no_upsizes")).to_be_in_viewport()
+            keep(ops_page, "runbook")
+
+
+def test_every_link_of_a_failed_check_and_of_the_summary_opens(ops_page: Page) -> None:
+    ops_page.goto("/assets/compare_summary?view=checks&checkDetail=no_upsizes")
+    runbook = ops_page.locator('a[href*="/docs/runbook.html"]').first
+    opened = follow(ops_page, runbook)
+    expect(opened.locator("h2#no_upsizes")).to_be_in_viewport()
+    for target in ("reasons.md", "operations.md"):
+        opened.locator(f'a[href^="{target}"]').first.click()
+        expect(opened.get_by_text(re.compile("^# ")).first).to_be_visible()
+        opened.go_back()
+    ops_page.goto("/assets/compare_summary?view=overview")
+    report = ops_page.locator('a[href$="/reports/pipeline_v6_parity.html"]').first
+    opened = follow(ops_page, report)
+    expect(opened.get_by_text("v6 may not go live on this evidence.")).to_be_visible()
+    keep(opened, "report")
+
+
+def test_a_symbol_of_the_summary_links_to_its_part_of_the_report(ops_page: Page) -> None:
+    ops_page.goto("/assets/compare_summary?view=overview")
+    ops_page.get_by_text(re.compile("show markdown", re.IGNORECASE)).last.click()
+    symbol = ops_page.get_by_role("link", name="BTCUSDT", exact=True).first
+    expect(symbol).to_be_visible()
+    keep(ops_page, "by_symbol")
+    opened = follow(ops_page, symbol)
+    expect(opened.locator("#symbol-BTCUSDT")).to_be_in_viewport()
+
+
+def test_everything_can_be_materialized_from_the_ui(browser: Browser, scene: Scene) -> None:
+    deployment = scene.deployment
+    with opened_page(browser, f"http://127.0.0.1:{deployment.admin_port}") as page:
+        page.goto("/asset-groups")
+        page.get_by_role("button", name=re.compile("^Materialize all")).click()
+        by_hand = dg.RunsFilter(job_name="__ASSET_JOB")
+        with deployment.instance() as instance:
+            (run,) = wait_for("a run was launched", lambda: instance.get_runs(by_hand), PATIENCE_S)
+            wait_for("it ended", lambda: instance.get_runs(dg.RunsFilter([run.run_id]))[0].is_finished, 2 * PATIENCE_S)
+            (ended,) = instance.get_runs(dg.RunsFilter([run.run_id]))
+    assert ended.status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_nothing_can_be_started_here(scene: Scene) -> None:
+    deployment = scene.deployment
     mutation = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
     refused = deployment.ask(deployment.web_port, mutation, {"name": LOCATION})
     assert refused["data"]["reloadRepositoryLocation"]["__typename"] == "UnauthorizedError"

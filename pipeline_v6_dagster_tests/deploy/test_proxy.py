@@ -101,8 +101,9 @@ class Proxy:
 
 
 @contextmanager
-def proxied(folder: Path, deployment: Deployment, home: Path) -> Iterator[Proxy]:
-    (port,) = free_ports(1)
+def proxied(folder: Path, deployment: Deployment, home: Path, port: int | None = None) -> Iterator[Proxy]:
+    """nginx on `port`, or on a free one."""
+    port = port or free_ports(1)[0]
     folder.mkdir()
     process = subprocess.Popen(nginx(folder, configured(folder, port, deployment.web_port, home)))
     try:
@@ -115,7 +116,8 @@ def proxied(folder: Path, deployment: Deployment, home: Path) -> Iterator[Proxy]
 
 
 def test_nginx_understands_its_file(tmp_path: Path) -> None:
-    command = nginx(tmp_path, configured(tmp_path, *free_ports(2), tmp_path / "home"), "-t")
+    port, web_port = free_ports(2)
+    command = nginx(tmp_path, configured(tmp_path, port, web_port, tmp_path / "home"), "-t")
     tested = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stderr
 

@@ -228,6 +228,7 @@ def build_evidence(settings: Settings, evaluation: Evaluation, now: float, run_i
         failing_ids=tuple(evaluation.failing_ids),
         orders=tuple(evaluation.orders),
         excess_usd=evaluation.excess_usd,
+        newest_order_ts=evaluation.newest_order_ts,
         is_measured=evaluation.is_measured,
         is_quiet=evaluation.is_quiet,
         explained_by=evaluation.explained_by,

@@ -1,12 +1,14 @@
 """A check per criterion of the verdict: it translates what the summary says of it, and has no rule of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline_v6_dagster.alerts.message import AlertOrder, Severity
+from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
 from pipeline_v6_dagster.stages.outputs.rows import UPSIZE_COLUMNS, make_alert_order, total_excess_usd, upsize_rows
 from pipeline_v6_dagster.verdict.criteria import CRITERIA, CriterionDef
+from pipeline_v6_dagster.verdict.window import MAX_IDS
 
 ASSET = "compare_summary"
 
@@ -58,13 +60,14 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         severity=Severity.ERROR if is_broken and found.group in _ERROR_GROUPS else Severity.WARN,
         description=f"{found.description.rstrip('.')}. Measured: {found.measured}; limit: {found.limit}",
         to_do=found.to_do,
-        count=_count(defined, found),
+        count=count_failing(found),
         columns=UPSIZE_COLUMNS if orders else {"id": "string"},
         sample=upsize_rows(orders) if orders else [{"id": each} for each in found.failing_ids],
         figures={"value": found.value},
         failing_ids=found.failing_ids if is_broken else (),
         orders=orders,
         excess_usd=total_excess_usd(orders) if name in _EXCESS else None,
+        newest_order_ts=context.summary.newest_decision_ts if found.group in _ERROR_GROUPS else None,
         # That there is not enough evidence yet is no event.
         is_quiet=found.state is CriterionState.NOT_YET or not found.counts_against,
         explained_by=_EXPLAINED_BY.get(name, frozenset()),
@@ -72,13 +75,16 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
     )
 
 
-def _count(defined: CriterionDef, found: Criterion) -> int | None:
+def count_failing(found: Criterion) -> int | None:
     """How many orders fail, exactly; None if the criterion counts something else."""
     if found.state is CriterionState.HOLDS:
         return 0
+    defined = _DEFINED[found.name]
     if defined.unit in _FAILING_UNITS.get(defined.group, ()) and found.value is not None:
         return int(found.value)
-    return len(found.failing_ids) or None
+    # A criterion remembers so many ids at most: a full list says nothing about how many there are.
+    known = len(found.failing_ids)
+    return known if 0 < known < MAX_IDS else None
 
 
 def _without_reading(defined: CriterionDef) -> Evaluation:
@@ -98,6 +104,11 @@ def _without_reading(defined: CriterionDef) -> Evaluation:
 def _orders(context: CheckContext, failing_ids: Sequence[str]) -> tuple[AlertOrder, ...]:
     """Those of the failing orders that the window of the summary holds, newest first."""
     wanted = set(failing_ids)
-    return tuple(
-        make_alert_order(diff) for diff in context.window if diff.decision_id in wanted or diff.intent_id in wanted
-    )
+    return tuple(make_alert_order(diff) for diff in context.window if not wanted.isdisjoint(_names(diff)))
+
+
+def _names(diff: Diff) -> Iterator[str]:
+    """What a criterion may name an order by; one that no decision explains has ids of the exchange alone."""
+    legs = diff.live.legs if diff.live is not None else ()
+    yield from (name for name in (diff.decision_id, diff.intent_id) if name is not None)
+    yield from (leg.order_id for leg in legs)

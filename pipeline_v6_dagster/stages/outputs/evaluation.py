@@ -25,7 +25,8 @@ class Evaluation:
 
     `severity` is that of a failure. `description` says in a sentence what is so, with figures. `count` is how many rows
     fail, exactly; `sample` holds the worst of them, with `columns` in the order shown; `failing_ids` are their ids,
-    where each of them is news by itself, and `orders` what these are. A figure that is None was not measured and is
+    where each of them is news by itself, and `orders` what these are; `newest_order_ts` is the time of
+    the newest order that was judged. A figure that is None was not measured and is
     left out: a plot cannot show null. Where nothing could be measured at all, `is_measured` is false, and the check has
     not passed. `is_quiet`: a failure that nobody needs a message about. `explained_by` names checks whose failure
     explains this one. `acknowledged`: who has taken care of the failure. `shows_rows`: the sample is worth a look
@@ -45,6 +46,7 @@ class Evaluation:
     failing_ids: Sequence[str] = ()
     orders: Sequence[AlertOrder] = ()
     excess_usd: float | None = None
+    newest_order_ts: float | None = None
     is_measured: bool = True
     is_quiet: bool = False
     shows_rows: bool = False

@@ -16,6 +16,7 @@ from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_chec
 from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names, evaluate_criterion
 from pipeline_v6_dagster.stages.outputs.evaluation import CheckContext, Evaluation
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
+from pipeline_v6_dagster.verdict.window import MAX_IDS
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import START_TS, simulated_home
 
@@ -92,6 +93,8 @@ def test_a_criterion_that_the_verdict_does_not_have_does_not_pass(home: CheckCon
         ("orders_enough", 71.0, (), None),
         ("coverage", 12.5, (), None),
         ("still_agrees", 12.5, ("d1",), 1),
+        # It names so many at most, so there may be any number of them.
+        ("still_agrees", 12.5, tuple(f"d{number}" for number in range(MAX_IDS)), None),
     ],
 )
 def test_the_count_is_that_of_the_failing_orders_and_never_another_figure(
