@@ -92,7 +92,8 @@ class RiskState:
     `nav_age_s` is 0 where the snapshot is as fresh as the attempt, None where there is no snapshot.
     `has_position` is None where no log says whether the symbol is held, `is_in_trade` where none says whether it
     is held in the intent's direction. Seconds since are None where it never happened. Counts are of what came
-    before this attempt, within the configured window; `orders_in_window` are the orders that v6 allowed.
+    before this attempt, within the configured window; `orders_in_window` are the orders that v6 allowed, and
+    `openings_last_hour` includes those that no live event has answered, where their number is limited.
     `day_pnl_usd` is realised since the desk's midnight, before fees, `symbol_day_pnl_usd` that of the symbol;
     `reference_price` that of the newest fill or metrics row, None where it is older than five minutes.
 

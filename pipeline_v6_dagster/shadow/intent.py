@@ -67,6 +67,8 @@ def build_intent(attempt: Attempt, account: RollingState, limits: Limits) -> tup
     if has_snapshot and attempt.nav is not None:
         figures = intent.nav_usd, exposure.portfolio_usd, exposure.positions
         state.snapshot_ts = account.pending.snapshot_time(as_of, attempt.nav.age_s, figures)
+    if symbol_limits.max_openings_per_hour is not None:
+        state.openings_last_hour += account.pending.count_unanswered(symbol, as_of)
     _add_pending(intent, state, account, limits, nav)
     return intent, state
 

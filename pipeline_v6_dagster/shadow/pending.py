@@ -184,8 +184,9 @@ class PendingOrders:
         """v6 allowed an opening. `replaces` is the intent or attempt id that it amends."""
         attempts = self.state.attempts
         if replaces is not None:
-            while (amended := self._named(replaces, replaces)) is not None:
-                self._forget(amended)
+            for each in list(attempts):
+                if each.symbol == attempt.symbol and replaces in (each.intent_id, each.attempt_id):
+                    self._forget(each)
         insort(attempts, attempt, key=_as_of)
         self._index(attempt)
         # Of half of them, so that one attempt with a wrong clock drops no others.
@@ -207,7 +208,7 @@ class PendingOrders:
         """What is pending for an attempt made at `as_of` on a snapshot taken at `snapshot_ts`.
 
         Without a snapshot (None) exposure is that of the live logs, which holds all fills. `amends` is the intent or
-        attempt id that the attempt replaces: what is left of it does not count.
+        attempt id that the attempt replaces: what is left of it does not count, unless it is of another symbol.
         """
         since = as_of - self._tolerance_s
         live = self._sum_live(symbol, side, since, snapshot_ts, amends, find_price)
@@ -217,7 +218,7 @@ class PendingOrders:
         for made, name, its_side, qty, usd, intent_id, attempt_id in reversed(self.state.attempts):
             if made < since:
                 break
-            if amends is not None and amends in (intent_id, attempt_id):
+            if amends is not None and name == symbol and amends in (intent_id, attempt_id):
                 continue
             symbols.add(name)
             if name == symbol:
@@ -239,6 +240,12 @@ class PendingOrders:
             open_orders,
             frozenset(symbols),
         )
+
+    def count_unanswered(self, symbol: str, as_of: float) -> int:
+        """How many openings of a symbol v6 allowed, within the tolerance, that no live event has answered."""
+        attempts = self.state.attempts
+        first = bisect_left(attempts, as_of - self._tolerance_s, key=_as_of)
+        return sum(attempts[number].symbol == symbol for number in range(first, len(attempts)))
 
     def _sum_live(
         self,
@@ -262,9 +269,9 @@ class PendingOrders:
         for ts, name, its_side, qty, executed_qty, price, intent_id, attempt_id, is_immediate in chain(
             self.state.orders.values(), fills
         ):
-            if (is_immediate and ts < since) or (amends is not None and amends in (intent_id, attempt_id)):
-                continue
             is_own = name == symbol
+            if (is_immediate and ts < since) or (amends is not None and is_own and amends in (intent_id, attempt_id)):
+                continue
             open_orders += is_own
             if qty is None or not qty > executed_qty:
                 continue

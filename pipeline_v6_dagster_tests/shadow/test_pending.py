@@ -167,6 +167,35 @@ def test_an_amendment_replaces_what_it_amends() -> None:
     assert not decide(rolling, rules, qty=1.0, intent_id="i2", as_of=AS_OF + 2).allowed
 
 
+def test_an_amendment_of_another_symbols_attempt_frees_nothing() -> None:
+    rules = limits({"max_gross_nav_pct": 10, "max_symbol_exposure_pct": 10})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1", attempt_id="a1").allowed
+    for amends in ("i1", "a1"):
+        other = decide(rolling, rules, intent_id="i2", symbol=OTHER, amends=amends, as_of=AS_OF + 1)
+        assert DenyReason.PORTFOLIO_CAP in other.reasons
+    rolling.apply(placed(1, AS_OF + 2, 10.0))
+    other = decide(rolling, rules, intent_id="i3", symbol=OTHER, amends="i1", as_of=AS_OF + 3)
+    assert DenyReason.PORTFOLIO_CAP in other.reasons
+    assert decide(rolling, rules, qty=10.0, intent_id="i4", amends="i1", as_of=AS_OF + 4).allowed
+
+
+def test_a_rate_counts_what_v6_sent_and_nothing_has_answered() -> None:
+    rules = limits({"max_trades_per_symbol_per_hour": 10, "allow_pyramiding": True})
+    rolling = account(rules)
+    decisions = [
+        decide(rolling, rules, qty=0.5, intent_id=f"i{number}", attempt_id=None, as_of=AS_OF + number)
+        for number in range(60)
+    ]
+    assert [decision.allowed for decision in decisions] == [number < 10 for number in range(60)]
+    # A live order answers its attempt and counts in its place, a veto frees it.
+    for number in range(9):
+        rolling.apply(placed(number, AS_OF + 100 + number, 0.5))
+    rolling.apply(vetoed(AS_OF + 120, intent_id="i9"))
+    assert decide(rolling, rules, qty=0.5, intent_id="i61", as_of=AS_OF + 130).allowed
+    assert not decide(rolling, rules, qty=0.5, intent_id="i62", as_of=AS_OF + 131).allowed
+
+
 def test_events_with_equal_times_may_come_in_any_order() -> None:
     ack, fill = placed(1, AS_OF + 1, 8.0), filled(1, AS_OF + 1, 3.0, OrderStatus.PARTIALLY_FILLED)
     found = []
