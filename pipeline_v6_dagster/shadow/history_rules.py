@@ -104,8 +104,8 @@ HISTORY_RULES: tuple[Gate, ...] = (
     ),
     Gate(
         reason=R.TRADE_RATE_LIMIT,
-        denies_when="opening orders of the symbol in the last hour, with those that v6 allowed and nothing has answered,"
-        " at the limit",
+        denies_when="opening orders of the symbol in the last hour, with those that v6 allowed and nothing has"
+        " answered, at the limit",
         limit_keys=("max_trades_per_symbol_per_hour",),
         unit="orders",
         check=trade_rate,
