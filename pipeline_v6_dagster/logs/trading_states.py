@@ -52,5 +52,5 @@ def _read_file(settings: Settings, *, is_alone: bool) -> _StateFile | None:
         if not is_alone:
             return None  # The history is the authority; the next heartbeat writes the file again.
         raise DataError(
-            f"{path}: is no rollout state ({error}); remove it or run pipeline-v6 rollout status"
+            f"{path}: is no rollout state ({error}); remove it, since no history of a rollout stands beside it"
         ) from error

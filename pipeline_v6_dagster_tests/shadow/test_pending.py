@@ -1,5 +1,6 @@
 """Exposure on its way: attempts, acks, fills and ends in any mix, held against a naive recomputation."""
 
+from copy import copy
 from typing import Any
 
 import pytest
@@ -7,11 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pipeline_v6_dagster.domain.account_events import OrderEnded, OrderFailed, OrderFilled, OrderPlaced
+from pipeline_v6_dagster.domain.account_events import (
+    AccountEvent,
+    OrderEnded,
+    OrderFailed,
+    OrderFilled,
+    OrderPlaced,
+    PositionsSnapshot,
+)
 from pipeline_v6_dagster.domain.attempt import PositionSide, Side
 from pipeline_v6_dagster.domain.limits import Limits
 from pipeline_v6_dagster.domain.live import OrderStatus, Veto
 from pipeline_v6_dagster.domain.position_book import order_key
+from pipeline_v6_dagster.domain.position_state import PositionRow
 from pipeline_v6_dagster.domain.risk import DenyReason, RiskDecision
 from pipeline_v6_dagster.shadow.pending import DEFAULT_TOLERANCE_S
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
@@ -275,6 +284,42 @@ def test_an_order_more_on_its_way_never_allows_more(
     assert less.allowed or not more.allowed
     assert more.clamped_qty <= less.clamped_qty * (1 + 1e-9)
     assert set(less.reasons) <= set(more.reasons)
+
+
+@st.composite
+def events_of_one_time(draw: st.DrawFn) -> list[AccountEvent]:
+    """What live logged of some orders in the same instant: acks, partial fills, vetoes, errors, a snapshot."""
+    ts = AS_OF + 1
+    found: list[AccountEvent] = []
+    for number in range(1, draw(st.integers(1, 4)) + 1):
+        match draw(st.sampled_from(["ack", "fill", "both", "veto", "error"])):
+            case "veto":
+                found.append(vetoed(ts, side=Side.BUY, intent_id=f"i{number}"))
+            case "error":
+                found.append(OrderFailed(ts=ts, symbol=SYMBOL, intent_id=f"i{number}"))
+            case kind:
+                found += [placed(number, ts, 4.0)] if kind != "fill" else []
+                found += [filled(number, ts, 1.5, OrderStatus.PARTIALLY_FILLED)] if kind != "ack" else []
+    if draw(st.booleans()):
+        qty = draw(st.sampled_from([0.0, 2.5]))
+        row = PositionRow(symbol=SYMBOL, position_side=PositionSide.LONG, qty=qty, entry_price=PRICE, is_net=False)
+        found.append(PositionsSnapshot(ts=ts, positions=(row,)))
+    return found
+
+
+@unhurried
+@given(events=events_of_one_time(), data=st.data())
+def test_the_order_of_events_with_equal_times_changes_nothing(events: list[AccountEvent], data: st.DataObject) -> None:
+    decisions = []
+    for ordered in (events, data.draw(st.permutations(events))):
+        rolling = account(OPEN_LIMITS)
+        for number in range(1, 4):
+            decide(rolling, qty=2.0, intent_id=f"i{number}", attempt_id=None)
+        for event in ordered:
+            rolling.apply(copy(event))
+        asked = attempt(qty=1.0, intent_id="next", as_of=AS_OF + 2, position_side=PositionSide.LONG)
+        decisions.append(run_pipeline_v6_shadow(asked, rolling, OPEN_LIMITS, Engines.built_in(OPEN_LIMITS)))
+    assert decisions[0] == decisions[1]
 
 
 class PendingMachine(RuleBasedStateMachine):
