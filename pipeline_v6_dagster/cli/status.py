@@ -11,7 +11,7 @@ import msgspec
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
-from pipeline_v6_dagster.domain.summary import Summary, Verdict
+from pipeline_v6_dagster.domain.summary import EvidencePart, Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.criteria_checks import count_failing
@@ -152,6 +152,7 @@ def _figures(summary: Summary) -> list[str]:
     return [
         f"epoch {epoch.number} since {format_time(epoch.since_ts)}, tested at an error rate of"
         f" {format_percent(epoch.error_rate)}{restarts}",
+        f"  evidence from the shadow: {_part(epoch.shadow)}; from orders that v6 placed: {_part(epoch.live)}",
         f"{summary.sample_size:,} decisions compared (of the newest {summary.window.limit:,}, at least"
         f" {summary.min_sample_size:,} needed), {coverage.matched:,} with a live counterpart,"
         f" {coverage.unresolved:,} without, {coverage.live_only:,} live orders without a decision",
@@ -162,6 +163,10 @@ def _figures(summary: Summary) -> list[str]:
         f"newest decision made {format_time(summary.newest_decision_ts)},"
         f" summary written {format_time(summary.generated_ts)}",
     ]
+
+
+def _part(part: EvidencePart) -> str:
+    return f"{part.decisions:,} decisions, {part.executed:,} executed, {part.mismatches:,} mismatches"
 
 
 def _causes(summary: Summary) -> Iterator[str]:

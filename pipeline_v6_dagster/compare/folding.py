@@ -118,6 +118,8 @@ def _fold_into(leg: Leg, event: OrderEvent) -> None:
         leg.route = event.route
     if leg.position_side is None:
         leg.position_side = event.position_side
+    if event.placed_by is not None:
+        leg.placed_by = leg.placed_by or event.placed_by
     if event.kind is EventKind.FILL:
         _fold_fill(leg, event)
     else:
@@ -226,4 +228,5 @@ def _merge_legs(before: Leg, late: Leg) -> Leg:
         route=before.route or late.route,
         position_side=before.position_side or late.position_side,
         held_qty=before.held_qty if before.is_reduce_only else late.held_qty,
+        placed_by=before.placed_by or late.placed_by,
     )

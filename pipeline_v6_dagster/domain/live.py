@@ -37,6 +37,8 @@ class OrderStatus(StrEnum):
 
 
 # The reduce leg of a flip carries its attempt's id with this suffix.
+# What an executor writes into `placed_by` of the rows of an order that v6 placed in a rollout.
+PLACED_BY_V6 = "v6"
 REDUCE_SUFFIX = "_reduce"
 
 UNFILLED_ENDS = frozenset(
@@ -53,7 +55,7 @@ class OrderEvent:
     `lot_step` and `min_notional_usd` are the exchange's own filters, `route` is maker or taker, where the row carries
     them. `position_side` is None in one-way mode. `process` names the executor process that wrote the row, as
     `hostname/pid`. Of a CLOSE, `closed_qty` is what it closed, `position_qty_after` what is left of the position
-    (unsigned) and `realized_pnl_usd` is before fees.
+    (unsigned) and `realized_pnl_usd` is before fees. `placed_by` is who placed the order, `v6` in a rollout.
     """
 
     kind: EventKind
@@ -79,6 +81,7 @@ class OrderEvent:
     closed_qty: float | None = None
     position_qty_after: float | None = None
     realized_pnl_usd: float | None = None
+    placed_by: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,7 +119,8 @@ class Leg:
     """One exchange order, folded from its events. Times are log times (epoch s).
 
     `requested_qty` is the largest that an ack carried. `held_qty` is the position against it at its first
-    event, unsigned and 0 for an order that can only open; None where that is not known.
+    event, unsigned and 0 for an order that can only open; None where that is not known. `placed_by` is `v6` where v6
+    placed it.
     """
 
     order_id: str
@@ -135,6 +139,7 @@ class Leg:
     route: Route | None = None
     position_side: PositionSide | None = None
     held_qty: float | None = None
+    placed_by: str | None = None
 
     @property
     def is_final(self) -> bool:

@@ -217,12 +217,22 @@ class Totals:
         self.mismatch_kinds[kind] = self.mismatch_kinds.get(kind, 0) + sign
 
 
+@dataclass(slots=True)
+class EvidencePart:
+    """A part of an epoch's evidence: settled decisions, those executed, those on which v6 and the orders disagree."""
+
+    decisions: int = 0
+    executed: int = 0
+    mismatches: int = 0
+
+
 @dataclass(slots=True, kw_only=True)
 class EpochSummary:
     """The epoch that the verdict is about. Times are epoch seconds, None before the first decision.
 
     `identity` is 16 hex digits over configuration, engines and settings. `number` is its k among the epochs that count:
-    it is tested at `error_rate`. `uncounted_restarts` were too short to count.
+    it is tested at `error_rate`. `uncounted_restarts` were too short to count. `shadow` is the evidence of orders that
+    live placed beside v6, `live` of those that v6 placed itself.
     """
 
     identity: str | None
@@ -232,6 +242,8 @@ class EpochSummary:
     uncounted_restarts: int
     error_rate: float
     max_mismatch_ratio: float
+    shadow: EvidencePart = field(default_factory=EvidencePart)
+    live: EvidencePart = field(default_factory=EvidencePart)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,12 +4,11 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from pipeline_v6_dagster.domain.live import PLACED_BY_V6
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
 from pipeline_v6_dagster.simulator.log_rows import ORDERS, key
 from pipeline_v6_dagster.simulator.orders import LogLine
 from pipeline_v6_dagster.simulator.row_injector import RowInjector
-
-V6 = "v6"
 
 
 class V6Orders:
@@ -48,4 +47,4 @@ class V6Orders:
                 self.placed[name] = symbol
                 if self.is_faulty:
                     self._faulty.add(name)
-        return replace(line, row=line.row | {"placed_by": V6}, raw=None) if name in self.placed else line
+        return replace(line, row=line.row | {"placed_by": PLACED_BY_V6}, raw=None) if name in self.placed else line

@@ -81,6 +81,7 @@ class _OrderRow(msgspec.Struct, kw_only=True):
     exc: Any = None
     hostname: Any = None
     pid: Any = None
+    placed_by: Any = None
     raw: Any = None
     exchange_filters_used: Any = None
     notional: Any = None
@@ -155,6 +156,8 @@ def _event(row: _OrderRow) -> OrderEvent | IgnoredRow | Rejection:
         min_notional_usd=_min_notional(row.exchange_filters_used),
         position_side=named_position_side(*position_sides) if is_placed else position_side(*position_sides),
         process=process_name(row.hostname, row.pid),
+        # A remark that is no text is no reason to drop the order.
+        placed_by=row.placed_by if isinstance(row.placed_by, str) and row.placed_by else None,
     )
     if kind is EventKind.CLOSE:
         _read_close(event, row)

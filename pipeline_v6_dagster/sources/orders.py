@@ -47,6 +47,7 @@ class _UsualRow(msgspec.Struct, gc=False):
     maker: bool | None = None
     hostname: str | None = None
     pid: int | None = None
+    placed_by: str | None = None
     raw: None = None
     reduce_only: None = None
     is_maker: None = None
@@ -122,6 +123,7 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
         min_notional_usd=None,
         position_side=_POSITION_SIDES.get(held) if held else None,
         process=process_name(row.hostname, row.pid),
+        placed_by=row.placed_by or None,
     )
     return _as_close(event, row) if kind is EventKind.CLOSE else event
 

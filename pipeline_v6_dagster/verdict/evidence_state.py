@@ -20,6 +20,7 @@ from pipeline_v6_dagster.verdict.reading_diffs import (
     find_failing_id,
     find_failures,
     is_accepted_order,
+    is_placed_by_v6,
     live_and_added,
     order_delay_s,
     order_usd,
@@ -41,6 +42,15 @@ class SymbolEvidence:
     first_divergence: str | None = None
 
 
+@dataclass(slots=True)
+class PlacedEvidence:
+    """The decisions whose orders v6 placed itself, those that were executed, and those on which the sides disagree."""
+
+    decisions: int = 0
+    executed: int = 0
+    mismatches: int = 0
+
+
 def _rate_bet() -> BlockBet:
     return BlockBet(length=DECISIONS_PER_BLOCK)
 
@@ -54,7 +64,8 @@ class EpochEvidence:
     """The state of one epoch, which msgspec can store. It begins with decision `first_number`, at `since_ts` (epoch s).
 
     `scope` are the symbols that the verdict is about, empty for all. `decisions` are settled, not ignored and in scope;
-    `ignored` are hidden by an ignore rule, `outside` are of other symbols. Money is in units of 0.0001 USD.
+    `ignored` are hidden by an ignore rule, `outside` are of other symbols, `by_v6` are those that v6 placed. Money is
+    in units of 0.0001 USD.
     """
 
     first_number: int = 0
@@ -92,6 +103,7 @@ class EpochEvidence:
     delay_s: LogHistogram = field(default_factory=LogHistogram)
     days: DayRanges = field(default_factory=DayRanges)
     symbols: dict[str, SymbolEvidence] = field(default_factory=dict)
+    by_v6: PlacedEvidence = field(default_factory=PlacedEvidence)
     failing_orders: dict[str, FailingOrders] = field(default_factory=dict)
 
     def add(self, diff: Diff) -> None:
@@ -155,6 +167,7 @@ class EpochEvidence:
             self.unknown_labels += sign * (diff.reduce_label is ReduceLabel.UNKNOWN)
         if is_decision:
             self._count_decision(diff, sign)
+            self._count_placed(diff, sign)
         else:
             self.live_only += sign
             self.reducing += sign * (diff.is_reducing is True and diff.retries is None)
@@ -194,6 +207,12 @@ class EpochEvidence:
         delay = order_delay_s(diff)
         if delay is not None:
             self.delay_s.change(delay, sign)
+
+    def _count_placed(self, diff: Diff, sign: int) -> None:
+        if is_placed_by_v6(diff):
+            self.by_v6.decisions += sign
+            self.by_v6.executed += sign * (diff.live_outcome is LiveOutcome.EXECUTED)
+            self.by_v6.mismatches += sign * (agreement(diff) is True)
 
     def _count_agreement(self, before: Diff | None, after: Diff) -> None:
         """Count what the bets are about. A value keeps its place, also where it is evidence for nothing any more."""

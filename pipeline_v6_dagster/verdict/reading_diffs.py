@@ -5,6 +5,7 @@ from functools import lru_cache
 from math import isfinite
 
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind, ReduceLabel
+from pipeline_v6_dagster.domain.live import PLACED_BY_V6
 
 # Money is summed in whole units of 0.0001 USD: a sum of integers is exact in any order, and can be taken back.
 UNITS_PER_USD = 10_000
@@ -94,6 +95,11 @@ def _is_other_symbol(diff: Diff) -> bool:
     if diff.mismatch_kind is MismatchKind.WRONG_SYMBOL:
         return True
     return diff.shadow is not None and diff.live is not None and diff.live.symbol not in (None, diff.shadow.symbol)
+
+
+def is_placed_by_v6(diff: Diff) -> bool:
+    """Whether v6 itself placed an order of the decision, as the executor's rows say it in a rollout."""
+    return diff.live is not None and any(leg.placed_by == PLACED_BY_V6 for leg in diff.live.legs)
 
 
 def order_usd(diff: Diff) -> float:

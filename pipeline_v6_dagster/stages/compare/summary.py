@@ -9,7 +9,7 @@ from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.comparison import ComparePolicy, Diff
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.ignoring import IgnoreRule
-from pipeline_v6_dagster.domain.summary import EpochSummary, InputQuality, Summary
+from pipeline_v6_dagster.domain.summary import EpochSummary, EvidencePart, InputQuality, Summary
 from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, encode_summary_file, newest_summary
 from pipeline_v6_dagster.stages.compare.identity import verdict_policy
 from pipeline_v6_dagster.storage.files import replace_file
@@ -18,6 +18,7 @@ from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rota
 from pipeline_v6_dagster.verdict.criteria import evaluate_all
 from pipeline_v6_dagster.verdict.decide import decide
 from pipeline_v6_dagster.verdict.epochs import epoch_facts
+from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 from pipeline_v6_dagster.verdict.facts import Facts, IgnoreRuleFacts, InputFacts, LogFacts
 from pipeline_v6_dagster.verdict.policy import GATE_WINDOW, VerdictPolicy
 from pipeline_v6_dagster.verdict.status import choose_status
@@ -61,7 +62,7 @@ def make_summary(content: SummaryContent, newest_first: Iterable[Diff]) -> Summa
         failed_criteria=decision.failed_criteria,
         passed_symbols=decision.passed_symbols,
         not_covered=decision.not_covered,
-        epoch=_describe_epoch(facts, policy),
+        epoch=_describe_epoch(facts, policy, cursor.evidence),
         aa_control=measure_control(window, content.policy),
         input_quality={name: _quality(counts) for name, counts in _inputs(settings, cursor).items()},
         newest_live_ts=cursor.newest_live_ts,
@@ -117,8 +118,8 @@ def _inputs(settings: Settings, cursor: Cursor) -> dict[str, InputCounts]:
     return {name: counts for name, counts in sorted(cursor.counts.items()) if name != not_an_input}
 
 
-def _describe_epoch(facts: Facts, policy: VerdictPolicy) -> EpochSummary:
-    epoch = facts.log.epoch
+def _describe_epoch(facts: Facts, policy: VerdictPolicy, evidence: EpochEvidence) -> EpochSummary:
+    epoch, by_v6 = facts.log.epoch, evidence.by_v6
     return EpochSummary(
         identity=epoch.identity,
         since_ts=epoch.since_ts,
@@ -127,6 +128,12 @@ def _describe_epoch(facts: Facts, policy: VerdictPolicy) -> EpochSummary:
         uncounted_restarts=epoch.uncounted_restarts,
         error_rate=epoch.level,
         max_mismatch_ratio=policy.max_mismatch_ratio,
+        shadow=EvidencePart(
+            evidence.decisions - by_v6.decisions,
+            evidence.executed - by_v6.executed,
+            evidence.mismatches - by_v6.mismatches,
+        ),
+        live=EvidencePart(by_v6.decisions, by_v6.executed, by_v6.mismatches),
     )
 
 
