@@ -50,8 +50,6 @@ class FleetDeployment:
         self._queues: set[str] = set()
         folder.mkdir(parents=True)
         instance = yaml.safe_load((FLEET / "dagster.yaml").read_text(encoding="utf-8"))
-        # A test does not wait five minutes for a run that was lost between Dagster and the broker.
-        instance["run_monitoring"] |= {"start_timeout_seconds": 180, "poll_interval_seconds": 5}
         instance["run_launcher"]["config"]["default_queue"] = self.queue(None)
         (folder / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
         self._code_port = free_ports(1)[0]
@@ -61,7 +59,6 @@ class FleetDeployment:
             "PIPELINE_V6_HOME": str(base.home),
             "PIPELINE_V6_FLEET": str(base.fleet_file),
             "PIPELINE_V6_BROKER_URL": BROKER,
-            "PIPELINE_V6_RESULT_URL": f"db+postgresql+psycopg2://{PG['user']}:x@{PG['host']}:{PG['port']}/{database}",
             "PIPELINE_V6_CODE_PORT": str(self._code_port),
             "DAGSTER_HOME": str(folder),
             "DAGSTER_PG_HOST": PG["host"],

@@ -8,8 +8,7 @@ sure that nothing is written twice.
 import os
 
 broker_url = os.environ["PIPELINE_V6_BROKER_URL"]
-result_backend = os.environ["PIPELINE_V6_RESULT_URL"]
-result_expires = 86_400  # Seconds; the worker that runs with --beat removes older ones.
+result_backend = "disabled://"  # The state of a run is in Dagster's storage.
 
 task_acks_late = True
 task_reject_on_worker_lost = True
@@ -22,7 +21,6 @@ broker_connection_max_retries = None
 # A process keeps what it has imported, so a run starts in a second. It is replaced before it grows.
 worker_max_tasks_per_child = 200
 task_default_queue = "pipeline_v6"
-task_track_started = True
 worker_send_task_events = False
 # What a run prints is Dagster's log, which the worker's log then holds as it is.
 worker_redirect_stdouts = False

@@ -35,6 +35,7 @@ VERDICT_TAG = "pipeline_v6/verdict"
 # Of a fleet. The keys of dynamic partitions are global to the Dagster instance, so their name says whose they are.
 EXECUTOR_PARTITIONS = "pipeline_v6_executor"
 # The partition of a run, which Dagster tags it with, and the queue that the Celery launcher sends it to.
+MAX_RUNTIME_TAG = "dagster/max_runtime"
 PARTITION_TAG = "dagster/partition"
 QUEUE_TAG = "dagster-celery/queue"
 LABEL_TAG_PREFIX = "pipeline_v6_label/"

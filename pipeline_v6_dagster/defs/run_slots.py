@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from pipeline_v6_dagster.defs.keys import SLOT_TAG
+from pipeline_v6_dagster.defs.keys import MAX_RUNTIME_TAG, SLOT_TAG
 
 # Seconds between runs of a job that starts early because rows arrived: a run takes a few seconds of processor time, so
 # that a busy executor costs a few percent of one core.
@@ -84,6 +84,14 @@ def runs_in_flight(
         instance.report_run_failed(
             run, f"Did not end within {timeout_s:g} s (PIPELINE_V6_RUN_TIMEOUT), so its process counts as dead."
         )
+
+
+def fail_dead_runs(instance: dg.DagsterInstance, timeout_s: float, ts: float) -> None:
+    """Report the runs of all jobs that have not ended after `timeout_s`, or after the time that their tag allows."""
+    names = {record.dagster_run.job_name for record in instance.get_run_records(dg.RunsFilter(statuses=IN_FLIGHT))}
+    for name in names:
+        for _ in runs_in_flight(instance, name, lambda run: float(run.tags.get(MAX_RUNTIME_TAG, timeout_s)), ts):
+            pass  # Dead ones are reported on the way.
 
 
 def last_run_ts(instance: dg.DagsterInstance, job_name: str) -> float | None:

@@ -136,6 +136,18 @@ def test_a_run_that_died_is_reported_and_its_executor_is_due_again(
     }
 
 
+def test_runs_of_other_jobs_that_died_are_reported_after_the_time_that_they_may_take(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    base = fleet_settings(tmp_path, {"alpha": []})
+    started = dg.DagsterRunStatus.STARTED
+    report = make_run(instance, "parity_report_job", NOW - 700, {"dagster/partition": "alpha"}, started)
+    drill = make_run(instance, "drill_job", NOW - 700, {"dagster/max_runtime": "21600"}, started)
+    tick(base, instance, "executors_sensor")
+    runs = [instance.get_run_by_id(run_id) for run_id in (report, drill)]
+    assert [run.status.value for run in runs if run is not None] == ["FAILURE", "STARTED"]
+
+
 def test_a_lost_cursor_asks_again_under_the_same_keys(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     base = fleet_settings(tmp_path, {"alpha": []})
     tick(base, instance, "executors_sensor")

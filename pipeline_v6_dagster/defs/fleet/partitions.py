@@ -13,6 +13,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.dagster_internals import with_partitions
 from pipeline_v6_dagster.defs.fleet.requests import schedule_per_executor
 from pipeline_v6_dagster.defs.keys import EXECUTOR_PARTITIONS, FLEET_SCOPE, JOBS_OF_THE_FLEET
+from pipeline_v6_dagster.defs.run_slots import fail_dead_runs
 
 EXECUTORS = dg.DynamicPartitionsDefinition(name=EXECUTOR_PARTITIONS)
 _POLL_S = 15
@@ -20,7 +21,7 @@ _POLL_S = 15
 
 def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     """`executors_sensor`, if there is a fleet."""
-    return dg.Definitions(sensors=[] if settings.fleet_file is None else [_executors_sensor(settings)])
+    return dg.Definitions(sensors=[] if settings.fleet_file is None else [_executors_sensor(settings, clock)])
 
 
 def partition_by_executor(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
@@ -49,7 +50,7 @@ def _per_executor(schedule: object, settings: Settings) -> dg.ScheduleDefinition
     return schedule if schedule.job_name in JOBS_OF_THE_FLEET else schedule_per_executor(schedule, settings)
 
 
-def _executors_sensor(settings: Settings) -> dg.SensorDefinition:
+def _executors_sensor(settings: Settings, clock: Callable[[], float]) -> dg.SensorDefinition:
     """`executors_sensor`."""
 
     @dg.sensor(
@@ -59,11 +60,13 @@ def _executors_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=_POLL_S,
         description=(
             f"Keeps the partitions equal to the executors that {settings.fleet_file} lists. An executor that is taken"
-            " out gets no more runs; its history stays. Starts no run."
+            " out gets no more runs; its history stays. Ends runs that do not end by themselves. Starts no run."
         ),
     )
     def executors_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         listed = load_fleet(settings).executors
+        longest_s = max(each.settings.run_timeout_s for each in listed.values())
+        fail_dead_runs(context.instance, longest_s, clock())
         known = set(context.instance.get_dynamic_partitions(EXECUTOR_PARTITIONS))
         added = [name for name in listed if name not in known]
         removed = sorted(known - set(listed))
