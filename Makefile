@@ -55,6 +55,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/history.py
 	$(BIN)/python -m benchmarks.alerting
 
 # uv only resolves here; installing needs nothing but pip.

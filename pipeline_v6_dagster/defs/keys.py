@@ -37,6 +37,9 @@ EXECUTOR_PARTITIONS = "pipeline_v6_executor"
 # The partition of a run, which Dagster tags it with, and the queue that the Celery launcher sends it to.
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 PARTITION_TAG = "dagster/partition"
+# The dimension of partitions that are about an executor and something else, and its tag.
+EXECUTOR_DIMENSION = "executor"
+EXECUTOR_TAG = f"{PARTITION_TAG}/{EXECUTOR_DIMENSION}"
 QUEUE_TAG = "dagster-celery/queue"
 LABEL_TAG_PREFIX = "pipeline_v6_label/"
 FLEET_JOB = "fleet_summary_job"

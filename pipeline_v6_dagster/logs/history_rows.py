@@ -198,7 +198,7 @@ class HistoryRows:
     """Rows to be appended, column by column."""
 
     def __init__(self, executor: str) -> None:
-        self._executor = executor
+        self.executor = executor
         self.columns: dict[str, list[Any]] = {name: [] for name in HISTORY.columns}
         self.diffs = 0
         self.summaries = 0
@@ -222,7 +222,7 @@ class HistoryRows:
     ) -> None:
         values = self.columns
         values["kind"].append(kind)
-        values["executor"].append(self._executor)
+        values["executor"].append(self.executor)
         values["month"].append(format_month(ts))
         values["day"].append(count_days(ts))
         values["ts"].append(ts)

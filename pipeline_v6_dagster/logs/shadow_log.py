@@ -8,6 +8,7 @@ the next one can be explained and gone on from.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +23,9 @@ from pipeline_v6_dagster.domain.risk import OrderIntent, RiskDecision, RiskState
 from pipeline_v6_dagster.sources.decoding import decode_row
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
+
+# Rows whose clock was behind stand among newer ones. So many in a row do not.
+_STRAY_ROWS = 100
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
@@ -205,6 +209,43 @@ def read_source(line: bytes) -> tuple[str, Source] | None:
 def open_shadow_log(settings: Settings, *, key: bytes | None = None) -> JsonlLog:
     """The shadow log. Each row is complete by itself, so each ends a block. Whoever appends gives the chain's key."""
     return JsonlLog(settings.shadow_log, _classify_line, key=key)
+
+
+def open_shadow_log_before(settings: Settings, ts: float) -> JsonlLog:
+    """The shadow log as it was before the decisions of a time (epoch s), to be read alone."""
+    return _ShadowLogBefore(settings.shadow_log, ts)
+
+
+class _DecidedTime(msgspec.Struct):
+    timestamp: float | str | None = None
+
+
+_time_decoder = msgspec.json.Decoder(_DecidedTime)
+
+
+class _ShadowLogBefore(JsonlLog):
+    """Its newest rows are skipped, down to those that are older than a time.
+
+    A row among newer ones may be older because its clock was behind: only many in a row are the older part.
+    """
+
+    def __init__(self, path: Path, ts: float) -> None:
+        super().__init__(path, _classify_line)
+        self._ts = ts
+
+    def backward(self) -> Iterator[bytes]:
+        lines = super().backward()
+        older: list[bytes] = []
+        for line in lines:
+            row = decode_row(_time_decoder, line)
+            if isinstance(row, Rejection) or not isinstance(row.timestamp, float) or row.timestamp < self._ts:
+                older.append(line)
+            else:
+                older.clear()
+            if len(older) >= _STRAY_ROWS:
+                break
+        yield from older
+        yield from lines
 
 
 def _classify_line(line: bytes) -> LineKind:

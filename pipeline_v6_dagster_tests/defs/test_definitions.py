@@ -32,6 +32,7 @@ LINEAGE = {
     "rollout_state": ("rollout", {"compare_summary"}),
     "parity_report": ("report", {"compare_diffs", "compare_summary"}),
     "replay_report": ("report", {"order_attempts", "orders_executed", "risk_vetoes", "compare_diffs"}),
+    "replay_results": ("report", {"order_attempts", "orders_executed", "compare_diffs"}),
     "parity_history": ("history", {"compare_diffs", "compare_summary"}),
     "drill": ("drill", {"order_attempts", "orders_executed", "order_metrics", "risk_vetoes", "position_state"}),
 }

@@ -42,7 +42,8 @@ def _partitioned(asset: object) -> dg.AssetsDefinition | dg.AssetSpec:
         return asset if is_of_the_fleet else asset.replace_attributes(partitions_def=EXECUTORS)
     assert isinstance(asset, dg.AssetsDefinition)  # noqa: S101 -- `loading` loads nothing else
     is_of_the_fleet = any(FLEET_SCOPE.items() <= spec.tags.items() for spec in asset.specs)
-    return asset if is_of_the_fleet else with_partitions(asset, EXECUTORS)
+    # Partitions of its own name the executor already.
+    return asset if is_of_the_fleet or asset.partitions_def is not None else with_partitions(asset, EXECUTORS)
 
 
 def _per_executor(schedule: object, settings: Settings) -> dg.ScheduleDefinition:

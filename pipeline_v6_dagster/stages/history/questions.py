@@ -31,8 +31,15 @@ GROUPS: Mapping[str, str] = {
     "tier": "tier",
     "route": "live_route",
     "cause": "root_cause",
+    "configuration": "configuration",
+    "rule": "rule",
 }
-_OF_SUMMARIES = ("day", "month", "executor")
+# What not all views can be grouped by.
+_GROUPS_OF: Mapping[str, tuple[str, ...]] = {
+    "diffs": ("day", "month", "symbol", "executor", "side", "tier", "route", "cause"),
+    "summaries": ("day", "month", "executor"),
+    "replays": ("configuration", "month", "executor", "rule"),
+}
 _SAMPLES = "mismatch_kind <> 'live_only' AND ignored_by IS NULL"
 _MISMATCH_PCT = (
     "100.0 * count(*) FILTER (WHERE veto_mismatch) / nullif(count(*) FILTER (WHERE veto_mismatch IS NOT NULL), 0)"
@@ -109,6 +116,34 @@ QUESTIONS: Mapping[str, Question] = {
         },
         by=("month", "executor"),
     ),
+    "replays": Question(
+        help="What each configuration that was replayed would have changed, in decisions and dollars.",
+        source="replays",
+        where="rule IS NULL",
+        measures={
+            "decisions": "sum(decisions)",
+            "stopped": "sum(stopped)",
+            "let_through": "sum(let_through)",
+            "placed_usd_change": "sum(placed_usd_change)",
+            "gross_usd_change": "sum(gross_usd_change)",
+            "fees_usd_change": "sum(fees_usd_change)",
+            "profit_usd_change": "sum(profit_usd_change)",
+        },
+        by=("configuration", "executor"),
+    ),
+    "limits": Question(
+        help="Which rules would have stopped or let through what, by configuration that was replayed.",
+        source="replays",
+        where="rule IS NOT NULL",
+        measures={
+            "stopped": "sum(stopped)",
+            "let_through": "sum(let_through)",
+            "executed_gross_usd": "sum(executed_gross_usd)",
+            "fees_usd": "sum(fees_usd)",
+            "profit_usd": "sum(profit_usd)",
+        },
+        by=("configuration", "rule"),
+    ),
 }
 
 
@@ -126,7 +161,9 @@ def build_query(
     """
     question = QUESTIONS[name]
     groups = tuple(dict.fromkeys(by)) or question.by
-    possible = _OF_SUMMARIES if question.source == "summaries" else tuple(GROUPS)
+    if question.source == "replays" and (from_ts, to_ts) != (None, None):
+        raise DataError(f"{name} is about whole months; group by month, or use --sql")
+    possible = _GROUPS_OF[question.source]
     refused = [group for group in groups if group not in possible]
     if refused:
         raise DataError(f"{name} cannot be grouped by {', '.join(refused)}; use {', '.join(possible)}")

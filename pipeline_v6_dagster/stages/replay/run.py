@@ -124,7 +124,7 @@ def _replay(
         summary = run_compare(home, limits, lambda: as_of, decisions=decisions, max_bytes=_WHOLE).summary
         seen(_COMPARED)
     new = {row.decision.decision_id: row.decision for row in decisions.rows}
-    profits = compute_profits(_executions(old, to_ts))
+    profits = compute_profits(list_executions(old, to_ts))
     counted = [diff for diff in old if _is_counted(diff, from_ts, to_ts)]
     pairs = [(diff, new[diff.decision_id]) for diff in counted if diff.decision_id in new]
     return Replay(
@@ -135,7 +135,7 @@ def _replay(
         not_replayed=len(counted) - len(pairs),
         then=_verdict(then) if then is not None else None,
         now=_verdict(summary),
-        flips=tuple(sorted(_flips(pairs, profits), key=lambda flip: flip.ts)),
+        flips=tuple(sorted(list_flips(pairs, profits), key=lambda flip: flip.ts)),
         dollars=sum_dollars(pairs, profits),
     )
 
@@ -153,7 +153,8 @@ def _is_counted(diff: DiffPart, from_ts: float | None, to_ts: float | None) -> b
     return (from_ts is None or diff.ts >= from_ts) and (to_ts is None or diff.ts <= to_ts)
 
 
-def _executions(diffs: list[DiffPart], to_ts: float | None) -> Iterator[Execution]:
+def list_executions(diffs: list[DiffPart], to_ts: float | None) -> Iterator[Execution]:
+    """What the orders behind diffs executed, of those up to a time (epoch s)."""
     for diff in diffs:
         if diff.live is None or diff.side is None or (to_ts is not None and diff.ts > to_ts):
             continue
@@ -172,7 +173,8 @@ def _executions(diffs: list[DiffPart], to_ts: float | None) -> Iterator[Executio
                 )
 
 
-def _flips(pairs: list[tuple[DiffPart, ShadowSide]], profits: dict[Any, Profit]) -> Iterator[Flip]:
+def list_flips(pairs: list[tuple[DiffPart, ShadowSide]], profits: dict[Any, Profit]) -> Iterator[Flip]:
+    """The decisions that come out otherwise, of pairs (the diff of then, what is decided now)."""
     for diff, new in pairs:
         old = diff.shadow
         if old is None or old.is_allowed == new.is_allowed:

@@ -1,7 +1,7 @@
 """The shadow stage: decide every new attempt, append the decisions to the shadow log."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
@@ -104,7 +104,7 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
 
 def decide(
     settings: Settings, log: JsonlLog, follower: Follower, limits: Limits, engines: Engines, run: ShadowRun
-) -> Iterator[Decided]:
+) -> Generator[Decided]:
     """Decide what `follower` reads, after what stands in `log`. Counts in `run`, writes nothing."""
     lines = follower.lines()
     first = next(lines, None)
