@@ -9,7 +9,6 @@ import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.definitions import build_defs
-from pipeline_v6_dagster.defs.resources import pipeline_resource
 from pipeline_v6_dagster.logs.replay_rows import REPLAY_VIEW, REPLAYS, replay_table
 from pipeline_v6_dagster.storage.delta_table import open_table, query_tables
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
@@ -40,12 +39,10 @@ def home_with_configurations(root: Path) -> Settings:
 
 
 def replay(settings: Settings, instance: dg.DagsterInstance, partition: str) -> dg.AssetMaterialization:
-    clock = fixed(START_TS + 7200)
     result = dg.materialize(
-        [build_defs(settings, clock).resolve_assets_def("replay_results")],
+        [build_defs(settings, fixed(START_TS + 7200)).resolve_assets_def("replay_results")],
         instance=instance,
         partition_key=partition,
-        resources={"pipeline": pipeline_resource(settings, clock)},
         selection=["replay_results"],
     )
     (materialization,) = result.asset_materializations_for_node("replay_results")

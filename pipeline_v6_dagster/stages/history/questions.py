@@ -35,7 +35,7 @@ GROUPS: Mapping[str, str] = {
     "rule": "rule",
 }
 # What not all views can be grouped by.
-_GROUPS_OF: Mapping[str, tuple[str, ...]] = {
+VIEW_GROUPS: Mapping[str, tuple[str, ...]] = {
     "diffs": ("day", "month", "symbol", "executor", "side", "tier", "route", "cause"),
     "summaries": ("day", "month", "executor"),
     "replays": ("configuration", "month", "executor", "rule"),
@@ -163,7 +163,7 @@ def build_query(
     groups = tuple(dict.fromkeys(by)) or question.by
     if question.source == "replays" and (from_ts, to_ts) != (None, None):
         raise DataError(f"{name} is about whole months; group by month, or use --sql")
-    possible = _GROUPS_OF[question.source]
+    possible = VIEW_GROUPS[question.source]
     refused = [group for group in groups if group not in possible]
     if refused:
         raise DataError(f"{name} cannot be grouped by {', '.join(refused)}; use {', '.join(possible)}")
