@@ -162,6 +162,8 @@ class PendingOrders:
     def note_snapshot(self, as_of: float, figures: Figures) -> None:
         """An attempt with a snapshot of these figures was decided."""
         state = self.state
+        if state.figures is not None and is_positive(state.figures[0]) and not is_positive(figures[0]):
+            return  # Without a NAV it does not say that the account changed.
         if as_of < state.figures_since - _KEEP_S and not state.is_behind:
             state.is_behind = True  # Its clock is wrong, or that of the attempt before it, as the next one shows.
             return

@@ -1,6 +1,7 @@
 """Exposure on its way: attempts, acks, fills and ends in any mix, held against a naive recomputation."""
 
 from copy import copy
+from math import nan
 from typing import Any
 
 import pytest
@@ -174,6 +175,15 @@ def test_an_amendment_replaces_what_it_amends() -> None:
     assert decide(rolling, rules, qty=8.0, intent_id="i1").allowed
     assert decide(rolling, rules, qty=10.0, intent_id="i1", amends="i1", as_of=AS_OF + 1).allowed
     assert not decide(rolling, rules, qty=1.0, intent_id="i2", as_of=AS_OF + 2).allowed
+
+
+@pytest.mark.parametrize("nav_usd", [None, 0.0, -1.0, nan])
+def test_a_snapshot_without_a_usable_nav_does_not_end_the_run_of_the_same_figures(nav_usd: float | None) -> None:
+    rules = limits({"max_symbol_exposure_pct": 10})
+    rolling = account(rules)
+    assert decide(rolling, rules, qty=10.0, intent_id="i1").allowed
+    assert not decide(rolling, rules, qty=1.0, intent_id="i2", as_of=AS_OF + 1, nav=nav(nav_usd=nav_usd)).allowed
+    assert not decide(rolling, rules, qty=1.0, intent_id="i3", as_of=AS_OF + 2).allowed
 
 
 def test_an_amendment_of_another_symbols_attempt_frees_nothing() -> None:
