@@ -57,6 +57,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/history.py
 	$(BIN)/python -m benchmarks.alerting
+	$(BIN)/python -m benchmarks.fleet
 
 # uv only resolves here; installing needs nothing but pip.
 lock: $(INSTALLED)
