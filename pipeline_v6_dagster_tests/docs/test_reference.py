@@ -53,6 +53,7 @@ from pipeline_v6_dagster.stages.outputs.metrics import build_samples
 from pipeline_v6_dagster.stages.outputs.report import report_path
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.stages.replay.file import replay_path
+from pipeline_v6_dagster.stages.rollout.sign_off import sign_off_path
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.run import truth_path
@@ -226,6 +227,7 @@ def _files() -> Iterable[tuple[str, str]]:
         (settings.rollout_log, "written by `rollout` and `compare`: every change of what v6 may do"),
         (settings.rollout_state, "written by `rollout`, `heartbeat` and `compare`: what v6 may do, for the executor"),
         (report_path(settings), "written by `report`: the verdict and its evidence on one page"),
+        (sign_off_path(settings), "written by `report --sign-off`: the page to sign before v6 moves up"),
         (replay_path(settings), "written by the asset `replay_report`: what another configuration would change"),
         (
             Path(history_table(settings)),
