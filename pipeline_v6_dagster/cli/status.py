@@ -48,9 +48,10 @@ def _show(report: Report, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from pipeline_v6_dagster.cli.status_screen import screen
+    from pipeline_v6_dagster.cli.status_screen import fit_screen
 
-    Console().print(screen(report, clock()))
+    console = Console()
+    console.print(fit_screen(report, clock(), console))
 
 
 def _watch(settings: Settings, every_s: float, as_json: bool) -> Report:
@@ -59,15 +60,17 @@ def _watch(settings: Settings, every_s: float, as_json: bool) -> Report:
     report = read_status(settings, clock(), verify)
     try:
         if sys.stdout.isatty() and not as_json:
+            from rich.console import Console
             from rich.live import Live
 
-            from pipeline_v6_dagster.cli.status_screen import screen
+            from pipeline_v6_dagster.cli.status_screen import fit_screen
 
-            with Live(screen(report, clock()), screen=True, auto_refresh=False) as live:
+            console = Console()
+            with Live(fit_screen(report, clock(), console), console=console, screen=True, auto_refresh=False) as live:
                 while True:
                     time.sleep(every_s)
                     report = read_status(settings, clock(), verify)
-                    live.update(screen(report, clock()), refresh=True)
+                    live.update(fit_screen(report, clock(), console), refresh=True)
         _show(report, as_json)
         while not _is_nobody_reading():
             time.sleep(every_s)

@@ -132,18 +132,28 @@ def compare_sides(samples: Sequence[Diff]) -> Table:
     )
 
 
-def first_divergences(samples: Sequence[Diff]) -> Table:
+def find_first_divergences(samples: Sequence[Diff]) -> list[Diff]:
     """The first decision of each symbol on which the two sides disagreed; `samples` are oldest first."""
     first: dict[str | None, Diff] = {}
     for diff in samples:
         if diff.veto_mismatch:
             first.setdefault(diff.symbol, diff)
-    return _table(
-        "First divergence of each symbol",
-        ("v6", "live", "cause", "impact"),
-        list(first.values()),
-        _both_sides,
-        numeric=1,
+    return list(first.values())
+
+
+def first_divergences(diffs: Sequence[Diff]) -> Table:
+    """What each side did with the first decision of each symbol on which they disagreed."""
+    return _table("First divergence of each symbol", ("v6", "live", "cause", "impact"), diffs, _both_sides, numeric=1)
+
+
+def divergence_rows(rows: Iterable[tuple[str | None, str, str, str]]) -> Table:
+    """The rows of these decisions as (symbol, decision id, name of the log, line)."""
+    return Table(
+        title="Rows of the first divergences",
+        headings=("symbol", "decision id", "log", "row"),
+        rows=tuple((symbol or "-", decision_id, log, text) for symbol, decision_id, log, text in rows),
+        numeric=frozenset(),
+        long=frozenset({3}),
     )
 
 

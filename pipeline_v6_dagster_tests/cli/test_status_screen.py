@@ -17,7 +17,7 @@ from threading import Timer
 import pytest
 from rich.console import Console
 
-from pipeline_v6_dagster.cli.status_screen import screen
+from pipeline_v6_dagster.cli.status_screen import fit_screen, screen
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.outputs.status import Report, read_status
 from pipeline_v6_dagster.storage.files import replace_file
@@ -58,6 +58,26 @@ def test_it_fits_on_one_screen_with_verdict_figures_failing_orders_and_what_to_d
     for part in ("v6 may not go live", "criterion", "no_upsizes", "broken", "veto mismatch"):
         assert part in shown
     assert "\x1b[" in drawn(report)
+
+
+@pytest.mark.parametrize("height", [18, 24, 30, 39, 60])
+def test_it_fits_a_terminal_of_any_height(red: Settings, height: int) -> None:
+    console = Console(file=StringIO(), width=80, height=height, force_terminal=True)
+    report = read_status(red, NOW)
+    lines = console.render_lines(fit_screen(report, NOW, console))
+    assert len(lines) <= height
+    shown = "".join(segment.text for line in lines for segment in line)
+    assert "v6 may not go live" in shown
+    assert "veto mismatch" in shown
+    assert "no_upsizes" in shown
+
+
+def test_it_says_who_has_acknowledged_what_as_of_now(red: Settings) -> None:
+    arguments = ("--by", "Ada", "--why", "the venue was down")
+    assert pipeline_v6(red.home, "acknowledge", "no_upsizes", *arguments).exit_code == 0
+    report = read_status(red, NOW)
+    assert [record.by for record in report.acknowledged] == ["Ada"]
+    assert "no_upsizes by Ada on" in render_text(report, width=120)
 
 
 def test_it_can_be_read_on_a_narrow_terminal(red: Settings) -> None:

@@ -13,6 +13,7 @@ from pipeline_v6_dagster.domain.verdict import Criterion
 from pipeline_v6_dagster.reports import tables
 from pipeline_v6_dagster.reports.series import collect_sized_orders, group_bins
 from pipeline_v6_dagster.stages.history.ranges import LogRange, read_log_range, read_range
+from pipeline_v6_dagster.stages.outputs.divergence_rows import read_divergence_rows
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.storage.files import replace_file
 
@@ -128,6 +129,7 @@ def _write(settings: Settings, now: float, evidence: _Evidence, path: Path) -> W
     samples = sorted((diff for diff in diffs if diff.mismatch_kind is not MismatchKind.LIVE_ONLY), key=_ts)
     bins, orders = group_bins(samples), collect_sized_orders(samples)
     plots = draw_plots(diffs, samples, bins, orders, found.summaries, found.bounds, settings.max_mismatch_ratio)
+    divergences = tables.find_first_divergences(samples)[: tables.MOST_ROWS]
     content = ReportContent(
         generated_ts=now,
         source=ReportSource(evidence.source, len(diffs), summary.epoch.since_ts),
@@ -143,7 +145,8 @@ def _write(settings: Settings, now: float, evidence: _Evidence, path: Path) -> W
         tables=(
             tables.upsizes(diffs),
             tables.compare_sides(samples),
-            tables.first_divergences(samples),
+            tables.first_divergences(divergences),
+            tables.divergence_rows(read_divergence_rows(settings, divergences)),
             tables.mismatches(diffs),
             tables.slippages(diffs),
             tables.symbols(summary, {plot.anchor for plot in plots}),

@@ -11,8 +11,8 @@ from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import Criterion
 from pipeline_v6_dagster.logs.compare_log import open_compare_log, read_summaries_backward
-from pipeline_v6_dagster.logs.evidence_records import standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
+from pipeline_v6_dagster.stages.outputs.acknowledge import list_acknowledgements
 from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 from pipeline_v6_dagster.stages.outputs.next_steps import answer_question, choose_steps, describe_changes
 from pipeline_v6_dagster.stages.outputs.rollout_stand import RolloutStand, read_rollout_stand
@@ -119,7 +119,7 @@ def build_report(settings: Settings, gate: Gate, now: float) -> Report:
     stale = () if summary is None else tuple(find_stale(settings, summary, now))
     steps = choose_steps(status, decision.verdict, stale, gate.criteria)
     previous = None if summary is None else _before(settings, summary)
-    standing = () if gate.end is None else standing_acknowledgements(gate.end.cursor.records, now).values()
+    standing = list_acknowledgements(settings, now, None if gate.end is None else gate.end.cursor)
     return Report(
         exit_code=_exit_code(gate, status, stale),
         status=status,
@@ -148,7 +148,7 @@ def _reasons(settings: Settings, gate: Gate) -> tuple[str, ...]:
 
 
 def _before(settings: Settings, summary: Summary) -> Summary | None:
-    """The summary of the run before; None where there is none, or where it is too far up to look for."""
+    """The summary of the run before; None if there is none, or where it is too far up to look for."""
     try:
         for earlier in read_summaries_backward(open_compare_log(settings), _MOST_LINES_BACK):
             if earlier.generated_ts < summary.generated_ts:
@@ -205,7 +205,7 @@ class _State(msgspec.Struct):
 
 
 def _read_state(path: Path) -> float | None:
-    """When a state file was written (epoch s); None where there is none."""
+    """When a state file was written (epoch s); None if there is none."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_State).generated_ts
     except FileNotFoundError:

@@ -19,7 +19,17 @@ from pipeline_v6_dagster.stages.outputs.report import report_path, write_report
 from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import START_TS, make_settings, simulated_home
-from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row, veto_row
+from pipeline_v6_dagster_tests.live_builders import (
+    ATTEMPTS,
+    ORDERS,
+    T0,
+    VETOES,
+    Home,
+    ack_row,
+    attempt_row,
+    fill_row,
+    veto_row,
+)
 
 HOSTILE = "</text></svg></script><script>alert('$x_1$')</script><img src=x onerror=alert(1)>&\"'\x00\x1b[31m"
 
@@ -95,6 +105,7 @@ def test_every_plot_is_there_for_a_desk_and_for_a_phone(upsized: tuple[Settings,
         "Orders larger than asked for",
         "Live side against v6 side",
         "First divergence of each symbol",
+        "Rows of the first divergences",
         "Decisions on which v6 and live disagree",
         "Slippage furthest above what v6 expects",
         "By symbol",
@@ -218,6 +229,20 @@ def test_of_one_decision_the_page_is_whole(tmp_path: Path) -> None:
     assert "from 1 diffs of" in page
     assert "<h2>Fills of BTCUSDT</h2>" in page
     assert page.count("</svg>") == page.count("<svg") > 0
+
+
+def test_the_first_divergence_of_a_symbol_is_shown_with_its_rows(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0, "1"), attempt_row(5, "2"), attempt_row(10, "3"))
+    home.orders(ack_row(1, "1"), fill_row(2, "1"))
+    home.vetoes(veto_row(5.1, "2", veto_reason="bucket_cap"), veto_row(10.1, "3", veto_reason="bucket_cap"))
+    home.run(2000)
+    write_report(home.settings, T0 + 2000)
+    seen = Seen(report_path(home.settings).read_text(encoding="utf-8")).text
+    logs = (home.log(ATTEMPTS), home.settings.shadow_log, home.log(VETOES), home.log(ORDERS))
+    attempts, decisions, vetoes, orders = (log.read_text(encoding="utf-8").splitlines() for log in logs)
+    shown = {row for row in (*attempts, *decisions, *vetoes, *orders) if row in seen}
+    assert shown == {attempts[1], decisions[1], vetoes[0]}
 
 
 def test_half_of_a_surrogate_pair_does_not_stop_the_page(tmp_path: Path) -> None:

@@ -222,6 +222,24 @@ def test_the_command_answers_as_table_and_as_json(traded: Settings, restricted: 
     assert json.loads(bounded.stdout)["decisions"] < restricted.decisions
 
 
+def test_what_no_order_has_a_figure_of_is_not_measured(tmp_path: Path) -> None:
+    home = Home(tmp_path, PIPELINE_COMPARE_MIN_SAMPLE="1")
+    home.attempts(attempt_row(0, "1"))
+    home.orders(ack_row(1, "1"))  # It rests on the market: no fill, no fee, no profit.
+    home.run(2000)
+    folder = another(home.settings, tmp_path / "strict", restricted_symbols=["BTCUSDT"])
+    arguments = ("replay", "--config-dir", str(folder))
+    dollars = json.loads(pipeline_v6(tmp_path, *arguments, "--json").stdout)["dollars"]
+    unknown = ("gross_usd", "fees_usd", "slippage_usd", "profit_usd")
+    assert {dollars["then"][name] for name in unknown} == {None}
+    assert {dollars["change"][name] for name in unknown} == {None}
+    assert {dollars["now"][name] for name in unknown} == {0}
+    assert dollars["then"]["placed_usd"] == 500.0
+    rows = [line.split("  ") for line in pipeline_v6(tmp_path, *arguments).stdout.splitlines()]
+    (fees,) = [[cell.strip() for cell in row if cell] for row in rows if row[0] == "fees"]
+    assert fees == ["fees", "not measured", "0.00", "not measured"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
