@@ -71,6 +71,6 @@ def _lines(report: DrillReport) -> Iterator[str]:
 
 def _line(result: FaultResult) -> str:
     outcome = {Outcome.CAUGHT: "caught", Outcome.MISSED: "MISSED", Outcome.NOT_TESTED: "not tested"}[result.outcome]
-    told = result.detail or f"{result.criterion} {result.before} -> {result.after}"
+    explanation = result.detail or f"{result.criterion} {result.before} -> {result.after}"
     also = f" (also {', '.join(result.also)})" if result.also else ""
-    return f"  {outcome:<10}  {result.name:<22} {result.criterion:<20} {told}{also}"
+    return f"  {outcome:<10}  {result.name:<22} {result.criterion:<20} {explanation}{also}"

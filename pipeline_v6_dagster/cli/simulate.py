@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """A live executor's logs, made up but faithful, at a given rate, seed and fault mix.
 
-    Writes into PIPELINE_V6_HOME, with the configuration that it trades under where there is none, and the truth of
+    Writes into PIPELINE_V6_HOME, with the configuration that it trades under if there is none, and the truth of
     every fault into logs/simulated_truth.jsonl. A home that holds the logs of a real executor is refused.
     """
     if at_once and seconds is None:

@@ -28,7 +28,7 @@ def command(context: click.Context, as_json: bool) -> None:
 def _lines(report: VerifyReport) -> list[str]:
     lines = []
     for log in report.logs:
-        lines.append(f"{log.path}: {_told(log)}")
+        lines.append(f"{log.path}: {_describe(log)}")
         lines += [f"  {finding}" for finding in log.findings]
         if log.finding_count > len(log.findings):
             lines.append(f"  and {log.finding_count - len(log.findings)} more")
@@ -38,7 +38,7 @@ def _lines(report: VerifyReport) -> list[str]:
     return lines
 
 
-def _told(log: LogReport) -> str:
+def _describe(log: LogReport) -> str:
     if log.finding_count:
         return f"NOT whole, {log.finding_count} places in {log.lines} lines"
     if log.newest is None:

@@ -44,7 +44,7 @@ def count_legs(legs: Sequence[Leg], *, counts_reduce: bool) -> list[OpeningPart]
 
 
 def sum_requested(parts: Sequence[OpeningPart]) -> float | None:
-    """The sum over the parts; None where there is none or one of them is not known."""
+    """The sum over the parts; None if there is none or one of them is not known."""
     total = 0.0
     for part in parts:
         if part.requested_qty is None:
@@ -176,7 +176,7 @@ def is_overfilled(legs: Sequence[Leg], tolerance_ratio: float) -> bool | None:
 
 
 def label_reduces(legs: Sequence[Leg]) -> ReduceLabel | None:
-    """Whether the legs labelled reduce-only only reduced; None where there is no such leg."""
+    """Whether the legs labelled reduce-only only reduced; None if there is no such leg."""
     labelled = [leg for leg in legs if leg.is_reduce_only]
     if not labelled:
         return None

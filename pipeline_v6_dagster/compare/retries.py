@@ -31,7 +31,7 @@ def remember_vetoed(vetoed: list[VetoedDecision], decision: ShadowSide, ts: floa
 def find_retried(
     vetoed: Sequence[VetoedDecision], order: IntentOrders, outcome: LiveOutcome, lead_s: float
 ) -> VetoedDecision | None:
-    """The newest vetoed decision that an order repeats; None where there is none, or the exchange refused it."""
+    """The newest vetoed decision that an order repeats; None if there is none, or the exchange refused it."""
     if outcome is not LiveOutcome.EXECUTED or not vetoed:
         return None
     first_ts = order.first_ts

@@ -60,8 +60,10 @@ def revise_by_row(known: Diff, late: Veto | OrderEvent, policy: ComparePolicy) -
     """
     decision = known.shadow
     outcome = LiveOutcome.VETOED if isinstance(late, Veto) else LiveOutcome.ERROR
-    is_told = known.live_outcome is LiveOutcome.ERROR and outcome is LiveOutcome.VETOED and known.match_dt_s is None
-    if decision is None or not (known.live_outcome is LiveOutcome.UNRESOLVED or is_told):
+    is_late_veto = (
+        known.live_outcome is LiveOutcome.ERROR and outcome is LiveOutcome.VETOED and known.match_dt_s is None
+    )
+    if decision is None or not (known.live_outcome is LiveOutcome.UNRESOLVED or is_late_veto):
         return None
     method = find_match_method(late, decision)
     diff = compare_sides(

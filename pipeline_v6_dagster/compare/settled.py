@@ -12,7 +12,7 @@ class Settled:
     """One decision whose outcome is decided. `reason` is the live veto's or error's.
 
     `exchange` is what the exchange asked of the symbol by then; `shares_intent` tells of another decision of the
-    intent. `refusal` is the veto or error itself where there is no order. `later_price` is where the market stood
+    intent. `refusal` is the veto or error itself if there is no order. `later_price` is where the market stood
     after the last row of the order, None where nothing was logged of it by then.
     """
 

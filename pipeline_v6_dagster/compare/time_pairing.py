@@ -24,7 +24,7 @@ IsAlreadySettled = Callable[[str | None, str | None, float], bool]
 class TimePairing:
     """What time may pair, over the indexes of a matcher and in its state.
 
-    `unclaimed` are the keys of the orders whose ids no decision carries so far. Those that were told to wait for
+    `unclaimed` are the keys of the orders whose ids no decision carries so far. Those that wait for
     time stand in the state's `unmatched_orders`: only they may pair, because no id can claim them any more.
     """
 

@@ -58,7 +58,7 @@ class _File(BaseModel):
 
 
 def load_ignore_rules(path: Path) -> tuple[IgnoreRule, ...]:
-    """The rules of the file, in its order; none where there is no file.
+    """The rules of the file, in its order; none if there is no file.
 
     Raises:
         ConfigError: it is not understood, naming every bad value. Nothing is ignored by half a file.

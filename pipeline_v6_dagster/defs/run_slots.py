@@ -95,6 +95,6 @@ def fail_dead_runs(instance: dg.DagsterInstance, timeout_s: float, ts: float) ->
 
 
 def last_run_ts(instance: dg.DagsterInstance, job_name: str) -> float | None:
-    """When the newest run of the job was asked for (epoch s); None where there is none."""
+    """When the newest run of the job was asked for (epoch s); None if there is none."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job_name), limit=1)
     return records[0].create_timestamp.timestamp() if records else None

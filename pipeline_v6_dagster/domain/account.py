@@ -61,7 +61,7 @@ class AccountState:
 
 @dataclass(slots=True, kw_only=True)
 class RoutingRecord:
-    """How orders went of late, as of an attempt. None where there is nothing to measure.
+    """How orders went of late, as of an attempt. None if there is nothing to measure.
 
     Shares are of ended orders: of taker orders that were filled, of maker orders that were filled, of maker orders
     that a taker order followed. Quantiles are of the signed slippage (bps, positive = cost) of filled orders.

@@ -219,7 +219,7 @@ class PositionBook:
         return True
 
     def snapshot(self, ts: float, rows: Iterable[PositionRow]) -> None:
-        """What is held as of `ts`. Rows of one symbol, side and time add up; of a symbol without a row nothing is told.
+        """What is held as of `ts`. Rows of one symbol, side and time add up; a symbol without a row is unknown.
 
         Rows that are equal in quantity and entry price are one row that was written twice where they come alone, and
         two positions where they come in one snapshot.

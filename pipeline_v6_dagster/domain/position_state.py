@@ -17,7 +17,7 @@ _LONG, _SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
 class OrderProgress(NamedTuple):
-    """How far one order has come. `executed_qty` is cumulative, `closed_qty` the part of it that closes told of.
+    """How far one order has come. `executed_qty` is cumulative, `closed_qty` the part of it that closes report.
 
     `ack_ts` is None until an ack was logged. A tuple, because checkpoints hold many of them.
     """

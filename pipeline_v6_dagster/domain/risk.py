@@ -89,7 +89,7 @@ class OrderIntent:
 class RiskState:
     """Account state as of the attempt, beyond what the intent carries.
 
-    `nav_age_s` is 0 where the snapshot is as fresh as the attempt, None where there is no snapshot.
+    `nav_age_s` is 0 where the snapshot is as fresh as the attempt, None if there is no snapshot.
     `has_position` is None where no log says whether the symbol is held, `is_in_trade` where none says whether it
     is held in the intent's direction. Seconds since are None where it never happened. Counts are of what came
     before this attempt, within the configured window; `orders_in_window` are the orders that v6 allowed, and

@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 @dataclass(slots=True)
 class Quantiles:
-    """Mean, median and 95th percentile; all None where there is nothing to measure."""
+    """Mean, median and 95th percentile; all None if there is nothing to measure."""
 
     mean: float | None
     p50: float | None

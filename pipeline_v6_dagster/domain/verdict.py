@@ -59,7 +59,7 @@ class VerdictPolicy:
 
 @dataclass(slots=True, kw_only=True)
 class EvidenceQuality:
-    """How good the evidence of a window is. Ratios are shares of 1, None where there is nothing to share.
+    """How good the evidence of a window is. Ratios are shares of 1, None if there is nothing to share.
 
     `malformed_ratio` is that of the worst input over its newest lines.
     """

@@ -76,7 +76,7 @@ class InputCounts:
 
     @property
     def malformed_ratio(self) -> float | None:
-        """Share of malformed lines among all; None where there is no line."""
+        """Share of malformed lines among all; None if there is no line."""
         return self._malformed() / self.lines if self.lines else None
 
     @property
@@ -93,11 +93,13 @@ class InputCounts:
 class Cursor:
     """Where a run left off. The `newest` times are those of the newest rows, in the order in which they were logged.
 
+    `tails` are digests of the newest bytes of each input up to where it was read: an edit of them shows.
     `epoch` and `evidence` are what the verdict is made from; `records` are those of the alert log that it depends on.
     `max_decision_ts` is the largest as-of time of all decisions; None where only other versions wrote the cursor.
     """
 
     read: dict[str, LogOffset] = field(default_factory=dict)
+    tails: dict[str, str] = field(default_factory=dict)
     open: OpenState = field(default_factory=OpenState)
     counts: dict[str, InputCounts] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)

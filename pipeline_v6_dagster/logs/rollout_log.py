@@ -39,7 +39,7 @@ def _classify_line(line: bytes) -> LineKind:
 def read_rollout(
     settings: Settings, after: LogOffset | None = None
 ) -> tuple[Sequence[RolloutRecord], LogOffset | None]:
-    """The records after an offset, oldest first, and the offset of the last of them. None where there is no history.
+    """The records after an offset, oldest first, and the offset of the last of them. None if there is no history.
 
     Raises:
         DataError: a line is not understood. What v6 may do is then unknown, which an executor treats as off.

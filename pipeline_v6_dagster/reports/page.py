@@ -24,7 +24,7 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One drawing and what it shows. `svg` is None where there was nothing to draw; `anchor` is what links name."""
+    """One drawing and what it shows. `svg` is None if there was nothing to draw; `anchor` is what links name."""
 
     title: str
     caption: str
@@ -128,7 +128,7 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
 
 
 def _minute(epoch_s: float | None) -> str:
-    """A time in UTC to the minute, without a line break within its date; `not measured` where there is none."""
+    """A time in UTC to the minute, without a line break within its date; `not measured` if there is none."""
     text = format_time(epoch_s)
     return text if text == NOT_MEASURED else text.removesuffix(" UTC")[:-3].replace("-", "\N{NON-BREAKING HYPHEN}")
 

@@ -30,7 +30,7 @@ class RolloutEvidence:
 
     `executed_by_symbol` counts executed orders in the epoch. `gate_problems` say why the launch gate is shut although
     the verdict may be PASS: a red or amber light, a stale file. `compare_ts` (epoch s) and `compare_chain` name the
-    block of the compare log; None where there is none.
+    block of the compare log; None if there is none.
     """
 
     verdict: Verdict
@@ -63,7 +63,7 @@ class Actor:
 
 
 def next_stage(rollout: Rollout, plan: RolloutPlan, evidence: RolloutEvidence) -> Stage | None:
-    """The stage above the present one, its symbols chosen among those that have passed; None where there is none."""
+    """The stage above the present one, its symbols chosen among those that have passed; None if there is none."""
     place = 0
     if rollout.stage is not None:
         names = [stage.name for stage in plan.stages]
@@ -188,7 +188,7 @@ def approve(rollout: Rollout, plan: RolloutPlan, actor: Actor, evidence: Rollout
 
 
 def resume(rollout: Rollout, actor: Actor, evidence: RolloutEvidence) -> RolloutRecord:
-    """The line that lifts a halt or a reduction; where there is none, the one that ends a pause.
+    """The line that lifts a halt or a reduction; if there is none, the one that ends a pause.
 
     Raises:
         RefusedError: with all that is missing.

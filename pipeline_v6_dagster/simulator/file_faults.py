@@ -4,14 +4,16 @@ A file is named by its path in a home with the default layout. Each function ret
 for one that is removed. The table is `simulator.fault_table`.
 """
 
+import gzip
 import random
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from pipeline_v6_dagster.simulator.log_rows import ORDERS, POSITIONS, VETOES
+from pipeline_v6_dagster.simulator.log_rows import ATTEMPTS, ORDERS, POSITIONS, VETOES
 
 Files = Mapping[str, bytes]
 Changes = Mapping[str, bytes | None]
@@ -51,6 +53,30 @@ def truncate_input(files: Files, rng: random.Random, now: float) -> Changes:
     path = input_path(ORDERS)
     lines = files[path].splitlines(keepends=True)
     return {path: b"".join(lines[: len(lines) // 2])}
+
+
+def truncate_attempts(files: Files, rng: random.Random, now: float) -> Changes:
+    """The log of attempts lost its newer half."""
+    path = input_path(ATTEMPTS)
+    lines = files[path].splitlines(keepends=True)
+    return {path: b"".join(lines[: len(lines) // 2])}
+
+
+def edit_input(files: Files, rng: random.Random, now: float) -> Changes:
+    """A quantity in the newest rows of the order log was changed in place, so that the file kept its size."""
+    path = input_path(ORDERS)
+    *_, found = re.finditer(rb'"(?:request_qty|executedQty|qty)": ?"?([1-9])', files[path])
+    digit = b"2" if found[1] == b"1" else b"1"
+    return {path: files[path][: found.start(1)] + digit + files[path][found.end(1) :]}
+
+
+def damage_rotation(files: Files, rng: random.Random, now: float) -> Changes:
+    """The older half of the order log was rotated and compressed, and its end was cut off."""
+    path = input_path(ORDERS)
+    lines = files[path].splitlines(keepends=True)
+    packed = gzip.compress(b"".join(lines[: len(lines) // 2]), mtime=0)
+    rotated = path.removesuffix(".jsonl") + ".1.jsonl.gz"
+    return {rotated: packed[: len(packed) // 2], path: b"".join(lines[len(lines) // 2 :])}
 
 
 def replace_input(files: Files, rng: random.Random, now: float) -> Changes:

@@ -24,6 +24,7 @@ from pipeline_v6_dagster.simulator.row_injector import Spoil, Target
 
 OTHER_PROCESS = {"hostname": "executor-other", "pid": 99}
 ABSURD_QTY = 1e300
+ABSURD_FEE_RATIO = 0.5
 
 
 def ack_by_two(line: LogLine, target: Target) -> Iterable[LogLine]:
@@ -54,6 +55,29 @@ def write_fill_of_no_order(line: LogLine, target: Target) -> Iterable[LogLine]:
     if line.log != ORDERS or event(line) != FILL:
         return (line,)
     return (without(line, "orderId", "order_id", "clientOrderId", "client_order_id", "request_id"),)
+
+
+def write_absurd_price(line: LogLine, target: Target) -> Iterable[LogLine]:
+    """Log fills at twice their price, far from the attempt and from the market."""
+    price = line.row.get("avgPrice")
+    if line.log != ORDERS or event(line) != FILL or not isinstance(price, int | float):
+        return (line,)
+    return (with_fields(line, avgPrice=2 * price),)
+
+
+def write_absurd_fee(line: LogLine, target: Target) -> Iterable[LogLine]:
+    """Log fills with a fee of half of their notional."""
+    qty, price = line.row.get("executedQty"), line.row.get("avgPrice")
+    if line.log != ORDERS or event(line) != FILL or not isinstance(qty, int | float):
+        return (line,)
+    if not isinstance(price, int | float):
+        return (line,)
+    return (with_added(line, fee_total=ABSURD_FEE_RATIO * qty * price, feeAsset="USDT"),)
+
+
+def write_dry_run(line: LogLine, target: Target) -> Iterable[LogLine]:
+    """Log an order that reached the exchange as a dry run."""
+    return (with_added(line, dry_run=True),) if line.log == ORDERS else (line,)
 
 
 def write_absurd_fill(line: LogLine, target: Target) -> Iterable[LogLine]:

@@ -35,7 +35,7 @@ def event(line: LogLine) -> str:
 
 
 def field(row: Mapping[str, object], *names: str) -> object:
-    """The first of these fields that a row or its `raw` part has; None where there is none."""
+    """The first of these fields that a row or its `raw` part has; None if there is none."""
     raw = row.get("raw")
     for name in names:
         value = row.get(name)

@@ -27,7 +27,7 @@ def append_lines(lines_by_log: Mapping[Path, Sequence[bytes]]) -> None:
 
 
 def rotate(path: Path) -> None:
-    """Give the current file the number 1 and those before it the next; nothing happens where there is none.
+    """Give the current file the number 1 and those before it the next; nothing happens if there is none.
 
     Raises:
         StorageError: a file cannot be moved.

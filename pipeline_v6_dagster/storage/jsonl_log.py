@@ -128,7 +128,7 @@ class JsonlLog:
         self._newest = newest
 
     def newest_link(self) -> Link | None:
-        """The link of the newest whole line; None where there is no line, or one that is not chained.
+        """The link of the newest whole line; None if there is no line, or one that is not chained.
 
         Raises:
             StorageError: a file cannot be read.

@@ -45,6 +45,11 @@ class LogFile:
         self._held = held
         self._seen_bytes = 0
 
+    @property
+    def is_rotated_packed(self) -> bool:
+        """Whether another program compressed it. Such a file may be damaged, as one is that a full disk cut short."""
+        return self.is_compressed and self._held is not None
+
     @cached_property
     def head(self) -> str | None:
         """Names the file by its first line; None where that was not whole yet."""

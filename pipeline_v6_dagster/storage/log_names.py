@@ -31,6 +31,8 @@ OPENERS: dict[str, Callable[..., Any]] = {
 }
 UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
+_READ_BYTES = 1 << 20
+
 _NUMBERED = (r"\.(\d{{1,5}}){suffix}", r"{suffix}\.(\d{{1,5}})")
 _YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 # The time of day as logrotate and Python's handlers add it, or seconds since the epoch (logrotate's %s).
@@ -112,10 +114,11 @@ def rotations_among(path: Path, names: list[str]) -> list[Path]:
     return by_number + by_date
 
 
-def unreadable_rotations(path: Path) -> list[Path]:
+def unreadable_rotations(path: Path, *, is_thorough: bool = False) -> list[Path]:
     """The files beside a log that look like its rotations and cannot be read, by name.
 
-    They are compressed in a way that is not supported, are damaged at their start, or may not be opened.
+    They are compressed in a way that is not supported, are damaged, or may not be opened. Damage behind the start of
+    a file is found only if `is_thorough`, which unpacks all of them.
 
     Raises:
         StorageError: the folder cannot be listed.
@@ -127,7 +130,9 @@ def unreadable_rotations(path: Path) -> list[Path]:
         if any(_match(path, name, pattern + _UNREADABLE) for pattern in (*_NUMBERED, *_DATED))
         or name == f"{path.name}.old"
     ]
-    return sorted(found + [where for where in rotations_among(path, names) if not _is_readable(where)])
+    return sorted(
+        found + [where for where in rotations_among(path, names) if not _is_readable(where, is_thorough=is_thorough)]
+    )
 
 
 def list_names(path: Path) -> list[str]:
@@ -144,10 +149,12 @@ def list_names(path: Path) -> list[str]:
         raise StorageError(f"{path.parent}: cannot be listed: {error.strerror}") from error
 
 
-def _is_readable(path: Path) -> bool:
+def _is_readable(path: Path, *, is_thorough: bool) -> bool:
     try:
         with cast("IO[bytes]", OPENERS.get(path.suffix, open)(path, "rb")) as file:
-            file.read(1)
+            is_packed = path.suffix in OPENERS
+            while file.read(_READ_BYTES if is_thorough else 1) and is_thorough and is_packed:
+                pass
     except FileNotFoundError:
         return True  # It was rotated just now.
     except UNPACKING_ERRORS:

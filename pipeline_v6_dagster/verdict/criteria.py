@@ -129,8 +129,10 @@ _EVIDENCE = (
     _evidence(
         "inputs_usable",
         "%",
-        "Passes when at most 1 % of the newest lines of each input are malformed and no unused row carries a quantity.",
-        "Run pipeline-v6 doctor for the kinds of lines; fix the writer, or list known rows under known_rows_ok.",
+        "Passes when at most 1 % of the newest lines of each input are malformed, no unused row carries a quantity, "
+        "and no order executed at a price or with a fee that cannot be right.",
+        "Run pipeline-v6 doctor for the kinds of lines, and pipeline-v6 explain with each id; fix the writer, or list "
+        "known rows under known_rows_ok.",
         quality.inputs_usable,
     ),
     _evidence(

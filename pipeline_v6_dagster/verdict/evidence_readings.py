@@ -9,10 +9,12 @@ from pipeline_v6_dagster.verdict.policy import (
     DAY_S,
     MAX_AGE_S,
     MAX_AHEAD_S,
+    MAX_FEE_RATIO,
     MAX_IGNORE_DAYS,
     MAX_IGNORED_RATIO,
     MAX_MALFORMED_RATIO,
     MAX_ONE_REASON_RATIO,
+    MAX_PRICE_DISTANCE_RATIO,
     MAX_RETURNS_PER_HOUR,
     MAX_TIME_PAIR_RATIO,
     MIN_DENIED_KNOWN_RATIO,
@@ -32,7 +34,7 @@ _LIVE_LIMITS_SHOWN = 5
 
 
 def _problems(limit: str, problems: list[str], good: str, *, ids: tuple[str, ...] = ()) -> Reading:
-    """Broken by any problem; holds where there is none."""
+    """Broken by any problem; holds if there is none."""
     return Reading(
         state=holds_if(not problems),
         measured=count(len(problems), "problem"),
@@ -66,7 +68,7 @@ def inputs_whole(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
         if one.is_missing:
             problems.append(f"{one.name} was read and is not there any more, nor is a rotation of it")
         if one.is_replaced:
-            problems.append(f"{one.name} shrank or was replaced, and no rotation holds what had been read")
+            problems.append(f"{one.name} shrank, was edited or was replaced, or a rotation of it is damaged")
         problems += [
             f"{one.name}: {path} looks like a rotation and cannot be read" for path in one.unreadable_rotations
         ]
@@ -75,7 +77,7 @@ def inputs_whole(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
 
 def inputs_usable(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -> Reading:
     """The worst input counts: good lines of one log do not make up for bad ones of another."""
-    limit = f"{percent(MAX_MALFORMED_RATIO, 0)} malformed lines, 0 unused rows with a quantity"
+    limit = f"{percent(MAX_MALFORMED_RATIO, 0)} malformed lines, 0 unused rows with a quantity, 0 implausible orders"
     read = [one for one in facts.log.inputs if one.lines]
     if not read:
         return unmeasured(limit, "no line of any input was read")
@@ -84,17 +86,25 @@ def inputs_usable(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) 
     if not isfinite(ratio):
         return unmeasured(limit, f"the share of malformed lines of {worst.name} is not known")
     dropped = sum(one.dropped_order_rows for one in read)
+    failing = evidence.failing_orders.get("inputs_usable")
+    implausible = 0 if failing is None else failing.count
     problems = []
     if ratio > MAX_MALFORMED_RATIO:
         problems.append(f"{percent(ratio)} of the newest lines of {worst.name} are malformed")
     if dropped:
         problems.append(f"{count(dropped, 'row')} with the quantity of an order could not be used")
+    if implausible:
+        problems.append(
+            f"{count(implausible, 'order')} executed more than {percent(MAX_PRICE_DISTANCE_RATIO, 0)} away from the "
+            f"attempt's price and the market, or with a fee above {percent(MAX_FEE_RATIO, 0)}"
+        )
     return Reading(
         state=holds_if(not problems),
-        measured=f"{percent(ratio)} malformed, {dropped:,} unused",
+        measured=f"{percent(ratio)} malformed, {dropped:,} unused, {implausible:,} implausible",
         limit=limit,
         description="; ".join(problems) or f"at most {percent(ratio)} of the newest lines of an input are malformed",
         value=100 * ratio,
+        failing_ids=() if failing is None else newest_ids(failing.ids),
     )
 
 

@@ -11,7 +11,8 @@ class InputFacts:
 
     `recent_malformed_ratio` is of the newest lines, None of no line. `dropped_order_rows` are rows not used that carry
     an executed quantity, or a requested one with an exchange's order id, and that no `known_rows_ok` lists.
-    `is_replaced`: the file shrank or was replaced and what had been read was found in no rotation.
+    `is_replaced`: the file shrank, was edited or was replaced, and what had been read was found in no rotation; or a
+    rotation is damaged.
     `is_missing`: it was read, and neither the file nor a rotation of it is there.
     `unreadable_rotations` are files that look like a rotation of the input and cannot be read.
     """

@@ -17,6 +17,10 @@ MIN_MEASURED = 20
 # Verified reducing orders without a decision are liquidations and manual closes: rare on a desk that v6 can take over.
 MAX_UNEXPLAINED_REDUCING_RATIO = 0.01
 MAX_MALFORMED_RATIO = 0.01
+# No order executes so far from the attempt's price and from the market on arrival: it is the collar of v6's own rules.
+MAX_PRICE_DISTANCE_RATIO = 0.1
+# Ten times and more what an exchange of perpetual futures charges a taker.
+MAX_FEE_RATIO = 0.01
 MAX_AGE_S = DAY_S
 # Clocks of two machines may differ by a little. Rows further ahead hide how old the evidence is.
 MAX_AHEAD_S = 300.0

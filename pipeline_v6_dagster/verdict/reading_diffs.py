@@ -6,6 +6,7 @@ from math import isfinite
 
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MismatchKind, ReduceLabel
 from pipeline_v6_dagster.domain.live import PLACED_BY_V6
+from pipeline_v6_dagster.verdict.policy import MAX_FEE_RATIO, MAX_PRICE_DISTANCE_RATIO
 
 # Money is summed in whole units of 0.0001 USD: a sum of integers is exact in any order, and can be taken back.
 UNITS_PER_USD = 10_000
@@ -44,7 +45,7 @@ def find_failing_id(diff: Diff) -> str:
 
 
 def is_accepted_order(diff: Diff) -> bool:
-    """Whether it is plain that a diff breaks no critical criterion, as of most."""
+    """Whether it is plain that a diff breaks no criterion by itself, as of most."""
     if (
         diff.is_upsize
         or diff.is_position_side_wrong
@@ -60,11 +61,12 @@ def is_accepted_order(diff: Diff) -> bool:
         and live is not None
         and live.symbol == shadow.symbol
         and (live.side is shadow.side or live.side is None)
+        and not is_implausible(diff)
     )
 
 
 def find_failures(diff: Diff) -> Iterator[str]:
-    """The names of the critical criteria that this diff breaks by itself."""
+    """The names of the criteria that this diff breaks by itself."""
     if _is_other_side(diff):
         yield "same_side"
     if _is_other_symbol(diff):
@@ -81,6 +83,30 @@ def find_failures(diff: Diff) -> Iterator[str]:
         yield "reduce_only_honest"
     if diff.mismatch_kind is MismatchKind.LIVE_ONLY and not diff.is_reducing and diff.retries is None:
         yield "orders_explained"
+    if is_implausible(diff):
+        yield "inputs_usable"
+
+
+def is_implausible(diff: Diff) -> bool:
+    """Whether an order of a diff executed at a price or with a fee that cannot be right.
+
+    A price is held against the attempt's and the one on arrival, and must be near to one of those that are known. A
+    fee (or a rebate) is held against what was executed.
+    """
+    live = diff.live
+    if live is None:
+        return False
+    known = () if diff.shadow is None or _is_other_symbol(diff) else (diff.shadow.price, live.arrival_price)
+    prices = [price for price in known if price]
+    for leg in live.legs:
+        if not leg.avg_price or not leg.executed_qty:
+            continue
+        distances = [abs(leg.avg_price - price) / price for price in prices]
+        if distances and not min(distances) <= MAX_PRICE_DISTANCE_RATIO:
+            return True
+        if leg.fees_usd is not None and not abs(leg.fees_usd) <= MAX_FEE_RATIO * leg.executed_qty * leg.avg_price:
+            return True
+    return False
 
 
 def _is_other_side(diff: Diff) -> bool:

@@ -75,7 +75,7 @@ def schema_of(log: InputLog) -> dict[str, Any]:
             place = properties
             for parent in parents:
                 place = place.setdefault(parent, {}).setdefault("properties", {})
-            place.setdefault(own, {}).update(told | _type_of(field.kind, log))
+            place.setdefault(own, {}).update(told | _name_type(field.kind, log))
     required = [[name for name in field.names if "." not in name] for field in log.fields if field.is_required]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -98,7 +98,7 @@ def _present(name: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
-def _type_of(kind: FieldKind, log: InputLog) -> dict[str, Any]:
+def _name_type(kind: FieldKind, log: InputLog) -> dict[str, Any]:
     if kind in _WORDS:
         words = "|".join("".join(f"[{c}{c.lower()}]" for c in word) for word in _WORDS[kind])
         return _KINDS[kind] | {"pattern": f"^({words})?$"}

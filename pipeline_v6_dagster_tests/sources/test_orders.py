@@ -251,7 +251,8 @@ def test_a_row_that_is_not_used_and_carries_an_order_is_evidence(
 @pytest.mark.parametrize(
     "row",
     [
-        ack_row(dry_run=True),
+        ack_row(dry_run=True, orderId=0, clientOrderId=None),
+        older_ack_row(raw={"dryRun": True, "status": "DRY", "orderId": 0}, order_id=0),
         ack_row(event_type="order_heartbeat", request_qty=0.0, status="NEW"),
         ack_row(event_type="order_executed", orderId=None, status="NEW"),
         error_row(symbol={}, qty=5.0, orderId=1),
@@ -262,6 +263,16 @@ def test_a_row_that_is_not_used_and_carries_no_order_is_no_evidence(row: object)
     found = parse_order_event(line(row))
     assert isinstance(found, Unusable)
     assert not found.is_order_evidence
+
+
+@pytest.mark.parametrize(
+    "row",
+    [ack_row(dry_run=True), ack_row(status="DRY"), fill_row(dry_run=True)],
+)
+def test_a_dry_run_with_what_only_an_exchange_gives_is_evidence(row: dict[str, Any]) -> None:
+    found = parse_order_event(line(row))
+    assert isinstance(found, Unusable)
+    assert (found.kind, found.is_order_evidence) == (IgnoredRow.DRY_RUN, True)
 
 
 @pytest.mark.parametrize(

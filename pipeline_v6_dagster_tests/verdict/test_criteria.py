@@ -8,6 +8,7 @@ import pytest
 
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import Diff, LiveOutcome, MatchMethod, MismatchKind, ReduceLabel
+from pipeline_v6_dagster.domain.live import Leg
 from pipeline_v6_dagster.domain.summary import Verdict
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup, CriterionState
 from pipeline_v6_dagster.verdict.criteria import ASKED_NOW, CRITERIA, evaluate_all
@@ -112,6 +113,16 @@ def other_side(number: int) -> Diff:
 
 def partly_filled(number: int) -> Diff:
     return settled(number, live=live(executed_qty=1.0, requested_qty=1.0, gross_usd=500.0))
+
+
+def executed_at(price: float, fees_usd: float | None = None, arrival_price: float | None = 100.0) -> Diff:
+    """An order of 5 units for which the attempt's price was 100."""
+    leg = Leg(order_id="1", is_reduce_only=False, first_ts=T0, last_ts=T0)
+    leg.executed_qty, leg.avg_price, leg.fees_usd = 5.0, price, fees_usd
+    found = settled(100)
+    assert found.live is not None
+    found.live.legs, found.live.arrival_price = (leg,), arrival_price
+    return found
 
 
 def ignored(number: int) -> Diff:
@@ -242,6 +253,42 @@ class TestFacts:
         assert criterion in broken(criteria)
         assert decide_verdict(criteria).verdict is Verdict.INCONCLUSIVE
         assert criterion in decide_verdict(criteria).failed_criteria
+
+    @pytest.mark.parametrize(
+        "diff",
+        [
+            executed_at(200.0),
+            executed_at(85.0),
+            executed_at(115.0, arrival_price=None),
+            executed_at(1e300),
+            executed_at(100.0, fees_usd=250.0),
+            executed_at(100.0, fees_usd=-6.0),
+            executed_at(100.0, fees_usd=float("nan")),
+        ],
+    )
+    def test_one_order_at_a_price_or_with_a_fee_that_cannot_be_right_is_inconclusive(self, diff: Diff) -> None:
+        criteria = read_criteria(desk(*LABELLED, diff))
+        assert broken(criteria) == {"inputs_usable"}
+        assert criteria["inputs_usable"].failing_ids == ("d100",)
+        assert decide_verdict(criteria).verdict is Verdict.INCONCLUSIVE
+
+    @pytest.mark.parametrize(
+        "diff",
+        [
+            executed_at(109.0),
+            executed_at(100.0, fees_usd=5.0),
+            executed_at(100.0, fees_usd=-5.0),
+            executed_at(150.0, arrival_price=150.0),  # The market had moved since the attempt took its price.
+        ],
+    )
+    def test_a_price_near_the_market_and_a_usual_fee_hold(self, diff: Diff) -> None:
+        assert not broken(read_criteria(desk(*LABELLED, diff)))
+
+    def test_a_revision_takes_an_implausible_price_back(self) -> None:
+        diffs = desk(*LABELLED, executed_at(200.0))
+        evidence = collect_evidence(diffs)
+        evidence.revise(diffs[100], settled(100))
+        assert evidence.failing_orders["inputs_usable"].count == 0
 
     @pytest.mark.parametrize(
         ("criterion", "changes"),

@@ -152,7 +152,8 @@ class EvidenceKeeper:
         self._losses.append(record)
         counts = self._cursor.counts.setdefault(record.input, InputCounts())
         counts.is_offset_lost = True
-        counts.lost_bytes = sum(one.lost_bytes for one in self._losses if one.input == record.input)
+        if record.lost_bytes:  # Of the attempts log, decisions say it.
+            counts.lost_bytes = sum(one.lost_bytes for one in self._losses if one.input == record.input)
 
     def _missing_identity(self, now: float) -> list[EvidenceRecord]:
         identity = settings_identity(self._described)

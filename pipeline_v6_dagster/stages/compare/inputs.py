@@ -4,24 +4,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from hashlib import blake2b
-from itertools import islice
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.account_events import PositionsSnapshot
-from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.limits import KnownRows
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
 from pipeline_v6_dagster.domain.quality import Rejection, Unusable
 from pipeline_v6_dagster.logs.compare_log import DROPPED_ORDER_ROW, Cursor, InputCounts, read_offsets_backward
-from pipeline_v6_dagster.logs.shadow_log import follow_attempts, open_shadow_log
 from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
-from pipeline_v6_dagster.sources.attempts import parse_attempt
-from pipeline_v6_dagster.sources.merge_by_time import LOOKAHEAD_ROWS, OrderedRows, Timed, in_time_order
+from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.sources.metrics import parse_arrival
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
@@ -61,6 +57,7 @@ class _Input:
         self.follower = follower
         self.last_line: Line | None = None
         self.counts: InputCounts | None = None
+        self.is_edited = False
         self.usable_lines = 0
 
     def start(self, counts: InputCounts) -> None:
@@ -121,8 +118,9 @@ class CompareInputs:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        for source in self._inputs.values():
+        for name, source in self._inputs.items():
             self._stack.enter_context(source.follower)
+            source.is_edited = is_edited(source.follower, self._cursor, name)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -166,11 +164,14 @@ class CompareInputs:
                     yield ts, record
 
     def losses(self) -> Iterator[tuple[str, str, int]]:
-        """(input, digest of the last line read before, bytes) of each input whose offset was lost."""
+        """(input, digest of the last line read before, bytes) of each input that is not what was read, or is damaged.
+
+        The digest is empty if nothing had been read.
+        """
         for name, source in self._inputs.items():
-            after = self._read_before.get(name)
-            if source.follower.is_offset_lost and after is not None:
-                yield name, after.digest, source.follower.lost_bytes
+            after, follower = self._read_before.get(name), source.follower
+            if follower.is_offset_lost or follower.damaged or source.is_edited:
+                yield name, "" if after is None else after.digest, follower.lost_bytes
 
     def advance_cursor(self) -> None:
         """Write what was read into the cursor."""
@@ -179,6 +180,7 @@ class CompareInputs:
             source.flush()
             if source.last_line is not None:
                 self._cursor.read[name] = source.last_line.offset()
+                hash_tail(source.follower, self._cursor, name)
 
     def _read(self, name: str, parse: Callable[[bytes], Any]) -> Iterator[Timed]:
         """[time, input, record, its line, lines, unusable] of each usable row, and at the end one without a record.
@@ -247,20 +249,22 @@ def _parse_decision(line: bytes) -> ShadowRow | Unusable:
     return row
 
 
-def first_undecided_ts(settings: Settings, decisions: Decisions | None = None) -> float | None:
-    """Earliest as-of time of the attempts that neither the shadow nor `decisions` decide; None where there is none.
+def is_edited(follower: Follower, cursor: Cursor, name: str) -> bool:
+    """Whether the newest bytes that the cursor has read of an input are not the same any more.
 
-    Nothing from there on can be settled: a decision that is still to come may explain it. The first of them tell, as
-    many as one whose clock was ahead may stand before.
+    Raises:
+        StorageError: a file cannot be read.
     """
-    if settings.shadow_source is ShadowSource.EXTERNAL:
-        return None
-    undecided = (
-        follow_attempts(settings, open_shadow_log(settings))
-        if decisions is None
-        else Follower(settings.order_attempts, decisions.read_to)
-    )
-    with undecided as follower:
-        attempts = (parse_attempt(line.raw) for line in follower.lines())
-        times = (attempt.as_of for attempt in attempts if isinstance(attempt, Attempt))
-        return min(islice(times, LOOKAHEAD_ROWS), default=None)
+    read, before = cursor.read.get(name), cursor.tails.get(name)
+    return read is not None and before is not None and follower.hash_tail(read) not in (None, before)
+
+
+def hash_tail(follower: Follower, cursor: Cursor, name: str) -> None:
+    """Write into the cursor by what an edit of the input will show.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    tail = follower.hash_tail(cursor.read[name])
+    if tail is not None:
+        cursor.tails[name] = tail

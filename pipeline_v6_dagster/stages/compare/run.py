@@ -37,11 +37,11 @@ from pipeline_v6_dagster.stages.compare.inputs import (
     CompareInputs,
     Decisions,
     Record,
-    first_undecided_ts,
 )
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
 from pipeline_v6_dagster.stages.compare.settled_diffs import cause_context, find_diff
 from pipeline_v6_dagster.stages.compare.summary import SummaryContent, make_summary, write_summary
+from pipeline_v6_dagster.stages.compare.undecided import find_undecided
 from pipeline_v6_dagster.stages.gc_tuning import relaxed_gc
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.jsonl_log import MAX_BYTES, JsonlLog
@@ -132,7 +132,8 @@ def _run(
     cut_bytes = log.recover()
     cursor = read_cursor(log) or Cursor()
     policy = compare_policy(settings, limits)
-    stop_ts = first_undecided_ts(settings, decisions)
+    undecided = find_undecided(settings, decisions, cursor)
+    stop_ts = undecided.first_ts
     known = KnownDiffs(log, policy.revision_horizon_s, 2 * policy.tolerance_s)
     repeated = known if settings.shadow_source is ShadowSource.EXTERNAL and decisions is None else None
     matcher = OutcomeMatcher(policy, cursor.open, known.has)
@@ -162,7 +163,7 @@ def _run(
             keeper.count(diff, before)
             block.add(diff)
         if decisions is None:
-            keeper.record_losses(inputs.losses(), now)
+            keeper.record_losses(chain(undecided.losses(), inputs.losses()), now)
         keeper.finish()
         summary = block.end()
     write_summary(settings, log)

@@ -49,7 +49,7 @@ class RowShare:
 
     @property
     def ratio(self) -> float | None:
-        """The share of the rows; None where there are none."""
+        """The share of the rows; None if there are none."""
         return self.count / self.total if self.total else None
 
     def __str__(self) -> str:

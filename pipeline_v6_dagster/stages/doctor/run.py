@@ -237,7 +237,7 @@ def _unreadable(path: Path) -> str:
 
 def _unreadable_rotations(settings: Settings) -> Iterator[Path]:
     for path in _input_paths(settings).values():
-        yield from unreadable_rotations(path)
+        yield from unreadable_rotations(path, is_thorough=True)
 
 
 def _input_paths(settings: Settings) -> dict[str, Path]:

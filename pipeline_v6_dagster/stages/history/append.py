@@ -27,7 +27,7 @@ BATCH_ROWS = 10_000
 _MOST_TRIES = 10
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class HistoryRun:
     """What one run appended. `missing_lines` of the compare log were in none of its files any more.
 
@@ -51,7 +51,7 @@ def append_history(settings: Settings, *, batch_rows: int = BATCH_ROWS) -> Histo
         DataError: the compare log is not understood, the table has other columns, or `deltalake` is not installed.
         StorageError: the log cannot be read or the table not be written.
     """
-    run = HistoryRun(history_table(settings))
+    run = HistoryRun(location=history_table(settings))
     for _ in range(_MOST_TRIES):
         try:
             _follow(settings, run, batch_rows)

@@ -7,7 +7,7 @@ from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.storage.delta_table import quote
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question: the rows that it is about, what is measured of each group, and how they are grouped if not said.
 

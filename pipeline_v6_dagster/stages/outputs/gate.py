@@ -32,7 +32,7 @@ _RANKS = {entry.name: rank for rank, entry in enumerate(CRITERIA)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The newest block of the compare log and the verdict on it; `end` is None where there is none.
+    """The newest block of the compare log and the verdict on it; `end` is None if there is none.
 
     `reach` says what a PASS still needs. `problem` says why the compare log could not be read.
     """

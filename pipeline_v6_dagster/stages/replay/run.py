@@ -42,7 +42,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
-    """One decision that comes out otherwise. Dollars are those of the live order, None where there was none.
+    """One decision that comes out otherwise. Dollars are those of the live order, None if there was none.
 
     `rules` deny it: those of now where it is stopped, those of then where it is let through. `profit_usd` is before
     fees.

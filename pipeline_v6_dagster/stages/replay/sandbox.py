@@ -53,7 +53,7 @@ def _logged_ts(line: bytes) -> float:
 
 
 def _link_folder(source: Path, target: Path) -> None:
-    """`target` shows what is in `source`; where there is none, an empty folder.
+    """`target` shows what is in `source`; if there is none, an empty folder.
 
     Raises:
         StorageError: it cannot be made.

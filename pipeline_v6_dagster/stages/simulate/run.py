@@ -64,7 +64,7 @@ class Feed:
         append_lines({truth_path(settings): []})
         self._settings = settings
         self._injected: list[Injected] = []
-        self._told = 0
+        self._reported = 0
         # Later than two tolerances a decision is settled, whatever else might have paired with it.
         late_s = 2.2 * settings.match_tolerance_s
         self.ask_until = start_ts + plan.seconds - min(_IN_FLIGHT_S, plan.seconds / 4)
@@ -116,7 +116,7 @@ def truth_path(settings: Settings) -> Path:
 
 
 def read_truth(settings: Settings) -> list[Injected]:
-    """The faults that were injected so far; none where there is no such file."""
+    """The faults that were injected so far; none if there is no such file."""
     try:
         lines = truth_path(settings).read_bytes().splitlines()
     except FileNotFoundError:

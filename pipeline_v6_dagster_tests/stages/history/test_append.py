@@ -88,7 +88,7 @@ def test_a_tick_at_a_time_or_all_at_once_gives_the_lines_of_the_log(tmp_path: Pa
 
 def test_a_second_run_appends_nothing(home: Settings) -> None:
     assert append_history(home).diffs == 5 * PER_TICK
-    assert append_history(home) == HistoryRun(history_table(home))
+    assert append_history(home) == HistoryRun(location=history_table(home))
     assert_equal_to_the_log(home)
 
 

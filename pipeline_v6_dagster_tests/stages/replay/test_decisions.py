@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
-from pipeline_v6_dagster.stages.compare.inputs import first_undecided_ts
 from pipeline_v6_dagster.stages.compare.run import run_compare
+from pipeline_v6_dagster.stages.compare.undecided import find_undecided
 from pipeline_v6_dagster.stages.replay.decisions import decide_again
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, simulated_home
@@ -42,7 +42,7 @@ def test_an_attempt_that_comes_meanwhile_holds_the_comparison_up(tmp_path: Path)
     decisions = decide_again(home.settings, home.limits, lambda count: None)
     home.attempts(attempt_row(10, "2"))
     home.orders(ack_row(10.2, "2"), fill_row(10.4, "2"))
-    assert first_undecided_ts(home.settings, decisions) == T0 + 10
+    assert find_undecided(home.settings, decisions).first_ts == T0 + 10
     run = run_compare(home.settings, home.limits, fixed(T0 + 5000), decisions=decisions)
     assert run.waits_for_shadow
     assert dict(run.mismatch_kinds) == {"match": 1}
@@ -52,7 +52,7 @@ def test_without_an_attempt_there_is_none(tmp_path: Path) -> None:
     home = Home(tmp_path)
     decisions = decide_again(home.settings, home.limits, lambda count: None)
     assert decisions == ([], None)
-    assert first_undecided_ts(home.settings, decisions) is None
+    assert find_undecided(home.settings, decisions).first_ts is None
 
 
 def test_a_desk_that_signs_what_it_sells_reads_the_same_either_way(tmp_path: Path) -> None:
