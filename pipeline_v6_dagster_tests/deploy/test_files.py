@@ -150,7 +150,19 @@ def test_only_the_webserver_behind_nginx_is_read_only_and_it_is_the_one_that_ngi
     assert all("-h 127.0.0.1" in command for command in webservers)
     nginx = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     assert f"proxy_pass http://127.0.0.1:{environment()['PIPELINE_V6_WEB_PORT']};" in nginx
-    assert environment()["PIPELINE_V6_ADMIN_PORT"] not in nginx
+    assert f"proxy_pass http://127.0.0.1:{environment()['PIPELINE_V6_ADMIN_PORT']};" in nginx
+    listens = re.findall(r"^ +listen (.+?);", nginx, re.MULTILINE)
+    assert listens == ["443 ssl", "127.0.0.1:3002 default_server", "127.0.0.1:3002"], "what reaches admins is local"
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)
+def test_a_unit_is_exposed_to_at_most_four_of_ten(unit: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze on this machine")
+    command = [analyze, "security", "--offline=yes", "--threshold=40", "--no-pager", str(unit)]
+    rated = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert rated.returncode == 0, rated.stdout.splitlines()[-1:]
 
 
 def test_systemd_understands_the_units(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""nginx in front of the read-only webserver: its file as it is, with this machine's paths and ports, really started."""
+"""nginx in front of both webservers: its file as it is, with this machine's paths and ports, really started."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def openssl(*arguments: str) -> str:
     return subprocess.run([OPENSSL, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def configured(folder: Path, port: int, web_port: int, home: Path) -> Path:
+def configured(folder: Path, port: int, web_port: int, admin_proxy_port: int, admin_port: int, home: Path) -> Path:
     """`deploy/nginx.conf` within a main file, with the paths and ports of the test in the place of the machine's."""
     key, certificate, users = folder / "key.pem", folder / "certificate.pem", folder / "users"
     options = ("-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ops.example.com")
@@ -48,6 +48,8 @@ def configured(folder: Path, port: int, web_port: int, home: Path) -> Path:
         "/srv/executor": str(home),
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "http://127.0.0.1:3000;": f"http://127.0.0.1:{web_port};",
+        "listen 127.0.0.1:3002": f"listen 127.0.0.1:{admin_proxy_port}",
+        "http://127.0.0.1:3001;": f"http://127.0.0.1:{admin_port};",
     }.items():
         assert theirs in text, theirs
         text = text.replace(theirs, ours)
@@ -103,9 +105,11 @@ class Proxy:
 @contextmanager
 def proxied(folder: Path, deployment: Deployment, home: Path, port: int | None = None) -> Iterator[Proxy]:
     """nginx on `port`, or on a free one."""
-    port = port or free_ports(1)[0]
+    free, admin_port = free_ports(2)
+    port = port or free
     folder.mkdir()
-    process = subprocess.Popen(nginx(folder, configured(folder, port, deployment.web_port, home)))
+    conf = configured(folder, port, deployment.web_port, admin_port, deployment.admin_port, home)
+    process = subprocess.Popen(nginx(folder, conf))
     try:
         proxy = Proxy(port, folder / "certificate.pem")
         wait_for("nginx was up", proxy.is_up, 60)
@@ -116,8 +120,7 @@ def proxied(folder: Path, deployment: Deployment, home: Path, port: int | None =
 
 
 def test_nginx_understands_its_file(tmp_path: Path) -> None:
-    port, web_port = free_ports(2)
-    command = nginx(tmp_path, configured(tmp_path, port, web_port, tmp_path / "home"), "-t")
+    command = nginx(tmp_path, configured(tmp_path, *free_ports(4), tmp_path / "home"), "-t")
     tested = subprocess.run(command, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stderr
 
