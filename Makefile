@@ -30,6 +30,8 @@ demo: $(INSTALLED)
 	$(BIN)/pipeline-v6 demo --port $(PORT)
 
 dev: $(INSTALLED)
+	@echo "The UI listens on localhost only. It has no password, and any page in a browser on this machine may use it:"
+	@echo "stop it with Ctrl-C when you are done. For a server that stays up, see docs/operations.md."
 	@mkdir -p "$${DAGSTER_HOME:-.dagster_home}"
 	DAGSTER_HOME="$$(cd "$${DAGSTER_HOME:-.dagster_home}" && pwd)" \
 		PIPELINE_V6_UI_URL="$${PIPELINE_V6_UI_URL:-http://127.0.0.1:$(PORT)}" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)

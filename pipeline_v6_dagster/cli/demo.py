@@ -46,6 +46,8 @@ _FEED_EVERY_S = 1.0
 _GRACE_S = 15.0
 _LOOK_EVERY_S = 0.1
 
+_UI_WARNING = "It listens on localhost only and has no password: any page in a browser on this machine may use it."
+
 
 @click.command("demo")
 @click.option("--seconds", type=click.FloatRange(min=0), default=600.0, show_default=True, help="How long it lasts.")
@@ -128,6 +130,7 @@ def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port:
         seed=seed + 1, start_ts=start, attempts_per_s=_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE
     )
     click.echo(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
+    click.echo(_UI_WARNING)
     if settings.alert_urls:
         click.echo(f"alerts go to {', '.join(name_channels(settings.alert_urls))}")
     news = _News(settings, environ)
@@ -151,6 +154,7 @@ def _run_rollout(
     if environ is not None:
         write_instance(Path(environ["DAGSTER_HOME"]))
         click.echo(f"the Dagster UI will be on http://127.0.0.1:{port} in half a minute. Ctrl-C ends it.")
+        click.echo(_UI_WARNING)
     start = clock()
     with nullcontext() if environ is None else _dagster(environ, port) as server:
         while clock() - start < seconds and story.chapter is not Chapter.OVER:
