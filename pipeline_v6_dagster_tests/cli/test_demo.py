@@ -188,7 +188,17 @@ def test_alerts_of_the_demo_reach_the_operator_and_each_of_their_links_opens(tmp
     with receiving() as receiver, mailing() as mailbox:
         urls = {"PIPELINE_V6_ALERT_URLS": f"{receiver.url} {mailbox.url}"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "demo", "--alerts", "--port", str(port)],
+            [
+                sys.executable,
+                "-m",
+                "pipeline_v6_dagster.cli.main",
+                "demo",
+                "--alerts",
+                "--seconds",
+                "1200",
+                "--port",
+                str(port),
+            ],
             env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path), **urls},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -197,7 +207,7 @@ def test_alerts_of_the_demo_reach_the_operator_and_each_of_their_links_opens(tmp
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
-            wait_for("the alert arrived", lambda: receiver.received and mailbox.received, 4 * START_S)
+            wait_for("the alert arrived", lambda: receiver.received and mailbox.received, 8 * START_S)
             ((_, _, payload), *_) = receiver.received
             message = str(payload["message"])
             links = dict(re.findall(r"^(\w+): (http://\S+)$", message, re.MULTILINE))
