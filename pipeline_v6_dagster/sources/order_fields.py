@@ -60,6 +60,7 @@ ORDERS = InputLog(
         _field("dry_run raw.dryRun", _FLAG, "true: nothing was sent; ignored"),
         _field("reason", _ID, "why; `dry_run` is ignored", "", "shown as unknown"),
         _field("exc", _ID, "exception of an `order_error`", "", "`reason`"),
+        _field("placed_by", _TEXT, "`v6`: v6 placed the order in a rollout", "", "counts as placed by live"),
         _field("hostname", _TEXT, "machine of the process that wrote the row", "", "`one_executor` sees less"),
         _field("pid", _ID, "that process", "", "`one_executor` sees less"),
         _field("raw", _OBJECT, "answer of the exchange, for what the row does not name itself"),
