@@ -56,10 +56,11 @@ def skip_text(result: dg.SensorResult) -> str:
     return str(result.skip_reason.skip_message)
 
 
-def test_without_a_fleet_nothing_is_partitioned_and_nothing_of_a_fleet_is_there(tmp_path: Path) -> None:
+def test_without_a_fleet_nothing_is_partitioned_by_executor_and_nothing_of_a_fleet_is_there(tmp_path: Path) -> None:
     graph = build_defs(simulated_home(tmp_path, seconds=0)[0]).resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()}.isdisjoint({"fleet_summary", "executor_status"})
-    assert all(graph.get(key).partitions_def is None for key in graph.get_all_asset_keys())
+    by_executor = (dg.DynamicPartitionsDefinition, dg.MultiPartitionsDefinition)
+    assert not any(isinstance(graph.get(key).partitions_def, by_executor) for key in graph.get_all_asset_keys())
     assert all(graph.get_check_spec(key).partitions_def is None for key in graph.asset_check_keys)
 
 
