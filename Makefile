@@ -60,6 +60,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/history.py
 	$(BIN)/python -m benchmarks.alerting
 	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.run_storage
 
 # uv only resolves here; installing needs nothing but pip.
 lock: $(INSTALLED)

@@ -4,7 +4,7 @@
 module of the project imports from `dagster._core` or calls a storage below the instance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,8 +77,20 @@ def latest_observations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Itera
             yield record.asset_observation
 
 
-def silent_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The names of the checks that a run planned and never evaluated."""
+def without_output(context: dg.AssetExecutionContext, result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """What Dagster stores of a check result, without the output of the step that it makes of one as well.
+
+    The result then names the materialization that it is about, as one that is yielded does. Only for a check that the
+    run does not select: Dagster logs that a selected one has no output.
+    """
+    return result.to_asset_check_evaluation(context.get_step_execution_context())
+
+
+def silent_checks(instance: dg.DagsterInstance, run_id: str, evaluated: Iterable[str] = ()) -> list[str]:
+    """The names of the checks that a run planned and never evaluated.
+
+    `evaluated` are those that a run evaluates where it planned none, because it selected assets alone.
+    """
     planned, spoken = dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION
     names: dict[dg.DagsterEventType, set[dg.AssetCheckKey]] = {planned: set(), spoken: set()}
     for entry in instance.all_logs(run_id, of_type={planned, spoken}):
@@ -87,7 +99,8 @@ def silent_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
             names[planned].add(event.asset_check_planned_data.asset_check_key)
         elif event is not None:
             names[spoken].add(event.asset_check_evaluation_data.asset_check_key)
-    return sorted(key.name for key in names[planned] - names[spoken])
+    due = {key.name for key in names[planned]} or set(evaluated)
+    return sorted(due - {key.name for key in names[spoken]})
 
 
 def errors_of_run(instance: dg.DagsterInstance, run_id: str) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline_v6_dagster.defs.dagster_internals import (
     silent_checks,
     will_be_retried,
 )
+from pipeline_v6_dagster.defs.jobs import CHECKS_OF_JOB
 from pipeline_v6_dagster.defs.keys import DRILL_JOB, PARTITION_TAG, REPLAY_JOB
 from pipeline_v6_dagster.stages.outputs.fleet_alerts import subject_of_executor
 from pipeline_v6_dagster.stages.outputs.links import alert_links, runbook_link
@@ -89,7 +90,7 @@ def _evidence(instance: dg.DagsterInstance, record: dg.RunRecord, settings: Sett
         return None
     has_failed = run.status is dg.DagsterRunStatus.FAILURE
     is_once = is_launched_by_a_person(run) or run.job_name in _SELDOM_RUN
-    silent = silent_checks(instance, run.run_id) if has_failed else []
+    silent = silent_checks(instance, run.run_id, CHECKS_OF_JOB.get(run.job_name, ())) if has_failed else []
     return Evidence(
         subject=subject_of_executor(run.tags.get(PARTITION_TAG), f"run/{run.job_name}"),
         name=RUN_FAILED,

@@ -65,7 +65,7 @@ def sample(check: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
 def test_a_clean_executor_lacks_nothing_but_more_evidence(clean: Checks) -> None:
     assert {name for name, check in clean.items() if not check.passed} == NOT_YET
     assert {clean[name].severity for name in NOT_YET} == {WARN}
-    assert set(clean) == {*criterion_names(), "verdict", "warmup", "executor_alive"}
+    assert set(clean) == {*criterion_names(), "verdict", "warmup", "executor_alive", "rollout_within_evidence"}
 
 
 def test_a_check_that_passes_counts_no_failing_order_and_carries_a_figure_to_plot(clean: Checks) -> None:
@@ -134,8 +134,8 @@ def test_orders_that_nobody_logged_fail_coverage_and_carry_no_verdict(
 
 def test_what_was_not_measured_passes_nothing(empty: Checks) -> None:
     passed = {name for name, check in empty.items() if check.passed}
-    # That no line of ours was changed, no input lost and no key misread is known without a row.
-    assert passed == {"logs_intact", "inputs_whole", "limits_understood"}
+    # That no line of ours was changed, no input lost, no key misread and nothing allowed is known without a row.
+    assert passed == {"logs_intact", "inputs_whole", "limits_understood", "rollout_within_evidence"}
     unmeasured = {name for name, check in empty.items() if not figure(check, "is_measured")}
     assert unmeasured >= {"same_side", "no_upsizes", "coverage", "decisions_agree", "verdict", "executor_alive"}
     for name in unmeasured:

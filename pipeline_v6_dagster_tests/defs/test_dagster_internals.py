@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import pipeline_v6_dagster
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.defs import dagster_internals as internals
+from pipeline_v6_dagster.defs.jobs import CHECKS_OF_JOB
 from pipeline_v6_dagster_tests.defs.ticking import make_run, quiet_instance
 from pipeline_v6_dagster_tests.homes import simulated_home
 
@@ -64,6 +66,27 @@ def test_partitions_are_given_to_assets_and_checks_of_a_step_and_observations_ar
     assert {key: each.passed for key, each in found.items() if each is not None} == {"first": True, "second": False}
     observed = [each.partition for each in internals.latest_observations(instance, dg.AssetKey("seen"))]
     assert sorted(map(str, observed)) == ["first", "second"]
+
+
+def test_a_check_of_a_job_is_one_event_that_names_the_materialization(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    run_id = run_compare(tmp_path, instance)
+    types = dg.DagsterEventType
+    stored = Counter(
+        entry.dagster_event.event_type for entry in instance.all_logs(run_id) if entry.dagster_event is not None
+    )
+    assert types.ASSET_CHECK_EVALUATION_PLANNED not in stored
+    assert stored[types.STEP_OUTPUT] == stored[types.ASSET_MATERIALIZATION]
+    assert stored[types.ASSET_CHECK_EVALUATION] == len(CHECKS_OF_JOB["compare_job"])
+    evaluation = internals.latest_evaluation(instance, WARMUP)
+    assert evaluation is not None and evaluation.target_materialization_data is not None
+    assert evaluation.target_materialization_data.run_id == run_id
+
+
+def test_the_checks_that_a_job_did_not_evaluate_are_known_without_a_plan(instance: dg.DagsterInstance) -> None:
+    run_id = make_run(instance, "compare_job", time.time(), status=dg.DagsterRunStatus.STARTED)
+    assert internals.silent_checks(instance, run_id, ("warmup", "coverage")) == ["coverage", "warmup"]
 
 
 def test_the_errors_of_a_run_and_the_checks_that_it_did_not_evaluate(

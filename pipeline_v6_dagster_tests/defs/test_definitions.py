@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.definitions import build_defs
+from pipeline_v6_dagster.defs.jobs import CHECKS_OF_JOB
 from pipeline_v6_dagster.stages.outputs.criteria_checks import criterion_names
 from pipeline_v6_dagster_tests.homes import make_settings
 
@@ -183,3 +184,11 @@ def test_definitions_load_without_a_warning_and_without_a_home(tmp_path: Path) -
         check=False,
     )
     assert (loaded.returncode, loaded.stderr) == (0, "")
+
+
+def test_a_job_evaluates_the_checks_of_its_assets_without_selecting_them(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for name, checks in CHECKS_OF_JOB.items():
+        layer = defs.resolve_job_def(name).asset_layer
+        assets = layer.executable_asset_keys
+        assert {key.name for key in graph.asset_check_keys if key.asset_key in assets} == set(checks)

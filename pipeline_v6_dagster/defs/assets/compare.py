@@ -26,6 +26,7 @@ from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.domain.comparison import MismatchKind
 from pipeline_v6_dagster.domain.summary import Summary
+from pipeline_v6_dagster.domain.verdict import CriterionState
 from pipeline_v6_dagster.logs.compare_log import open_compare_log
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.compare.summary import write_summary
@@ -89,7 +90,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     )
     def compare(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
         # What was written is reported before the next part begins: a part or a check that fails takes nothing back.
         if _DIFFS.key in context.selected_asset_keys:
             yield _write_diffs(pipeline)
@@ -154,7 +155,6 @@ def _write_summary(
             "path": dg.MetadataValue.path(settings.compare_summary),
             "status": summary.status.value,
             "verdict": summary.verdict.value,
-            "criteria": table(CRITERIA_COLUMNS, criteria_rows(summary.criteria)),
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in summary.verdict_reasons)),
             **({"parity_report": dg.MetadataValue.url(page)} if page else {}),
             **_tables(evidence, summary),
@@ -172,8 +172,11 @@ def _tables(evidence: CheckContext, summary: Summary) -> dict[str, dg.TableMetad
     window = evidence.window
     upsizes = islice((diff for diff in window if diff.is_upsize), MAX_ROWS)
     mismatches = islice((diff for diff in window if diff.mismatch_kind not in _AGREED), MAX_ROWS)
+    # What holds stands in its check, in the file and in the report.
+    unmet = [each for each in summary.criteria if each.state is not CriterionState.HOLDS]
     upsized = upsize_rows(map(make_alert_order, upsizes))
     tables = {
+        "criteria": (CRITERIA_COLUMNS, criteria_rows(unmet)),
         "upsizes": (UPSIZE_COLUMNS, upsized),
         "failing_orders": (FAILING_ORDER_COLUMNS, failing_order_rows(summary.criteria, window, upsized)[:MAX_ROWS]),
         "mismatches": (DIFF_COLUMNS, [diff_row(diff) for diff in mismatches]),

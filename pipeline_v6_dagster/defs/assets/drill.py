@@ -65,7 +65,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
 )
 def drill(
     context: dg.AssetExecutionContext, config: DrillConfig, pipeline: dg.ResourceParam[Pipeline]
-) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
     """Run the drill and report it. In a run of other assets as well it is skipped."""
     if len(context.job_def.asset_layer.selected_asset_keys) > 1:
         context.log.warning(f"Skipped: a drill takes minutes, so it is no part of a larger run. Launch {DRILL_JOB}.")

@@ -76,7 +76,7 @@ def _step(specs: list[dg.AssetSpec], check_specs: list[dg.AssetCheckSpec]) -> dg
     @dg.multi_asset(name=_GROUP, specs=specs, check_specs=check_specs, can_subset=True)
     def shadow(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation]:
         # What was written is reported before the next part begins: a part or a check that fails takes nothing back.
         if _LOG.key in context.selected_asset_keys:
             yield _write_log(pipeline)

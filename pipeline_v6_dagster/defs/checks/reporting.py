@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.alerts.guidance import GUIDANCE
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.dagster_internals import without_output
 from pipeline_v6_dagster.defs.fleet.reporting import hand_over_alerts
 from pipeline_v6_dagster.defs.keys import COUNT, FAILING_IDS, IS_MEASURED, REMEMBERED
 from pipeline_v6_dagster.defs.resources import Pipeline
@@ -25,20 +26,25 @@ def report_checks(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
     checks: Mapping[dg.AssetCheckKey, Callable[[], Evaluation]],
-) -> Iterator[dg.AssetCheckResult]:
-    """Evaluate the selected checks in their order, and record the alerts that are due.
+) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
+    """Evaluate checks in their order, and record the alerts that are due.
+
+    Where a run selects checks, these; where it selects assets alone, as the jobs do, those of its assets, each stored
+    as one event instead of three (ADR 15).
 
     Alerts are recorded once all checks of the run are known, also where one of them raises: which failure explains
     which is seen from all of them. A run that is killed before that loses nothing, because the next evaluation finds
     the same state.
     """
     evaluations: list[Evaluation] = []
+    selected, assets = context.selected_asset_check_keys, context.selected_asset_keys
     try:
         for key, evaluate in checks.items():
-            if key in context.selected_asset_check_keys:
+            if key in selected or (not selected and key.asset_key in assets):
                 evaluation = evaluate()
                 evaluations.append(evaluation)
-                yield check_result(pipeline.settings, evaluation)
+                result = check_result(pipeline.settings, evaluation)
+                yield result if selected else without_output(context, result)
     finally:
         record_alerts(pipeline.settings, evaluations, pipeline.clock(), host=pipeline.host, run_id=context.run.run_id)
         hand_over_alerts(context, pipeline)
@@ -57,14 +63,15 @@ def check_result(settings: Settings, evaluation: Evaluation) -> dg.AssetCheckRes
 
 
 def _metadata(settings: Settings, evaluation: Evaluation) -> dict[str, Any]:
+    passes = evaluation.passes
     failing_ids = list(evaluation.failing_ids[:MAX_ROWS])
-    rows = list(evaluation.sample[:MAX_ROWS]) if evaluation.shows_rows or not evaluation.passes else []
+    rows = list(evaluation.sample[:MAX_ROWS]) if evaluation.shows_rows or not passes else []
+    # Every evaluation is kept twice, for weeks: what nobody reads of one that passed is left out.
     return {
         **({COUNT: evaluation.count} if evaluation.count is not None else {}),
         **{name: figure for name, figure in evaluation.figures.items() if figure is not None},
-        # Every evaluation is kept twice, for weeks: what nobody reads of one that passed is left out.
         **({"sample": table(evaluation.columns, rows)} if rows else {}),
-        **({} if evaluation.passes else _help(settings, evaluation)),
+        **({} if passes else _help(settings, evaluation)),
         **({FAILING_IDS: dg.MetadataValue.json(failing_ids)} if failing_ids else {}),
         **({REMEMBERED: dg.MetadataValue.json(dict(evaluation.remembered))} if evaluation.remembered else {}),
         IS_MEASURED: evaluation.is_measured,

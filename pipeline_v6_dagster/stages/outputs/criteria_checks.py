@@ -58,7 +58,7 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         is_measured=found.state is not CriterionState.UNMEASURED,
         # Something that still needs evidence is no error.
         severity=Severity.ERROR if is_broken and found.group in _ERROR_GROUPS else Severity.WARN,
-        description=f"{found.description.rstrip('.')}. Measured: {found.measured}; limit: {found.limit}",
+        description=_describe(found),
         to_do=found.to_do,
         count=count_failing(found),
         columns=UPSIZE_COLUMNS if orders else {"id": "string"},
@@ -73,6 +73,14 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         explained_by=_EXPLAINED_BY.get(name, frozenset()),
         acknowledged=None if found.state is CriterionState.HOLDS else context.acknowledged.get(name),
     )
+
+
+def _describe(found: Criterion) -> str:
+    """What was found; where it does not hold, with the figures side by side."""
+    sentence = found.description.rstrip(".")
+    if found.state is CriterionState.HOLDS:
+        return sentence
+    return f"{sentence}. Measured: {found.measured}; limit: {found.limit}"
 
 
 def count_failing(found: Criterion) -> int | None:
