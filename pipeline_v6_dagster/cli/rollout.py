@@ -1,5 +1,6 @@
 """`pipeline-v6 rollout`."""
 
+import getpass
 import socket
 from collections.abc import Iterator
 
@@ -11,12 +12,12 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_duration, format_percent, format_time
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutRecord
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk
-from pipeline_v6_dagster.stages.rollout.act import act
+from pipeline_v6_dagster.stages.rollout.act import STOPS, act
 from pipeline_v6_dagster.stages.rollout.announce import announce_moves, describe_record
 from pipeline_v6_dagster.stages.rollout.status import NextStep, RolloutReport, read_rollout_status
 
 _HELP = {
-    RolloutEvent.BEGIN: "Begin: v6 stays in the shadow and may be approved from there. Also after a rollback.",
+    RolloutEvent.BEGIN: "Tell the executor that v6 is in the shadow. An approval needs no such step before it.",
     RolloutEvent.APPROVE: "Approve the next stage. Takes a PASS, the hours of the present stage, and a green status.",
     RolloutEvent.PAUSE: "Let v6 place no orders, and keep the stage.",
     RolloutEvent.RESUME: "Lift a halt or a reduction; where there is none, return from a pause to the stage.",
@@ -48,13 +49,22 @@ def status(context: click.Context, as_json: bool) -> None:
 
 
 def _make_command(event: RolloutEvent) -> click.Command:
+    # Nothing that stops v6 fails for want of a name.
+    is_stop = event in STOPS
+
     @click.command(event.value, help=_HELP[event])
-    @click.option("--by", required=True, help="Your name.")
-    @click.option("--why", required=True, help="The reason, for the history.")
+    @click.option("--by", required=not is_stop, help="Your name.")
+    @click.option("--why", required=not is_stop, help="The reason, for the history.")
     @json_option
-    def step(as_json: bool, by: str, why: str) -> None:
+    def step(as_json: bool, by: str | None, why: str | None) -> None:
         settings = read_environment()
-        record = act(settings, event, by, why, clock)
+        record = act(
+            settings,
+            event,
+            getpass.getuser() if by is None else by,
+            "by hand" if why is None else why,
+            clock,
+        )
         _announce(settings)
         answer(as_json, msgspec.to_builtins(record), _record_lines(record))
 

@@ -52,7 +52,7 @@ def read_rollout(
             if record is None:
                 raise DataError(
                     f"{settings.rollout_log}: a line is not understood; run pipeline-v6 verify, then move the file away"
-                    " and begin again with pipeline-v6 rollout begin"
+                    " and approve again"
                 )
             records.append(record)
             after = line.offset()

@@ -17,15 +17,14 @@ from pipeline_v6_dagster.domain.rollout import (
 # An approval that waits for a second one says nothing about the evidence of another day.
 APPROVAL_VALID_S = 86_400.0
 
-_BEGIN_FIRST = "begin first, with pipeline-v6 rollout begin"
 _FROM = {
     RolloutEvent.BEGIN: (
         frozenset({RolloutState.OFF, RolloutState.ROLLED_BACK}),
         "it has begun already; to start over, roll back first, with pipeline-v6 rollout rollback",
     ),
     RolloutEvent.APPROVE: (
-        frozenset({RolloutState.SHADOW, RolloutState.CANARY}),
-        "only a rollout in shadow or in a stage below the last can move up",
+        frozenset({RolloutState.OFF, RolloutState.SHADOW, RolloutState.ROLLED_BACK, RolloutState.CANARY}),
+        "only a rollout below its last stage can move up",
     ),
     RolloutEvent.PAUSE: (PLACING, "v6 places no orders, so there is nothing to pause"),
     RolloutEvent.ROLLBACK: (
@@ -125,8 +124,6 @@ def why_illegal(rollout: Rollout, event: RolloutEvent, *, is_automatic: bool) ->
         return None if event is not RolloutEvent.CLEAR or rollout.doubt is not None else "there is no doubt"
     if event is RolloutEvent.APPROVE:
         needed = {
-            RolloutState.OFF: _BEGIN_FIRST,
-            RolloutState.ROLLED_BACK: f"it was rolled back; {_BEGIN_FIRST}",
             RolloutState.PAUSED: "it is paused; resume or roll back first",
             RolloutState.LIVE: "the last stage is reached",
         }.get(rollout.state, needed)

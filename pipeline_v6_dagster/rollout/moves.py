@@ -101,7 +101,7 @@ def missing_for_next(rollout: Rollout, plan: RolloutPlan, evidence: RolloutEvide
     target = next_stage(rollout, plan, evidence)
     if target is None:
         name = "-" if rollout.stage is None else rollout.stage.name
-        return (f"config/rollout.json lists no stage after {name!r}; add one, or roll back and begin again",)
+        return (f"config/rollout.json lists no stage after {name!r}; add one, or roll back and start over",)
     if evidence.verdict is Verdict.PASS:
         not_passed = [name for name in target.symbols if name not in evidence.passed_symbols]
         missing += [f"the PASS does not cover {', '.join(not_passed)}"] if not_passed else []
@@ -133,7 +133,7 @@ def missing_for_resume(rollout: Rollout, evidence: RolloutEvidence) -> tuple[str
     missing = list(_missing_evidence(evidence))
     if evidence.epoch != rollout.epoch:
         missing.append(
-            "the stage was approved on the evidence of another epoch; roll back, begin again, and approve on this one"
+            "the stage was approved on the evidence of another epoch; roll back, then approve the first stage"
         )
     if rollout.stage is not None and evidence.verdict is Verdict.PASS:
         not_passed = [name for name in rollout.stage.symbols if name not in evidence.passed_symbols]

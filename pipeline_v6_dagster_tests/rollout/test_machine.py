@@ -105,7 +105,6 @@ def test_two_approvals_take_two_people_of_the_same_epoch_within_a_day() -> None:
     ("event", "state", "needed"),
     [
         (RolloutEvent.BEGIN, RolloutState.CANARY, "roll back first"),
-        (RolloutEvent.APPROVE, RolloutState.OFF, "begin first"),
         (RolloutEvent.APPROVE, RolloutState.PAUSED, "resume or roll back first"),
         (RolloutEvent.APPROVE, RolloutState.LIVE, "the last stage is reached"),
         (RolloutEvent.PAUSE, RolloutState.SHADOW, "nothing to pause"),
@@ -137,7 +136,7 @@ def test_replaying_the_history_gives_the_state(canary: History) -> None:
 def test_a_line_that_cannot_follow_or_says_something_else_is_an_error(canary: History) -> None:
     begin, first = canary.records
     forged = replace(first, state=RolloutState.LIVE)
-    for lines in ([first], [begin, begin], [begin, forged], [begin, replace(first, sequence=1)]):
+    for lines in ([begin, begin], [begin, forged], [begin, replace(first, sequence=1)]):
         with pytest.raises(DataError, match="is not possible"):
             replay(lines)
 

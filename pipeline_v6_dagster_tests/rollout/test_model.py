@@ -110,7 +110,7 @@ class RolloutModel(RuleBasedStateMachine):
         self.now += hours * HOUR_S
         if hours:
             self.compare(self.broken)
-        if self.rollout.state in (RolloutState.OFF, RolloutState.ROLLED_BACK):
+        if not hours and self.rollout.state in (RolloutState.OFF, RolloutState.ROLLED_BACK):
             self._person(lambda desk: make_record(desk.rollout, RolloutEvent.BEGIN, person(self.now), self.evidence))
             return
 

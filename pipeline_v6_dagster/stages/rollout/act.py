@@ -16,8 +16,8 @@ from pipeline_v6_dagster.verdict.criteria import CRITERIA
 
 COMPARE = "compare"
 ROLLOUT_SENSOR = "rollout_sensor"
-# Decided on the evidence and on the state that the person has seen. The others take exposure away and never wait.
-_UPWARD = frozenset({RolloutEvent.BEGIN, RolloutEvent.APPROVE, RolloutEvent.RESUME})
+# These take exposure away and never wait. The others are decided on the evidence and on the state that the person saw.
+STOPS = frozenset({RolloutEvent.PAUSE, RolloutEvent.ROLLBACK, RolloutEvent.HALT, RolloutEvent.REDUCE})
 
 
 def read_plan(settings: Settings) -> RolloutPlan:
@@ -39,7 +39,7 @@ def act(settings: Settings, event: RolloutEvent, by: str, why: str, clock: Calla
         ConfigError, DataError, StorageError: a file cannot be used.
     """
     _check_person(by, why)
-    if event not in _UPWARD:
+    if event in STOPS:
         evidence = read_stored_evidence(settings)
         with rollout_desk(settings) as desk:
             now = clock()

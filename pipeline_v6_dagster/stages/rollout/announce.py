@@ -16,7 +16,7 @@ SUBJECT = "rollout/moved"
 _ANNOUNCED_S = 86_400.0
 _TO_DO = {
     RolloutEvent.ROLLBACK: "v6 is off. Find the cause: run pipeline-v6 status and pipeline-v6 explain with the id of an"
-    " offender. To start over, fix it, acknowledge it with --fixed-at, and run pipeline-v6 rollout begin.",
+    " offender. To start over, fix it, acknowledge it with --fixed-at, and approve on the PASS of the new epoch.",
     RolloutEvent.PAUSE: "v6 places no orders. Fix what is named; once the verdict is PASS again, run pipeline-v6"
     " rollout resume.",
 }

@@ -166,8 +166,6 @@ def _notes(rollout: Rollout, found: RolloutFile | bytes | None, evidence: Rollou
 
 def _next_step(rollout: Rollout, plan: RolloutPlan, evidence: RolloutEvidence, now: float) -> NextStep | None:
     """What a person can do next to move up; None where there is nothing above."""
-    if rollout.state in (RolloutState.OFF, RolloutState.ROLLED_BACK):
-        return NextStep(step="begin", stage=None, needs=(), approvals_needed=1, approved_by=())
     if rollout.trading_state is not TradingState.ACTIVE:
         return NextStep(step="resume", stage=rollout.stage, needs=(), approvals_needed=1, approved_by=())
     if rollout.state is RolloutState.PAUSED:

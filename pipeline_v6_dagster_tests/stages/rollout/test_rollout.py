@@ -55,7 +55,16 @@ def test_a_desk_that_never_began_has_no_file_and_is_off(desk: Desk) -> None:
     report = desk.report()
     assert (report.state, report.exit_code) == (RolloutState.OFF, 0)
     assert report.next_step is not None
-    assert report.next_step.step == "begin"
+    assert report.next_step.step == "approve"
+
+
+def test_the_first_approval_needs_no_step_before_it_and_so_after_a_rollback(desk: Desk) -> None:
+    assert desk.act(RolloutEvent.APPROVE).state is RolloutState.CANARY
+    assert (desk.file.state, desk.file.symbols, desk.file.notional_share) == ("canary", ("BTCUSDT",), 0.1)
+    desk.act(RolloutEvent.ROLLBACK)
+    assert (desk.file.state, desk.file.symbols) == ("rolled_back", ())
+    assert desk.act(RolloutEvent.APPROVE).stage == desk.rollout.stage
+    assert desk.file.state == "canary"
 
 
 def test_from_a_pass_to_live_and_back_by_a_fault_within_one_compare(canary: Desk) -> None:
