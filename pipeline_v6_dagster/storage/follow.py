@@ -142,13 +142,16 @@ class Follower:
         Raises:
             StorageError: a file cannot be read.
         """
-        index = self._find(offset)
-        if index is None:
-            return None
-        start = max(0, offset.end - _TAIL_BYTES)
-        with self._files[index].reading() as file:
-            file.seek(start)
-            return blake2b(file.read(offset.end - start), digest_size=_TAIL_DIGEST_BYTES).hexdigest()
+        with ExitStack() as stack:
+            for log_file in self._files:  # `lines` may stand in the middle of one.
+                stack.enter_context(log_file.keeping_position())
+            index = self._find(offset)
+            if index is None:
+                return None
+            start = max(0, offset.end - _TAIL_BYTES)
+            with self._files[index].reading() as file:
+                file.seek(start)
+                return blake2b(file.read(offset.end - start), digest_size=_TAIL_DIGEST_BYTES).hexdigest()
 
     def lines(self) -> Iterator[Line]:
         """The lines after the offset, to the end of what is there now.

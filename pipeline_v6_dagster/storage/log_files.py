@@ -69,6 +69,14 @@ class LogFile:
         return size < before or _head(os.pread(file, HEAD_BYTES, 0)) != self.head
 
     @contextmanager
+    def keeping_position(self) -> Iterator[None]:
+        """Lets it be read in between, and puts whoever was reading it back to where that was."""
+        position = None if self._held is None else self._held.tell()
+        yield
+        if self._held is not None and position is not None:
+            self._held.seek(position)
+
+    @contextmanager
     def reading(self) -> Iterator[BinaryIO]:
         """Its content, from the start.
 

@@ -748,3 +748,25 @@ def test_a_byte_order_mark_is_a_part_of_the_first_line_and_moves_no_offset(log: 
     with Follower(log, first.offset()) as follower:
         assert [line.raw for line in follower.lines()] == [second.raw]
     assert not follower.is_offset_lost
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_tail_can_be_hashed_while_lines_are_read(tmp_path: Path, is_packed: bool) -> None:
+    path = tmp_path / "log.jsonl"
+    written = [b'{"number":%d}' % number for number in range(100_000)]  # Some chunks.
+    content = b"".join(line + b"\n" for line in written)
+    if is_packed:
+        (tmp_path / "log.1.jsonl.gz").write_bytes(gzip.compress(content))
+        path.write_bytes(b"{}\n")
+        written.append(b"{}")
+    else:
+        path.write_bytes(content)
+    found, tails = [], set()
+    with Follower(path, None) as follower:
+        for line in follower.lines():
+            found.append(line.raw)
+            if len(found) % 20_000 == 1:
+                tails.add(follower.hash_tail(line.offset()))
+    assert found == written
+    assert len(tails) >= 5
+    assert None not in tails
