@@ -22,7 +22,7 @@ def read_rollout_file(settings: Settings) -> RolloutFile | bytes | None:
     path = settings.rollout_state
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
