@@ -1,9 +1,9 @@
 """`pipeline_v6_shadow.jsonl`: a decision to a row, and a row (ours or another producer's) to what compare needs.
 
-Each row is a point to resume from: `source` and `decision_id` say which line of the attempts log it decides,
-`source.skipped` counts the unusable lines between the attempt before and this one. Now and then a row carries a
-`checkpoint`: the rolling state as of it, where the live logs were read to, and the limits, by which the rows up to
-the next one can be explained and gone on from.
+Each row is a point to resume from: `source` says which line of the attempts log it decides, `source.skipped` counts
+the unusable lines between the attempt before and this one. Now and then a row carries a `checkpoint`: the rolling state
+as of it, where the live logs were read to, and the limits, by which the rows up to the next one can be explained and
+gone on from.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,9 @@ _STRAY_ROWS = 100
 class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
     """Where an attempt was read. `head` names its file for ever, `start` and `end` are offsets in it.
 
-    `lost_bytes` of the log were gone before this attempt, where the place to go on from was in none of its files.
+    `digest` is that of its line there; None in rows of earlier versions, whose decision id it is. `lost_bytes` of the
+    log were gone before this attempt, where the place to go on from was in none of its files. `newest_ts` is the newest
+    as-of time of the decisions up to this one (epoch s), where that is another one's.
     """
 
     log: str
@@ -40,6 +42,8 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=
     end: int
     skipped: Mapping[str, int]
     lost_bytes: int | None = None
+    digest: str | None = None
+    newest_ts: float | None = None
 
 
 @dataclass(slots=True)
@@ -265,8 +269,8 @@ def _offsets_backward(log: JsonlLog) -> Iterator[LogOffset]:
 
 
 def offset_in(decision_id: str, source: Source) -> LogOffset:
-    """Where the attempt of a decision stands; the decision's id is the digest of its line."""
-    return LogOffset(source.head, source.start, source.end, decision_id)
+    """Where the attempt of a decision stands."""
+    return LogOffset(source.head, source.start, source.end, source.digest or decision_id)
 
 
 def follow_attempts(settings: Settings, log: JsonlLog) -> Follower:

@@ -21,7 +21,7 @@ from pipeline_v6_dagster.domain.quality import Rejection
 # Times before 2001 and after 2286 are not times in seconds but something else (milliseconds, counters).
 _EARLIEST_S = 1e9
 _LATEST_S = 1e10
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _FLAGS = {"true": True, "false": False}
 _POSITION_SIDES = {side.value: side for side in PositionSide}
@@ -71,7 +71,7 @@ def decode_row(decoder: msgspec.json.Decoder[Row], line: bytes) -> Row | Rejecti
     try:
         return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_again(decoder, line.removeprefix(_BYTE_ORDER_MARK))
+        return _decode_again(decoder, line.removeprefix(BYTE_ORDER_MARK))
 
 
 def _decode_again(decoder: msgspec.json.Decoder[Row], line: bytes) -> Row | Rejection:

@@ -16,24 +16,31 @@ from pipeline_v6_dagster.stages.shadow.run import ShadowRun, decide
 _REPORT_EVERY = 500
 
 
-def decide_again(home: Settings, limits: Limits, seen: Callable[[int], None]) -> Decisions:
-    """What the shadow log of `home`, which has none, would hold. `seen` is called with the number so far, every 500.
+def decide_again(
+    home: Settings, limits: Limits, seen: Callable[[int], None]
+) -> tuple[Decisions, dict[str, ShadowSide]]:
+    """What the shadow log of `home`, which has none, would hold; and each decision by its ids.
+
+    Earlier versions took the id from the place of the attempt in its file, so each decision has two. `seen` is called
+    with the number so far, every 500.
 
     Raises:
         ConfigError: an engine of the desk's own cannot be loaded.
         StorageError: a log cannot be read.
     """
     rows: list[ShadowRow] = []
+    by_id: dict[str, ShadowSide] = {}
     decided = None
     log = open_shadow_log(home)
     with follow_attempts(home, log) as follower:
         engines = load_engines(home, limits)
         for decided in decide(home, log, follower, limits, engines, ShadowRun()):
             side = make_shadow_side(decided.decision, decided.decision_id, limits.config_hash, engines.version)
+            by_id[decided.source.digest or decided.decision_id] = by_id[decided.decision_id] = side
             rows.append(ShadowRow(side, decided.source.skipped, decided.source.lost_bytes))
             if not len(rows) % _REPORT_EVERY:
                 seen(len(rows))
-    return Decisions(rows, None if decided is None else offset_in(decided.decision_id, decided.source))
+    return Decisions(rows, None if decided is None else offset_in(decided.decision_id, decided.source)), by_id
 
 
 def make_shadow_side(decision: ShadowDecision, decision_id: str, config_hash: str, engine_version: str) -> ShadowSide:

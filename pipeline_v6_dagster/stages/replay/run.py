@@ -117,13 +117,12 @@ def _replay(
     with replay_home(settings, config_dir, to_ts) as home:
         # Judged as of the time at which the other verdict was: neither is older than the other.
         as_of = to_ts if to_ts is not None else (clock() if then is None else then.generated_ts)
-        decisions = decide_again(
+        decisions, new = decide_again(
             home, limits, lambda count: seen(_READ + (_DECIDED - _READ) * min(1.0, count / len(old)))
         )
         seen(_DECIDED)
         summary = run_compare(home, limits, lambda: as_of, decisions=decisions, max_bytes=_WHOLE).summary
         seen(_COMPARED)
-    new = {row.decision.decision_id: row.decision for row in decisions.rows}
     profits = compute_profits(list_executions(old, to_ts))
     counted = [diff for diff in old if _is_counted(diff, from_ts, to_ts)]
     pairs = [(diff, new[diff.decision_id]) for diff in counted if diff.decision_id in new]

@@ -11,6 +11,7 @@ from pipeline_v6_dagster.domain.attempt import Attempt
 from pipeline_v6_dagster.domain.decision import ShadowDecision
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.limits import Limits
+from pipeline_v6_dagster.logs.decision_ids import DecisionIds
 from pipeline_v6_dagster.logs.shadow_log import Source, encode_decision, follow_attempts, open_shadow_log
 from pipeline_v6_dagster.shadow.pipeline import Engines, run_pipeline_v6_shadow
 from pipeline_v6_dagster.sources.attempts import parse_attempt
@@ -80,7 +81,7 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
             run.is_log_missing = follower.is_missing
             logged_ts = clock()
             block: list[bytes] = []
-            for decided in decide(settings, log, follower, limits, engines, run):
+            for decided in decide(settings, log, follower, limits, engines, run, unwritten=BLOCK_ROWS):
                 block.append(
                     encode_decision(
                         decided.decision,
@@ -103,15 +104,26 @@ def run_shadow(settings: Settings, limits: Limits, clock: Callable[[], float]) -
 
 
 def decide(
-    settings: Settings, log: JsonlLog, follower: Follower, limits: Limits, engines: Engines, run: ShadowRun
+    settings: Settings,
+    log: JsonlLog,
+    follower: Follower,
+    limits: Limits,
+    engines: Engines,
+    run: ShadowRun,
+    *,
+    unwritten: int | None = None,
 ) -> Generator[Decided]:
-    """Decide what `follower` reads, after what stands in `log`. Counts in `run`, writes nothing."""
+    """Decide what `follower` reads, after what stands in `log`. Counts in `run`, writes nothing.
+
+    The caller appends the decisions to `log` after at most `unwritten` of them; None: never.
+    """
     lines = follower.lines()
     first = next(lines, None)
     if first is None:
         return  # The live logs are read only for an attempt.
     with AccountHistory(settings, limits, engines.version, log) as history:
-        yield from _decide_each(follower, chain((first,), lines), history, limits, engines, run)
+        ids = DecisionIds(log, unwritten)
+        yield from _decide_each(follower, chain((first,), lines), history, limits, engines, run, ids)
         run.lost_inputs = history.lost
 
 
@@ -122,6 +134,7 @@ def _decide_each(
     limits: Limits,
     engines: Engines,
     run: ShadowRun,
+    ids: DecisionIds,
 ) -> Iterator[Decided]:
     log_name, account = follower.path.name, history.account
     lost_bytes = follower.lost_bytes if follower.is_offset_lost else None
@@ -137,11 +150,19 @@ def _decide_each(
         else:
             run.denied += 1
             run.deny_reasons.update(risk.reasons)
+        decision_id, newest_ts = ids.name(line.raw, attempt.as_of)
         source = Source(
-            log=log_name, head=line.head, start=line.start, end=line.end, skipped=skipped, lost_bytes=lost_bytes
+            log=log_name,
+            head=line.head,
+            start=line.start,
+            end=line.end,
+            skipped=skipped,
+            lost_bytes=lost_bytes,
+            digest=line_digest(line.head, line.start, line.raw),
+            newest_ts=newest_ts,
         )
         lost_bytes = None
-        yield Decided(line_digest(line.head, line.start, line.raw), decision, source, checkpoint)
+        yield Decided(decision_id, decision, source, checkpoint)
     run.rejected.update(unused)
 
 

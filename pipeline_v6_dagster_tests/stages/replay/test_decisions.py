@@ -39,7 +39,7 @@ def test_an_attempt_that_comes_meanwhile_holds_the_comparison_up(tmp_path: Path)
     home = Home(tmp_path, PIPELINE_COMPARE_MIN_SAMPLE="1")
     home.attempts(attempt_row(0, "1"))
     home.orders(ack_row(0.2, "1"), fill_row(0.4, "1"))
-    decisions = decide_again(home.settings, home.limits, lambda count: None)
+    decisions = decide_again(home.settings, home.limits, lambda count: None)[0]
     home.attempts(attempt_row(10, "2"))
     home.orders(ack_row(10.2, "2"), fill_row(10.4, "2"))
     assert find_undecided(home.settings, decisions).first_ts == T0 + 10
@@ -50,7 +50,7 @@ def test_an_attempt_that_comes_meanwhile_holds_the_comparison_up(tmp_path: Path)
 
 def test_without_an_attempt_there_is_none(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    decisions = decide_again(home.settings, home.limits, lambda count: None)
+    decisions = decide_again(home.settings, home.limits, lambda count: None)[0]
     assert decisions == ([], None)
     assert find_undecided(home.settings, decisions).first_ts is None
 
@@ -59,7 +59,7 @@ def test_a_desk_that_signs_what_it_sells_reads_the_same_either_way(tmp_path: Pat
     home = Home(tmp_path, PIPELINE_COMPARE_MIN_SAMPLE="1")
     home.attempts(attempt_row(0, "1", side="SELL", qty=-5.0, notional=-500.0))
     home.orders(ack_row(0.2, "1", qty=10.0, side="SELL"), fill_row(0.4, "1", qty=10.0, side="SELL"))
-    decisions = decide_again(home.settings, home.limits, lambda count: None)
+    decisions = decide_again(home.settings, home.limits, lambda count: None)[0]
     run_shadow(home.settings, home.limits, fixed(T0 + 10))
     assert [parse_shadow_row(line) for line in home.settings.shadow_log.read_bytes().splitlines()] == decisions.rows
     summary = run_compare(home.settings, home.limits, fixed(T0 + 5000)).summary
