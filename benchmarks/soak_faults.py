@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import psycopg2
 
@@ -22,6 +23,13 @@ from pipeline_v6_dagster_tests.deployment import PG, Deployment
 LOCKED_S = 60.0
 HELD_S = 20.0
 _HOSTILE = b'\0\0{"torn": \n[1, 2]\n"text"\n{"ts": "never", "qty": NaN}\n\xff\xfe\n' + b"[" * 10_000 + b"\n"
+
+
+def parent_of(pid: int) -> int | None:
+    """The process that started another one; None where that is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
 
 
 class Faults:
@@ -50,10 +58,15 @@ class Faults:
             print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
 
     def _kill_run(self, programs: Mapping[str, int]) -> bool:
-        """A run is a child of the code server."""
+        """A run is a child of the code server. One that takes a few seconds is waited for."""
         server = programs.get("code server")
-        children = [pid for pid in self._deployment.processes("execute_run") if pid != server]
-        return bool(children) and self._kill(self._choice.choice(children))
+        deadline = time.monotonic() + HELD_S
+        while server is not None and time.monotonic() < deadline:
+            runs = [pid for pid in self._deployment.processes("multiprocessing") if parent_of(pid) == server]
+            if runs:
+                return self._kill(self._choice.choice(runs))
+            time.sleep(0.1)
+        return False
 
     @staticmethod
     def _kill(pid: int) -> bool:

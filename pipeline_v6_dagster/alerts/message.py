@@ -9,6 +9,8 @@ import msgspec
 _ID_CHARS = 16
 # A message names so many orders; the check's table and the log hold more.
 MAX_ORDERS = 5
+# Two processes of one host never differ by more; a time further ahead was written by a clock that was wrong.
+CLOCK_TOLERANCE_S = 60.0
 
 
 class Kind(StrEnum):
@@ -49,6 +51,14 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     check: str | None = None
     run: str | None = None
     runbook: str | None = None
+
+
+def is_silenced(acknowledged_ts: float, until: float | None, now: float) -> bool:
+    """Whether an acknowledgement that was made then stands at `now` (epoch s).
+
+    One from the future was made by a clock that was wrong, and so is its end: it silences nothing.
+    """
+    return acknowledged_ts - now <= CLOCK_TOLERANCE_S and (until is None or now < until)
 
 
 class AcknowledgedBy(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from pipeline_v6_dagster.alerts.message import (
+    CLOCK_TOLERANCE_S,
     MAX_ORDERS,
     RANK,
     AcknowledgedBy,
@@ -19,6 +20,7 @@ from pipeline_v6_dagster.alerts.message import (
     Message,
     Severity,
     alert_id,
+    is_silenced,
     utc,
 )
 
@@ -29,8 +31,6 @@ _UNMEASURED_EXPLAINED_BY = frozenset({"warmup", "coverage"})
 _MAX_ANNOUNCED = 1000
 # An incident whose newest order is older than this is history: one warning, no repeats.
 _HISTORY_S = 86_400.0
-# Two processes of one host never differ by more; a time further ahead was written by a clock that was wrong.
-_CLOCK_TOLERANCE_S = 60.0
 # Further failing orders are gathered, unless what they add up to has grown by this factor since the last message.
 _ESCAPE_FACTOR = 2.0
 _NO_LINKS = Links()
@@ -138,7 +138,12 @@ def is_history(evidence: Evidence, now: float) -> bool:
 
 def _has_passed(seconds: float, last: Message, now: float) -> bool:
     """Whether the last message is so long ago, or from a clock that was ahead."""
-    return now - last.ts >= seconds or last.ts - now > _CLOCK_TOLERANCE_S
+    return now - last.ts >= seconds or _is_ahead(last, now)
+
+
+def _is_ahead(last: Message, now: float) -> bool:
+    """Whether a clock that was wrong wrote the last message, which may then have been wrong about its age as well."""
+    return last.ts - now > CLOCK_TOLERANCE_S
 
 
 def _has_doubled(evidence: Evidence, last: Message) -> bool:
@@ -157,9 +162,10 @@ def repeats(
     """
     for last in last_messages:
         answered = acknowledged.get(last.name)
-        if answered is not None and answered.until is not None and now < answered.until:
+        if answered is not None and answered.until is not None and is_silenced(answered.ts, answered.until, now):
             continue
-        if last.is_open and last.is_repeating and _has_passed(policy.repeat_s, last, now):
+        is_repeating = not is_history(last.orders, now) if _is_ahead(last, now) else last.is_repeating
+        if last.is_open and is_repeating and _has_passed(policy.repeat_s, last, now):
             # The time makes the id one of its own, also after a clock that stepped back.
             number = int(now * 1000)
             yield msgspec.structs.replace(
@@ -167,6 +173,7 @@ def repeats(
                 alert_id=alert_id(last.subject, last.evidence, Kind.REPEATS, last.since_ts, number),
                 ts=now,
                 kind=Kind.REPEATS,
+                is_repeating=is_repeating,
                 channels=policy.channels,
                 acknowledged=answered,
             )

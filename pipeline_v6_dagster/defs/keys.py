@@ -21,6 +21,8 @@ HISTORY_SCHEDULE = "parity_history_schedule"
 SLOT_TAG = "pipeline_v6/slot"
 # Started before its interval ended, because new rows were there.
 EARLY_TAG = "pipeline_v6/early"
+# When a run in flight was found to be too old, or to have begun in the future (epoch s).
+OVERDUE_TAG = "pipeline_v6/overdue"
 
 # What a check's metadata holds besides its figures.
 COUNT = "count"

@@ -1,6 +1,9 @@
 """Maintenance: what Dagster keeps of runs, observations and ticks does not grow for ever, and the history stays fast.
 
 Our logs are not touched. Dagster's own retention covers ticks alone.
+
+A clock that is years ahead for one night would make everything old. So what lies before a jump in the times of the runs
+counts as old only once the time after the jump has lasted as long.
 """
 
 from collections.abc import Iterator
@@ -35,6 +38,23 @@ def prune(instance: dg.DagsterInstance, before_ts: float) -> dict[str, int]:
     }
 
 
+def prune_by_age(instance: dg.DagsterInstance, now: float, retention_s: float) -> dict[str, int] | None:
+    """Delete what is older than `retention_s` at `now` (epoch s); None if the clock may have jumped since.
+
+    Returns how many of each were deleted.
+    """
+    before_ts = now - retention_s
+    before = datetime.fromtimestamp(before_ts, UTC)
+    newest_old = instance.get_run_records(dg.RunsFilter(created_before=before), limit=1)
+    oldest_kept = instance.get_run_records(dg.RunsFilter(created_after=before), limit=1, ascending=True)
+    if newest_old and oldest_kept:
+        jump_ts = oldest_kept[0].create_timestamp.timestamp()
+        is_jump = jump_ts - newest_old[0].create_timestamp.timestamp() > retention_s
+        if is_jump and now - jump_ts < retention_s:
+            return None
+    return prune(instance, before_ts)
+
+
 def _old_runs(instance: dg.DagsterInstance, before_ts: float) -> Iterator[str]:
     before = datetime.fromtimestamp(before_ts, UTC)
     cursor: str | None = None
@@ -59,7 +79,14 @@ def _old_runs(instance: dg.DagsterInstance, before_ts: float) -> Iterator[str]:
 @dg.op(name="prune", description="Delete runs, their events and logs, observations and ticks that are too old.")
 def _prune(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
     days = pipeline.settings.retention_days
-    deleted = prune(context.instance, pipeline.clock() - days * _DAY_S)
+    deleted = prune_by_age(context.instance, pipeline.clock(), days * _DAY_S)
+    if deleted is None:
+        context.log.warning(
+            f"nothing is pruned: there were no runs for more than {days:g} days, so the clock may have jumped; if it is"
+            f" right, what is older is pruned in {days:g} days"
+        )
+        context.add_output_metadata({"retention_days": days})
+        return
     context.log.info(f"older than {days:g} days: {deleted['runs']} runs, {deleted['observations']} observations")
     context.add_output_metadata({**deleted, "retention_days": days})
 

@@ -3,14 +3,19 @@
 Time is cut into slots of one interval, counted from the epoch. A run carries its slot as a tag, so sensor and
 schedule see each other's runs, and a daemon that was down makes up for one slot, not for all it missed. A run that
 died without a word is found by its age, so that it does not hold up its job for ever.
+
+Clocks step. Whether a slot is taken is read from the order in which runs were asked for, not from their times. A run
+whose age cannot be right, because it began in the future or is suddenly too old, is marked once, with a warning, and
+then has as long as the mark lasts.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import dagster as dg
 
-from pipeline_v6_dagster.defs.keys import MAX_RUNTIME_TAG, SLOT_TAG
+from pipeline_v6_dagster.defs.keys import EARLY_TAG, MAX_RUNTIME_TAG, OVERDUE_TAG, SLOT_TAG
 
 # Seconds between runs of a job that starts early because rows arrived: a run takes a few seconds of processor time, so
 # that a busy executor costs a few percent of one core.
@@ -22,6 +27,14 @@ IN_FLIGHT = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+# What a run that is suddenly too old still has: a step of the clock makes every run so, and a run takes seconds.
+OVERDUE_GRACE_S = 60.0
+# Clocks of one host do not differ by more; a time further ahead was written before the clock stepped back.
+CLOCK_TOLERANCE_S = 60.0
+# So many runs in a row may have been launched by hand, without a slot.
+_LOOKED_AT_RUNS = 50
+# Where Dagster's processes show what happens.
+_logger = logging.getLogger("dagster.pipeline_v6")
 # A queued run has no process that could have died; the daemon takes it up again by itself.
 _MAY_BE_DEAD = [status for status in IN_FLIGHT if status is not dg.DagsterRunStatus.QUEUED]
 
@@ -48,7 +61,11 @@ class RunInterval:
 
     def slot_tags(self, ts: float) -> dict[str, str]:
         """What a run of the slot of `ts` carries."""
-        return {SLOT_TAG: f"{self.interval_s:g}s/{self.slot(ts)}"}
+        return {SLOT_TAG: self.slot_name(ts)}
+
+    def slot_name(self, ts: float) -> str:
+        """Names the slot of `ts` among those of all intervals that the job may have had."""
+        return f"{self.interval_s:g}s/{self.slot(ts)}"
 
 
 def request_or_skip(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> dg.RunRequest | dg.SkipReason:
@@ -57,9 +74,25 @@ def request_or_skip(instance: dg.DagsterInstance, pace: RunInterval, ts: float) 
     if in_flight is not None:
         return dg.SkipReason(f"run {in_flight} of {pace.job_name} is still in flight; {pace.due_in(ts)}")
     tags = pace.slot_tags(ts)
-    if instance.get_run_records(dg.RunsFilter(job_name=pace.job_name, tags=tags), limit=1):
+    taken = instance.get_run_records(dg.RunsFilter(job_name=pace.job_name, tags=tags), limit=1)
+    if taken and _is_latest_slot(instance, pace, ts):
         return dg.SkipReason(f"{pace.job_name} ran in this interval; {pace.due_in(ts)}")
-    return dg.RunRequest(run_key=f"{pace.job_name}/{tags[SLOT_TAG]}", tags=tags)
+    # After a clock that stepped back the slots come again, and Dagster never starts the same key twice.
+    again = f"/after {taken[0].dagster_run.run_id}" if taken else ""
+    if taken:
+        _logger.warning("%s: the clock stepped back, to an interval that has had its run; it runs again", pace.job_name)
+    return dg.RunRequest(run_key=f"{pace.job_name}/{tags[SLOT_TAG]}{again}", tags=tags)
+
+
+def _is_latest_slot(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> bool:
+    """Whether the newest run that has a slot is of the slot of `ts`."""
+    for record in instance.get_run_records(dg.RunsFilter(job_name=pace.job_name), limit=_LOOKED_AT_RUNS):
+        tags = record.dagster_run.tags
+        if SLOT_TAG in tags:
+            return tags[SLOT_TAG] == pace.slot_name(ts)
+        if EARLY_TAG in tags:
+            return tags[EARLY_TAG] == str(pace.slot(ts))
+    return True
 
 
 def run_in_flight(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> str | None:
@@ -78,7 +111,7 @@ def runs_in_flight(
     for record in instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=IN_FLIGHT)):
         run, timeout_s = record.dagster_run, timeout_of(record.dagster_run)
         since = record.start_time or record.create_timestamp.timestamp()
-        if run.status not in _MAY_BE_DEAD or ts - since <= timeout_s:
+        if run.status not in _MAY_BE_DEAD or _may_be_alive(instance, run, timeout_s, ts - since, ts):
             yield run
             continue
         instance.report_run_failed(
@@ -94,7 +127,30 @@ def fail_dead_runs(instance: dg.DagsterInstance, timeout_s: float, ts: float) ->
             pass  # Dead ones are reported on the way.
 
 
-def last_run_ts(instance: dg.DagsterInstance, job_name: str) -> float | None:
-    """When the newest run of the job was asked for (epoch s); None if there is none."""
+def _may_be_alive(instance: dg.DagsterInstance, run: dg.DagsterRun, timeout_s: float, age_s: float, ts: float) -> bool:
+    """Whether a run in flight has not had its time; marks it at `ts` where its age may be that of a clock's step."""
+    is_ahead = age_s < -CLOCK_TOLERANCE_S
+    if not is_ahead and age_s <= timeout_s:
+        return True
+    mark = run.tags.get(OVERDUE_TAG)
+    marked_s = None if mark is None else ts - float(mark)
+    if marked_s is None or marked_s < -CLOCK_TOLERANCE_S:
+        _logger.warning(
+            "run %s of %s %s; it is given %g s more, because the clock may have stepped",
+            run.run_id,
+            run.job_name,
+            f"began {-age_s:.0f} s in the future" if is_ahead else f"is in flight for {age_s:.0f} s",
+            timeout_s if is_ahead else OVERDUE_GRACE_S,
+        )
+        instance.add_run_tags(run.run_id, {OVERDUE_TAG: repr(ts)})
+        return True
+    return marked_s <= (timeout_s if is_ahead else OVERDUE_GRACE_S)
+
+
+def seconds_since_last_run(instance: dg.DagsterInstance, job_name: str, ts: float) -> float | None:
+    """How long ago the newest run of the job was asked for; None if there is none or the clock stepped back since."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job_name), limit=1)
-    return records[0].create_timestamp.timestamp() if records else None
+    if not records:
+        return None
+    ago_s = ts - records[0].create_timestamp.timestamp()
+    return ago_s if ago_s >= -CLOCK_TOLERANCE_S else None

@@ -15,11 +15,12 @@ from pipeline_v6_dagster.config.settings import INTERVAL_FLOOR_S, Settings, Shad
 from pipeline_v6_dagster.defs.dagster_internals import is_schedule_on
 from pipeline_v6_dagster.defs.keys import COMPARE_JOB, COMPARE_SCHEDULE, EARLY_TAG, SHADOW_JOB, SHADOW_SCHEDULE
 from pipeline_v6_dagster.defs.run_slots import (
+    CLOCK_TOLERANCE_S,
     MIN_RUN_SPACING_S,
     RunInterval,
-    last_run_ts,
     request_or_skip,
     run_in_flight,
+    seconds_since_last_run,
 )
 from pipeline_v6_dagster.defs.schedules import why_no_schedule
 from pipeline_v6_dagster.stages.doctor.inputs import combine_versions
@@ -133,9 +134,9 @@ def _early_or_skip(
         return skipped
     if version == seen:
         return dg.SkipReason(f"{skipped.skip_message}; no new rows since")
-    last_ts = last_run_ts(instance, pace.job_name)
-    if last_ts is not None and now - last_ts < early.spacing_s:
-        return dg.SkipReason(f"{skipped.skip_message}, or in {early.spacing_s - (now - last_ts):.0f} s for new rows")
+    ago_s = seconds_since_last_run(instance, pace.job_name, now)
+    if ago_s is not None and ago_s < early.spacing_s:
+        return dg.SkipReason(f"{skipped.skip_message}, or in {early.spacing_s - ago_s:.0f} s for new rows")
     if early.after is not None and _goes_first(instance, *early.after, early.spacing_s, now):
         return dg.SkipReason(f"{skipped.skip_message}, or for new rows once {early.after[0].job_name} has decided them")
     # The slot and what is new name the request, so that the same tick tried again asks for the same run.
@@ -148,10 +149,13 @@ def _goes_first(instance: dg.DagsterInstance, pace: RunInterval, source: Path, s
     """Whether the other job runs, or is about to."""
     if run_in_flight(instance, pace, now) is not None:
         return True
-    look, last_ts = stat_file(source), last_run_ts(instance, pace.job_name)
-    if look is None:
+    found, ago_s = stat_file(source), seconds_since_last_run(instance, pace.job_name, now)
+    if found is None:
         return False
-    return last_ts is None or (look.modified_ts > last_ts and now - last_ts >= spacing_s)
+    if ago_s is None:
+        return True
+    # A file from the future says nothing about what is new.
+    return ago_s >= spacing_s and -CLOCK_TOLERANCE_S <= now - found.modified_ts < ago_s
 
 
 def _poll_s(pace: RunInterval, early: EarlyTrigger) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from pipeline_v6_dagster.alerts.message import AcknowledgedBy, Delivery, Message
+from pipeline_v6_dagster.alerts.message import AcknowledgedBy, Delivery, Message, is_silenced
 from pipeline_v6_dagster.alerts.states import Evidence, Policy, message_for, repeats, worth_announcing
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
@@ -85,7 +85,7 @@ class Outbox:
         """The messages that the evidence of these runs (oldest first) makes due, and those that repeat."""
         messages: list[Message] = []
         newest = dict(self.newest)
-        standing = {name: each for name, each in self.acknowledged.items() if each.until is None or now < each.until}
+        standing = {name: each for name, each in self.acknowledged.items() if is_silenced(each.ts, each.until, now)}
         for of_one_run in runs:
             for evidence in worth_announcing(of_one_run):
                 evidence = replace(evidence, acknowledged=standing.get(evidence.name))

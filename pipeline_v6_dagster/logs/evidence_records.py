@@ -6,6 +6,7 @@ an incident, what an input lost before it was read) is a chained line of the ale
 
 from collections.abc import Sequence
 
+from pipeline_v6_dagster.alerts.message import is_silenced
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.logs.alert_outbox import open_outbox
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement, EvidenceRecord, decode_record, encode_record
@@ -52,4 +53,4 @@ def append_records(settings: Settings, records: Sequence[EvidenceRecord]) -> Non
 def standing_acknowledgements(records: Sequence[EvidenceRecord], now: float) -> dict[str, Acknowledgement]:
     """The newest acknowledgement of each criterion that has not run out at `now` (epoch s)."""
     newest = {record.criterion: record for record in records if isinstance(record, Acknowledgement)}
-    return {name: each for name, each in newest.items() if each.until is None or now < each.until}
+    return {name: each for name, each in newest.items() if is_silenced(each.ts, each.until, now)}

@@ -261,6 +261,37 @@ def test_a_message_from_a_clock_that_was_ahead_silences_no_later_one(ahead_s: fl
     assert desk.at(T0 + 5 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
 
 
+@pytest.mark.parametrize("ahead_s", [HOUR, 24 * HOUR, 10 * 365 * 24 * HOUR])
+def test_an_acknowledgement_from_a_clock_that_was_ahead_silences_nothing(ahead_s: float) -> None:
+    desk = Desk()
+    desk.at(T0, desk.new())
+    desk.outbox.acknowledged["no_upsizes"] = AcknowledgedBy(
+        ts=T0 + ahead_s, by="Ada", why="known", until=T0 + ahead_s + 24 * HOUR
+    )
+    assert desk.at(T0 + 4 * HOUR) == ([(Kind.REPEATS, "no_upsizes")] if ahead_s > 4 * HOUR else [])
+    assert desk.at(T0 + ahead_s + 8 * HOUR) == []
+
+
+@pytest.mark.parametrize("ahead_s", [25 * HOUR, 10 * 365 * 24 * HOUR])
+def test_an_order_that_a_clock_ahead_took_for_history_is_repeated_again(ahead_s: float) -> None:
+    desk = Desk()
+    order = OffendingOrder(ts=T0, decision_id="d1")
+    assert desk.at(T0 + ahead_s, desk.new(Severity.WARN, orders=(order,))) == [(Kind.BEGINS, "no_upsizes")]
+    for hours in (0, 4, 8):
+        assert desk.at(T0 + hours * HOUR + 1) == [(Kind.REPEATS, "no_upsizes")]
+    assert desk.at(T0 + hours * HOUR + 2) == []
+
+
+@pytest.mark.parametrize("back_s", [HOUR, 24 * HOUR, 10 * 365 * 24 * HOUR])
+def test_a_clock_that_steps_back_repeats_a_state_once_and_goes_on(back_s: float) -> None:
+    desk = Desk()
+    desk.at(T0, desk.new())
+    assert desk.at(T0 - back_s, desk.new()) == [(Kind.REPEATS, "no_upsizes")]
+    assert desk.at(T0 - back_s + 900, desk.new()) == []
+    assert desk.at(T0 - back_s + 4 * HOUR) == [(Kind.REPEATS, "no_upsizes")]
+    assert desk.at(T0 + 8 * HOUR, desk.new(None)) == [(Kind.ENDS, "no_upsizes")]
+
+
 def test_a_repeat_after_a_clock_that_was_ahead_has_an_id_of_its_own() -> None:
     desk = Desk()
     desk.at(T0, desk.new())

@@ -19,7 +19,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.keys import EARLY_TAG, SLOT_TAG
-from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT, RunInterval, request_or_skip
+from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT, OVERDUE_GRACE_S, RunInterval, request_or_skip
 from pipeline_v6_dagster.defs.schedules import build_cron, schedules
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
 from pipeline_v6_dagster_tests.homes import make_settings
@@ -88,7 +88,9 @@ def test_a_run_that_does_not_end_counts_as_dead_and_holds_up_nothing(
     instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
     run_id = make_run(instance, "compare_job", DAY - 601, status=status)
-    assert is_run(request_or_skip(instance, COMPARE, DAY))
+    assert run_id in said(request_or_skip(instance, COMPARE, DAY))
+    assert run_id in said(request_or_skip(instance, COMPARE, DAY + OVERDUE_GRACE_S))
+    assert is_run(request_or_skip(instance, COMPARE, DAY + OVERDUE_GRACE_S + 1))
     run = instance.get_run_by_id(run_id)
     assert run is not None and run.status is dg.DagsterRunStatus.FAILURE
     (failure,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)

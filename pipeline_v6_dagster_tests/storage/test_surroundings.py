@@ -63,6 +63,35 @@ sys.stdout.flush()
 sys.stdout.buffer.write((logs / "pipeline_v6_shadow.jsonl").read_bytes())
 """
 
+FULL_STAGE = """
+import os, shlex, subprocess, sys
+from pathlib import Path
+from pipeline_v6_dagster.cli import main
+logs = Path(os.environ["PIPELINE_V6_HOME"], "logs")
+content = {path: path.read_bytes() for path in logs.rglob("*.jsonl")}
+if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", logs], stderr=subprocess.DEVNULL).returncode:
+    sys.exit(99)
+for path, lines in content.items():
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(lines)
+*before, stage = sys.argv[1:]
+for command in before:
+    assert main.run([command]) == 0, command
+filler = logs / "filler"
+with filler.open("wb") as file:
+    try:
+        while True:
+            os.write(file.fileno(), b"x" * 4096)
+    except OSError:
+        pass
+ours = {path: path.read_bytes() for path in logs.rglob("pipeline_v6*") if path.is_file()}
+print("exit", main.run(shlex.split(stage)))
+print("kept", all(path.read_bytes()[:len(was)] == was for path, was in ours.items()))
+filler.unlink()
+print("exit", main.run(shlex.split(stage)))
+print("exit", main.run(["verify"]))
+"""
+
 
 def run(settings: Settings, command: str, *, user: int = 0, limit: int = 0) -> tuple[int, str]:
     """(exit code, what it said on standard error)."""
@@ -192,6 +221,33 @@ def test_a_file_system_without_room(home: Home) -> None:
     assert [line for line in said if line.startswith("exit")] == ["exit 74", "exit 0"]
     decided = [line for line in said if line.startswith('{"decision_id"')]
     assert [line.split('"intent_id":"')[1].split('"')[0] for line in decided] == ALL
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        ("shadow",),
+        ("shadow", "heartbeat"),
+        ("shadow", "heartbeat", "compare"),
+        ("shadow", "heartbeat", "compare", "report"),
+        ("shadow", "heartbeat", "compare", f"acknowledge no_upsizes --by Ada --why {'x' * 5000}"),
+    ],
+    ids=lambda stages: stages[-1].split()[0],
+)
+def test_a_file_system_without_room_in_each_stage(home: Home, stages: tuple[str, ...]) -> None:
+    outcome = subprocess.run(
+        ["unshare", "--mount", sys.executable, "-c", FULL_STAGE, *stages],
+        env={**os.environ, "PYTHONPATH": str(REPO), "PIPELINE_V6_HOME": str(home.settings.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if outcome.returncode in (1, 99) and not outcome.stdout:
+        pytest.skip("this user may not mount a file system of its own")
+    told = [line for line in outcome.stdout.splitlines() if line.startswith(("exit", "kept"))]
+    assert told == ["exit 74", "kept True", "exit 0", "exit 0"], outcome.stderr
+    (error,) = [line for line in outcome.stderr.splitlines() if "No space left" in line]
+    assert str(home.settings.logs_dir) in error
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def replay_span(settings: Settings, config_dir: Path, from_ts: float, to_ts: flo
 def _decide_span(
     settings: Settings, config_dir: Path, limits: Limits, from_ts: float, to_ts: float
 ) -> tuple[dict[str, ShadowSide], int]:
-    """(the decisions of the span by id, how many attempts were decided)."""
+    """(the decisions of the span by each of their ids, as `decide_again` has them; how many attempts were decided)."""
     start_ts = from_ts - max(_WARMUP_S, _WARMUP_TOLERANCES * settings.match_tolerance_s)
     found: dict[str, ShadowSide] = {}
     run = ShadowRun()
@@ -106,7 +106,7 @@ def _decide_span(
                     break
                 if from_ts <= as_of <= to_ts:
                     side = make_shadow_side(decided.decision, decided.decision_id, limits.config_hash, engines.version)
-                    found[decided.decision_id] = side
+                    found[decided.source.digest or decided.decision_id] = found[decided.decision_id] = side
     return found, run.decided
 
 

@@ -19,8 +19,9 @@ from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.vetoes import parse_veto
 from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 
-# A clock that is set back by more than this was wrong before: the rows of that time count as of those after them.
-CLOCK_ERROR_S = 3600.0
+# A clock that is set back by more than this was wrong before: the rows of that time count as of those after them. It is
+# less than the hour of a time zone or of daylight saving time, and more than the rows of a log are out of order.
+CLOCK_ERROR_S = 1800.0
 _NEVER = float("inf")
 
 # Neither what stands for a feed that was not read yet nor the row after the last holds an event.
