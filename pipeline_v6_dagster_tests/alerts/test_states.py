@@ -275,7 +275,7 @@ def test_an_acknowledgement_from_a_clock_that_was_ahead_silences_nothing(ahead_s
 @pytest.mark.parametrize("ahead_s", [25 * HOUR, 10 * 365 * 24 * HOUR])
 def test_an_order_that_a_clock_ahead_took_for_history_is_repeated_again(ahead_s: float) -> None:
     desk = Desk()
-    order = OffendingOrder(ts=T0, decision_id="d1")
+    order = AlertOrder(ts=T0, decision_id="d1")
     assert desk.at(T0 + ahead_s, desk.new(Severity.WARN, orders=(order,))) == [(Kind.BEGINS, "no_upsizes")]
     for hours in (0, 4, 8):
         assert desk.at(T0 + hours * HOUR + 1) == [(Kind.REPEATS, "no_upsizes")]

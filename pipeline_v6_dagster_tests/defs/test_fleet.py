@@ -12,6 +12,7 @@ from pipeline_v6_dagster.config.fleet import load_fleet
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster.defs.dagster_internals import errors_of_run, latest_evaluation
+from pipeline_v6_dagster.defs.run_slots import OVERDUE_GRACE_S
 from pipeline_v6_dagster_tests.defs.ticking import make_run, quiet_instance
 from pipeline_v6_dagster_tests.fleets import fleet_settings, write_fleet
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, simulated_home
@@ -129,7 +130,9 @@ def test_a_run_that_died_is_reported_and_its_executor_is_due_again(
         name: make_run(instance, "compare_job", NOW - 700, {"dagster/partition": name}, dg.DagsterRunStatus.STARTED)
         for name in ("alpha", "patient")
     }
-    assert set(requested(tick(base, instance, "compare_sensor"))) == {"alpha"}
+    # The first tick marks it, because a step of the clock would make it as old.
+    assert tick(base, instance, "compare_sensor").run_requests == []
+    assert set(requested(tick(base, instance, "compare_sensor", now=NOW + OVERDUE_GRACE_S + 1))) == {"alpha"}
     statuses = {name: instance.get_run_by_id(run_id) for name, run_id in runs.items()}
     assert {name: run.status.value for name, run in statuses.items() if run is not None} == {
         "alpha": "FAILURE",
@@ -144,9 +147,26 @@ def test_runs_of_other_jobs_that_died_are_reported_after_the_time_that_they_may_
     started = dg.DagsterRunStatus.STARTED
     report = make_run(instance, "parity_report_job", NOW - 700, {"dagster/partition": "alpha"}, started)
     drill = make_run(instance, "drill_job", NOW - 700, {"dagster/max_runtime": "21600"}, started)
-    tick(base, instance, "executors_sensor")
+    for now in (NOW, NOW + OVERDUE_GRACE_S + 1):
+        tick(base, instance, "executors_sensor", now=now)
     runs = [instance.get_run_by_id(run_id) for run_id in (report, drill)]
     assert [run.status.value for run in runs if run is not None] == ["FAILURE", "STARTED"]
+
+
+@pytest.mark.parametrize("step_s", [3600.0, 86_400.0, 315_360_000.0])
+def test_after_a_step_back_the_slots_of_a_fleet_are_run_again(
+    tmp_path: Path, instance: dg.DagsterInstance, step_s: float
+) -> None:
+    base = fleet_settings(tmp_path, {"alpha": []})
+    tick(base, instance, "executors_sensor")
+    keys: list[str | None] = []
+    cursor = None
+    times = [NOW, NOW + 900, NOW + step_s, NOW, NOW + 10, NOW + 900, NOW + step_s, NOW]
+    for now in times:
+        result = tick(base, instance, "compare_sensor", cursor, now)
+        cursor = result.cursor
+        keys += [request.run_key for request in result.run_requests or ()]
+    assert len(set(keys)) == len(keys) == len(times) - 1  # One of them is in a slot that was just given.
 
 
 def test_a_lost_cursor_asks_again_under_the_same_keys(tmp_path: Path, instance: dg.DagsterInstance) -> None:

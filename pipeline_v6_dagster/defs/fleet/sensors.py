@@ -1,9 +1,9 @@
 """The interval sensors of a fleet: one tick decides for all executors, and requests one run for each that is due.
 
 A tick costs two queries however many executors there are: which have a partition, and which have a run in flight. Which
-slot each was given last stands in the cursor; where that is lost, the run keys keep a slot from being run twice.
-Runs do not start early because of new rows: the logs may be on another host, and a run a minute for each executor would
-be most of the load.
+slot each was given last stands in the cursor; where that is lost, the run keys keep a slot from being run twice. After
+a clock that stepped back the slots come again: how often it did is a part of the run keys. Runs do not start early
+because of new rows: the logs may be on another host, and a run a minute for each executor would be most of the load.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -56,11 +56,11 @@ def _fleet_sensor(
         }
         busy = executors_in_flight(context.instance, job_name, paces, now)
         given = _read_cursor(context.cursor)
-        slots = {each: pace.slot_tags(now)[SLOT_TAG] for each, pace in paces.items()}
+        tags = {each: pace.slot_tags(now) for each, pace in paces.items()}
+        slots = {each: _mark_step_back(tags[each][SLOT_TAG], given.get(each)) for each in paces}
         due = [each for each in executors if each not in busy and given.get(each) != slots[each]]
         requests = [
-            request_run(executors[each], job_name, f"{job_name}/{each}/{slots[each]}", {SLOT_TAG: slots[each]})
-            for each in due
+            request_run(executors[each], job_name, f"{job_name}/{each}/{slots[each]}", tags[each]) for each in due
         ]
         kept = {each: given[each] for each in executors if each in given} | {each: slots[each] for each in due}
         return dg.SensorResult(
@@ -70,6 +70,19 @@ def _fleet_sensor(
         )
 
     return fleet_sensor
+
+
+def _mark_step_back(slot: str, given: str | None) -> str:
+    """A slot, marked with how often the clock has stepped back, as the one that was given last tells."""
+    if given is None:
+        return slot
+    before, _, steps = given.partition("~")
+    interval, number = slot.split("/")
+    before_interval, _, before_number = before.partition("/")
+    count = int(steps) if steps.isdecimal() else 0
+    if interval == before_interval and before_number.isdecimal() and int(number) < int(before_number):
+        count += 1
+    return f"{slot}~{count}" if count else slot
 
 
 def executors_in_flight(
