@@ -132,7 +132,10 @@ def _newest_ts(evidence: Evidence) -> float | None:
 
 def is_history(evidence: Evidence, now: float) -> bool:
     """Whether the newest of its orders is more than a day old at `now` (epoch s)."""
-    newest_ts = _newest_ts(evidence)
+    return _is_old(_newest_ts(evidence), now)
+
+
+def _is_old(newest_ts: float | None, now: float) -> bool:
     return newest_ts is not None and now - newest_ts > _HISTORY_S
 
 
@@ -164,7 +167,7 @@ def repeats(
         answered = acknowledged.get(last.name)
         if answered is not None and answered.until is not None and is_silenced(answered.ts, answered.until, now):
             continue
-        is_repeating = not is_history(last.orders, now) if _is_ahead(last, now) else last.is_repeating
+        is_repeating = not _is_old(last.last_order_ts, now) if _is_ahead(last, now) else last.is_repeating
         if last.is_open and is_repeating and _has_passed(policy.repeat_s, last, now):
             # The time makes the id one of its own, also after a clock that stepped back.
             number = int(now * 1000)
