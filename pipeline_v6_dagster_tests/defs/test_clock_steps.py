@@ -12,7 +12,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.maintenance import prune_by_age
 from pipeline_v6_dagster.defs.run_slots import OVERDUE_GRACE_S, RunInterval, request_or_skip
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
-from pipeline_v6_dagster_tests.homes import settings_of
+from pipeline_v6_dagster_tests.homes import make_settings
 
 # A multiple of every interval used here.
 DAY = 86_400.0 * 20_000
@@ -36,7 +36,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_of(tmp_path / "home")
+    return make_settings(tmp_path / "home")
 
 
 @pytest.fixture

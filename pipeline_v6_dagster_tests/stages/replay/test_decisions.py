@@ -21,7 +21,7 @@ def test_they_say_what_the_shadow_log_says_and_compare_the_same(tmp_path: Path) 
         log.write(b'{"symbol": "BTCUSDT"}\n[1]\n')
     limits = load_configuration(settings.risk_limits, settings.pairs_universe).limits
     told: list[int] = []
-    decisions = decide_again(settings, limits, told.append)
+    decisions = decide_again(settings, limits, told.append)[0]
     assert told == list(range(500, len(decisions.rows) + 1, 500))
     as_decided = deepcopy(decisions.rows)  # The comparison numbers them.
     summary = run_compare(settings, limits, fixed(NOW), decisions=decisions).summary
