@@ -44,7 +44,7 @@ def _read_file(settings: Settings, *, is_alone: bool) -> _StateFile | None:
     path = settings.rollout_state
     try:
         return msgspec.json.decode(path.read_bytes(), type=_StateFile)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from error

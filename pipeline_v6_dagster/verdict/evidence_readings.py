@@ -304,9 +304,7 @@ def little_ignored(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy)
     newest = facts.log.epoch.newest_ts
     if ratio is None or (newest is None and facts.log.ignore_rules):
         return unmeasured(limit, "no decision of this epoch is settled")
-    problems = []
-    if ratio > MAX_IGNORED_RATIO:
-        problems.append(f"ignore rules hide {percent(ratio)} of decisions")
+    problems = [f"ignore rules hide {percent(ratio)} of decisions"] if ratio > MAX_IGNORED_RATIO else []
     # A rule may be written on a day without a decision yet.
     latest = None if newest is None else newest + (MAX_IGNORE_DAYS + 1) * DAY_S
     for rule in facts.log.ignore_rules:
