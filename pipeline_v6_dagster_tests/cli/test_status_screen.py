@@ -75,7 +75,7 @@ def test_it_fits_a_terminal_of_any_height(red: Settings, height: int) -> None:
 def test_it_says_who_has_acknowledged_what_as_of_now(red: Settings) -> None:
     arguments = ("--by", "Ada", "--why", "the venue was down")
     assert pipeline_v6(red.home, "acknowledge", "no_upsizes", *arguments).exit_code == 0
-    report = read_status(red, NOW)
+    report = read_status(red, time.time())
     assert [record.by for record in report.acknowledged] == ["Ada"]
     assert "no_upsizes by Ada on" in render_text(report, width=120)
 

@@ -93,12 +93,11 @@ def test_sides_are_counted_by_symbol_and_delay() -> None:
 
 
 def test_the_first_divergence_of_each_symbol_is_its_oldest() -> None:
-    table = tables.first_divergences(
-        [
-            diff(1),
-            diff(2, veto_mismatch=True, shadow=decision()),
-            diff(3, veto_mismatch=True, shadow=decision()),
-            diff(4, symbol="ETHUSDT", veto_mismatch=True, shadow=denied()),
-        ]
-    )
+    samples = [
+        diff(1),
+        diff(2, veto_mismatch=True, shadow=decision()),
+        diff(3, veto_mismatch=True, shadow=decision()),
+        diff(4, symbol="ETHUSDT", veto_mismatch=True, shadow=denied()),
+    ]
+    table = tables.first_divergences(tables.find_first_divergences(samples))
     assert [row[1:4:2] for row in table.rows] == [("BTCUSDT", "d2"), ("ETHUSDT", "d4")]
