@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,11 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.deployment import free_ports, wait_for
+from pipeline_v6_dagster_tests.deployment import free_ports
 from pipeline_v6_dagster_tests.homes import simulated_home
-from pipeline_v6_dagster_tests.mailbox import mailing
-from pipeline_v6_dagster_tests.receiver import receiving
 
 pytestmark = pytest.mark.slow
 
@@ -182,49 +177,3 @@ def test_make_dev_serves_ones_own_home(tmp_path: Path, port: int) -> None:
     finally:
         interrupt(dev)
     assert descendants_in(tmp_path) == []
-
-
-def test_alerts_of_the_demo_reach_the_operator_and_each_of_their_links_opens(tmp_path: Path, port: int) -> None:
-    with receiving() as receiver, mailing() as mailbox:
-        urls = {"PIPELINE_V6_ALERT_URLS": f"{receiver.url} {mailbox.url}"}
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pipeline_v6_dagster.cli.main",
-                "demo",
-                "--alerts",
-                "--seconds",
-                "1200",
-                "--port",
-                str(port),
-            ],
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path), **urls},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            wait_for("the alert arrived", lambda: receiver.received and mailbox.received, 8 * START_S)
-            ((_, _, payload), *_) = receiver.received
-            message = str(payload["message"])
-            links = dict(re.findall(r"^(\w+): (http://\S+)$", message, re.MULTILINE))
-            assert list(links) == ["Check", "Run", "Runbook"]
-            assert (
-                links["Check"] == f"http://127.0.0.1:{port}/assets/compare_summary?view=checks&checkDetail=no_upsizes"
-            )
-            for url in links.values():
-                with urlopen(url, timeout=60) as response:  # noqa: S310 -- our own servers on localhost
-                    assert response.status == 200
-            (home,) = re.findall(r"^Where: executor (\S+),", message, re.MULTILINE)
-            (order, *_) = re.findall(r"pipeline-v6 explain (\w+)$", message, re.MULTILINE)
-            explained = pipeline_v6(Path(home), "explain", order)
-            assert explained.exit_code == 0
-            assert re.search(r"^decision .*: allowed$", explained.stdout, re.MULTILINE)
-            assert re.search(r"^live: executed$", explained.stdout, re.MULTILINE)
-        finally:
-            said = interrupt(process)
-    assert "was accepted by json#1" in said
-    assert "was accepted by mailto#1" in said
