@@ -85,9 +85,14 @@ def request_or_skip(instance: dg.DagsterInstance, pace: RunInterval, ts: float) 
 
 
 def _is_latest_slot(instance: dg.DagsterInstance, pace: RunInterval, ts: float) -> bool:
-    """Whether the newest run that has a slot is of the slot of `ts`."""
+    """Whether the newest run that has a slot is of the slot of `ts`.
+
+    A run that repeats another has the tags of that one, and says nothing about when it was asked for.
+    """
     for record in instance.get_run_records(dg.RunsFilter(job_name=pace.job_name), limit=_LOOKED_AT_RUNS):
         tags = record.dagster_run.tags
+        if record.dagster_run.parent_run_id is not None:
+            continue
         if SLOT_TAG in tags:
             return tags[SLOT_TAG] == pace.slot_name(ts)
         if EARLY_TAG in tags:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.maintenance import prune_by_age
+from pipeline_v6_dagster.defs.keys import EARLY_TAG
 from pipeline_v6_dagster.defs.run_slots import OVERDUE_GRACE_S, RunInterval, request_or_skip
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
 from pipeline_v6_dagster_tests.homes import make_settings
@@ -73,6 +74,15 @@ def test_the_same_tick_tried_again_after_a_step_asks_for_the_same_run(
     assert isinstance(first, dg.RunRequest)
     assert isinstance(again, dg.RunRequest)
     assert first.run_key == again.run_key != f"compare_job/{COMPARE.slot_name(DAY + step_s)}"
+
+
+@pytest.mark.parametrize("tags", [COMPARE.slot_tags(DAY - 900), {EARLY_TAG: str(COMPARE.slot(DAY - 900))}])
+def test_a_retry_of_an_older_run_is_no_step_of_the_clock(instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
+    failed_id = make_run(instance, "compare_job", DAY - 900, tags, dg.DagsterRunStatus.FAILURE)
+    make_run(instance, "compare_job", DAY, COMPARE.slot_tags(DAY))
+    # Dagster's daemon tries a crashed run again, with its tags, whenever it finds that it has crashed.
+    make_run(instance, "compare_job", DAY + 5, tags, parent_run_id=failed_id)
+    assert "ran in this interval" in said(request_or_skip(instance, COMPARE, DAY + 10))
 
 
 @steps

@@ -65,9 +65,17 @@ def make_run(
     created_ts: float,
     tags: dict[str, str] | None = None,
     status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS,
+    parent_run_id: str | None = None,
 ) -> str:
-    """A run that was asked for at `created_ts`; returns its id."""
-    run = create_run_for_test(instance, job_name=job_name, tags=tags or {}, status=status)
+    """A run that was asked for at `created_ts`, or that repeats its parent from then on; returns its id."""
+    run = create_run_for_test(
+        instance,
+        job_name=job_name,
+        tags=tags or {},
+        status=status,
+        parent_run_id=parent_run_id,
+        root_run_id=parent_run_id,
+    )
     backdate(instance, run.run_id, created_ts)
     return run.run_id
 
