@@ -225,8 +225,15 @@ class Deployment:
         }
         refused = self.ask(self.web_port, mutation, {"selector": selector})
         assert "ScheduleStateResult" not in json.dumps(refused), refused
-        obeyed = self.ask(self.admin_port, mutation, {"selector": selector})
-        assert obeyed["data"]["startSchedule"]["__typename"] == "ScheduleStateResult", obeyed
+
+        def is_obeyed() -> bool:
+            obeyed = self.ask(self.admin_port, mutation, {"selector": selector})
+            kind = obeyed["data"]["startSchedule"]["__typename"]
+            assert kind in {"ScheduleStateResult", "ScheduleNotFoundError"}, obeyed
+            return kind == "ScheduleStateResult"
+
+        # A webserver is up before the code server has told it what there is.
+        wait_for(f"the admin webserver knows {name}", is_obeyed, START_S)
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:

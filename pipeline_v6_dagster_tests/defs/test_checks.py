@@ -136,7 +136,8 @@ def test_what_was_not_measured_passes_nothing(empty: Checks) -> None:
     passed = {name for name, check in empty.items() if check.passed}
     # That no line of ours was changed, no input lost, no key misread and nothing allowed is known without a row.
     assert passed == {"logs_intact", "inputs_whole", "limits_understood", "rollout_within_evidence"}
-    unmeasured = {name for name, check in empty.items() if not figure(check, "is_measured")}
+    unmeasured = {name for name, check in empty.items() if "is_measured" in check.metadata}
+    assert all(figure(empty[name], "is_measured") is False for name in unmeasured)
     assert unmeasured >= {"same_side", "no_upsizes", "coverage", "decisions_agree", "verdict", "executor_alive"}
     for name in unmeasured:
         assert not empty[name].passed

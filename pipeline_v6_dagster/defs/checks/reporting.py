@@ -74,7 +74,7 @@ def _metadata(settings: Settings, evaluation: Evaluation) -> dict[str, Any]:
         **({} if passes else _help(settings, evaluation)),
         **({FAILING_IDS: dg.MetadataValue.json(failing_ids)} if failing_ids else {}),
         **({REMEMBERED: dg.MetadataValue.json(dict(evaluation.remembered))} if evaluation.remembered else {}),
-        IS_MEASURED: evaluation.is_measured,
+        **({} if evaluation.is_measured else {IS_MEASURED: False}),
     }
 
 
