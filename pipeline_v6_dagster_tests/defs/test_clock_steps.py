@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.maintenance import prune_by_age
 from pipeline_v6_dagster.defs.keys import EARLY_TAG
+from pipeline_v6_dagster.defs.maintenance import prune_by_age
 from pipeline_v6_dagster.defs.run_slots import OVERDUE_GRACE_S, RunInterval, request_or_skip
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
 from pipeline_v6_dagster_tests.homes import make_settings
