@@ -221,7 +221,9 @@ def test_every_interval_once_alerts_once_and_it_heals(storage: str, tmp_path: Pa
             "PIPELINE_COMPARE_INTERVAL": str(compare_s),
             "PIPELINE_V6_RUN_TIMEOUT": "30",
             "PIPELINE_V6_ALERT_URLS": receiver.url,
-            **with_constants(tmp_path / "constants", **{"alerts.states.ALERT_GROUP_S": 0}),
+            **with_constants(
+                tmp_path / "constants", **{"alerts.states.ALERT_GROUP_S": 0, "defs.run_slots.OVERDUE_GRACE_S": 10}
+            ),
         }
         with (
             deployed(settings.home, tmp_path / "dagster", storage, **environ) as deployment,
@@ -280,8 +282,12 @@ def _go_through(
     )
     for job_name in ("shadow_job", "compare_job"):
         assert_once_per_slot(instance, job_name, (killed_ts - 1, healed_ts))
-    status = pipeline_v6(settings.home, "status", **_intervals(deployment))
-    assert status.exit_code == 1, status  # red, and not stale
+    wait_for(
+        "status is red, and not stale",
+        lambda: pipeline_v6(settings.home, "status", **_intervals(deployment)).exit_code == 1,
+        PATIENCE_S,
+        every_s=2,
+    )
 
 
 def _intervals(deployment: Deployment) -> dict[str, str]:
