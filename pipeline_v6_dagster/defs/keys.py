@@ -7,6 +7,7 @@ COMPARE_JOB = "compare_job"
 MAINTENANCE_JOB = "maintenance_job"
 REPORT_JOB = "parity_report_job"
 REPLAY_JOB = "replay_report_job"
+REPLAY_RESULTS_JOB = "replay_results_job"
 DRILL_JOB = "drill_job"
 HISTORY_JOB = "parity_history_job"
 

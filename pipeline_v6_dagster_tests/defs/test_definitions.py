@@ -77,6 +77,14 @@ def test_every_asset_tells_an_operator_what_it_is(defs: dg.Definitions) -> None:
         assert node.tags.get("written_by") in {"executor", "ops", "pipeline_v6"}, key
 
 
+def test_everything_that_can_be_materialized_can_be_so_in_one_run(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    # One with partitions turns "Materialize all" into a dialog about them.
+    assert [key for key in graph.executable_asset_keys if graph.get(key).is_partitioned] == []
+    everything = dg.Definitions.merge(defs, dg.Definitions(jobs=[dg.define_asset_job("everything")]))
+    assert dg.validate_run_config(everything.resolve_job_def("everything"), {})
+
+
 def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
     assert {job for job in repository.job_names if not job.startswith("__")} == {
@@ -85,6 +93,7 @@ def test_jobs_sensors_schedules_and_checks(defs: dg.Definitions) -> None:
         "maintenance_job",
         "parity_report_job",
         "replay_report_job",
+        "replay_results_job",
         "drill_job",
         "parity_history_job",
     }

@@ -54,3 +54,9 @@ def test_without_the_package_only_its_own_job_fails_in_one_line(
     result = defs.resolve_job_def("parity_history_job").execute_in_process(instance=instance, raise_on_error=False)
     (failure,) = result.get_step_failure_events()
     assert "needs the package deltalake, which is not installed" in str(failure.event_specific_data)
+    # "Materialize all" is a run of it and others.
+    selection = dg.AssetSelection.assets("compare_diffs", "compare_summary", "parity_history")
+    several = dg.Definitions.merge(defs, dg.Definitions(jobs=[dg.define_asset_job("several", selection=selection)]))
+    run = several.resolve_job_def("several").execute_in_process(instance=instance)
+    assert run.success
+    assert dg.AssetKey("parity_history") not in {event.asset_key for event in run.get_asset_materialization_events()}

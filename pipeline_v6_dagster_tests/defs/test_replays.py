@@ -39,14 +39,11 @@ def home_with_configurations(root: Path) -> Settings:
 
 
 def replay(settings: Settings, instance: dg.DagsterInstance, partition: str) -> dg.AssetMaterialization:
-    result = dg.materialize(
-        [build_defs(settings, fixed(START_TS + 7200)).resolve_assets_def("replay_results")],
-        instance=instance,
-        partition_key=partition,
-        selection=["replay_results"],
-    )
-    (materialization,) = result.asset_materializations_for_node("replay_results")
-    return materialization
+    job = build_defs(settings, fixed(START_TS + 7200)).resolve_job_def("replay_results_job")
+    result = job.execute_in_process(instance=instance, partition_key=partition)
+    (event,) = result.get_asset_materialization_events()
+    assert event.asset_key == dg.AssetKey("replay_results")
+    return event.materialization
 
 
 def stopped(settings: Settings) -> list[tuple[object, ...]]:
@@ -78,7 +75,7 @@ def test_in_a_fleet_a_partition_is_an_executor_and_a_month(tmp_path: Path, insta
 
 
 def test_a_backfill_launches_a_run_for_each_partition(tmp_path: Path) -> None:
-    asset = build_defs(home_with_configurations(tmp_path)).resolve_assets_def("replay_results")
-    assert asset.backfill_policy == dg.BackfillPolicy.multi_run()
-    assert asset.partitions_def is not None
-    assert MONTH in asset.partitions_def.get_partition_keys()
+    job = build_defs(home_with_configurations(tmp_path)).resolve_job_def("replay_results_job")
+    assert job.backfill_policy == dg.BackfillPolicy.multi_run()
+    assert job.partitions_def is not None
+    assert MONTH in job.partitions_def.get_partition_keys()

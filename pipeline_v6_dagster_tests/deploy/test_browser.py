@@ -254,6 +254,21 @@ def test_a_symbol_of_the_summary_links_to_its_part_of_the_report(ops_page: Page)
     expect(opened.locator("#symbol-BTCUSDT")).to_be_in_viewport()
 
 
+def test_everything_can_be_materialized_from_the_ui(browser: Browser, scene: Scene) -> None:
+    deployment = scene.deployment
+    with opened_page(browser, f"http://127.0.0.1:{deployment.admin_port}") as page, deployment.instance() as instance:
+        page.goto("/asset-groups")
+        button = page.get_by_role("button", name="Materialize all")
+        # With three dots it asks for partitions first.
+        expect(button).to_have_text(re.compile(r"^Materialize all \(\d+\)$"))
+        button.click()
+        by_hand = dg.RunsFilter(job_name="__ASSET_JOB")
+        (run,) = wait_for("a run was launched", lambda: instance.get_runs(by_hand), PATIENCE_S)
+        wait_for("it ended", lambda: instance.get_runs(dg.RunsFilter([run.run_id]))[0].is_finished, 2 * PATIENCE_S)
+        (ended,) = instance.get_runs(dg.RunsFilter([run.run_id]))
+    assert ended.status is dg.DagsterRunStatus.SUCCESS
+
+
 def test_nothing_can_be_started_here(scene: Scene) -> None:
     deployment = scene.deployment
     mutation = "mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"

@@ -2,9 +2,12 @@
 
 A partition is replayed under every configuration in `config/replay`, or under those that the run names. A backfill over
 many partitions is many runs, on the same workers as all others.
+
+The table is an asset that a job writes, and the months are partitions of that job. If the asset were executable,
+"Materialize all" would ask for months in a dialog, because one of its assets would have partitions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import dagster as dg
@@ -12,7 +15,7 @@ from pydantic import Field
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.fleet.partitions import EXECUTORS
-from pipeline_v6_dagster.defs.keys import EXECUTOR_DIMENSION, OWNERS
+from pipeline_v6_dagster.defs.keys import EXECUTOR_DIMENSION, OWNERS, REPLAY_RESULTS_JOB
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.logs.replay_rows import CHANGE_COLUMNS, FLIP_COLUMNS, replay_table
@@ -40,48 +43,52 @@ class ReplaysConfig(dg.Config):
 def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     """The asset, with the partitions that fit the settings."""
     months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, timezone="UTC", end_offset=1)
-    if settings.fleet_file is None:
-        return dg.Definitions(assets=[_build_asset(months)])
-    per_executor = dg.MultiPartitionsDefinition({EXECUTOR_DIMENSION: EXECUTORS, _MONTH_DIMENSION: months})
-    return dg.Definitions(assets=[_build_asset(per_executor)])
+    partitions: dg.PartitionsDefinition[str] = months
+    if settings.fleet_file is not None:
+        partitions = dg.MultiPartitionsDefinition({EXECUTOR_DIMENSION: EXECUTORS, _MONTH_DIMENSION: months})
+    return dg.Definitions(assets=[_describe_asset(partitions)], jobs=[_build_job(partitions)])
 
 
-def _build_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
-    @dg.multi_asset(
-        name=ASSET,
-        specs=[
-            dg.AssetSpec(
-                ASSET,
-                deps=["order_attempts", "orders_executed", "compare_diffs"],
-                group_name="report",
-                owners=OWNERS,
-                kinds={"python", "deltalake"},
-                tags={"written_by": "pipeline_v6"},
-                description=(
-                    "What other limits would have changed, in decisions and dollars: a row for each executor, month,"
-                    " configuration in config/replay and rule. Launch a backfill for the partitions that matter; ask"
-                    " with pipeline-v6 history replays or limits. Needs the optional package deltalake."
-                ),
-            )
-        ],
+def _describe_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ASSET,
+        deps=["order_attempts", "orders_executed", "compare_diffs"],
+        group_name="report",
+        owners=OWNERS,
+        kinds={"python", "deltalake"},
+        tags={"written_by": "pipeline_v6"},
         partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(),
-        can_subset=True,  # Otherwise a run cannot skip it.
+        description=(
+            "What other limits would have changed, in decisions and dollars: a row for each executor, month,"
+            f" configuration in config/replay and rule. Launch a backfill of {REPLAY_RESULTS_JOB} for the partitions"
+            " that matter; ask with pipeline-v6 history replays or limits. Needs the optional package deltalake."
+        ),
     )
-    def replay_results(
-        context: dg.AssetExecutionContext, config: ReplaysConfig, pipeline: dg.ResourceParam[Pipeline]
-    ) -> Iterator[dg.MaterializeResult[None]]:
-        if not context.has_partition_key:
-            context.log.warning("Skipped: a replay is about a month. Launch a backfill for the months that matter.")
-            return
-        names = config.configurations or list_configurations(pipeline.settings)
-        replays = replay_month(pipeline.settings, _read_month(context), names, pipeline.clock)
-        yield _materialization(replay_table(pipeline.settings), replays)
-
-    return replay_results
 
 
-def _read_month(context: dg.AssetExecutionContext) -> Month:
+def _build_job(partitions: dg.PartitionsDefinition[str]) -> dg.JobDefinition:
+    @dg.job(
+        name=REPLAY_RESULTS_JOB,
+        partitions_def=partitions,
+        description=(
+            f"Replay a month under the configurations in config/replay, into {ASSET}. Launch a backfill for the months"
+            " that matter."
+        ),
+    )
+    def replay_results_job() -> None:
+        _replay_month()
+
+    return replay_results_job
+
+
+@dg.op(name="replay_month", description="Replay a month under each configuration, and append the answers.")
+def _replay_month(context: dg.OpExecutionContext, config: ReplaysConfig, pipeline: dg.ResourceParam[Pipeline]) -> None:
+    names = config.configurations or list_configurations(pipeline.settings)
+    replays = replay_month(pipeline.settings, _read_month(context), names, pipeline.clock)
+    context.log_event(_materialization(context.partition_key, replay_table(pipeline.settings), replays))
+
+
+def _read_month(context: dg.OpExecutionContext) -> Month:
     key = context.partition_key
     name = key.keys_by_dimension[_MONTH_DIMENSION] if isinstance(key, dg.MultiPartitionKey) else key
     months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, timezone="UTC", end_offset=1)
@@ -90,10 +97,11 @@ def _read_month(context: dg.AssetExecutionContext) -> Month:
     return Month(name[:7], window.start.timestamp(), last.timestamp())
 
 
-def _materialization(location: str, replays: list[MonthReplay]) -> dg.MaterializeResult[None]:
+def _materialization(partition: str, location: str, replays: list[MonthReplay]) -> dg.AssetMaterialization:
     rows = [{"configuration": each.configuration, **row} for each in replays for row in list_rows(each.answer)]
-    return dg.MaterializeResult(
+    return dg.AssetMaterialization(
         asset_key=ASSET,
+        partition=partition,
         metadata={
             "location": location,
             "configurations": len(replays),

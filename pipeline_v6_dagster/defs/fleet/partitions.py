@@ -37,13 +37,14 @@ def partition_by_executor(defs: dg.Definitions, settings: Settings) -> dg.Defini
 
 
 def _partitioned(asset: object) -> dg.AssetsDefinition | dg.AssetSpec:
-    if isinstance(asset, dg.AssetSpec):
-        is_of_the_fleet = FLEET_SCOPE.items() <= asset.tags.items()
-        return asset if is_of_the_fleet else asset.replace_attributes(partitions_def=EXECUTORS)
-    assert isinstance(asset, dg.AssetsDefinition)  # noqa: S101 -- `loading` loads nothing else
-    is_of_the_fleet = any(FLEET_SCOPE.items() <= spec.tags.items() for spec in asset.specs)
+    assert isinstance(asset, dg.AssetsDefinition | dg.AssetSpec)  # noqa: S101 -- `loading` loads nothing else
+    specs = [asset] if isinstance(asset, dg.AssetSpec) else asset.specs
     # Partitions of its own name the executor already.
-    return asset if is_of_the_fleet or asset.partitions_def is not None else with_partitions(asset, EXECUTORS)
+    if any(FLEET_SCOPE.items() <= spec.tags.items() or spec.partitions_def is not None for spec in specs):
+        return asset
+    if isinstance(asset, dg.AssetSpec):
+        return asset.replace_attributes(partitions_def=EXECUTORS)
+    return with_partitions(asset, EXECUTORS)
 
 
 def _per_executor(schedule: object, settings: Settings) -> dg.ScheduleDefinition:
