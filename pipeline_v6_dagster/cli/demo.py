@@ -91,7 +91,7 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alert
             _run_rollout(settings, environ if ui else None, executor, seconds, port)
         elif ui:
             write_instance(Path(environ["DAGSTER_HOME"]))
-            _run_live(settings, environ, seconds, port, seed)
+            _run_live(settings, environ, executor, seconds, port)
 
 
 def _served_pages(home: Path) -> AbstractContextManager[str]:
@@ -124,11 +124,12 @@ def _decide_and_compare(settings: Settings, meaning: str) -> None:
     click.echo(f"  ({meaning})")
 
 
-def _run_live(settings: Settings, environ: dict[str, str], seconds: float, port: int, seed: int) -> None:
+def _run_live(
+    settings: Settings, environ: dict[str, str], executor: SimulatedExecutor, seconds: float, port: int
+) -> None:
     start = clock()
-    executor = SimulatedExecutor(
-        seed=seed + 1, start_ts=start, attempts_per_s=_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE
-    )
+    # The same executor, for prices and positions go on from where the history left them.
+    executor.trade_faster(_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE)
     click.echo(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
     click.echo(_UI_WARNING)
     if settings.alert_urls:

@@ -100,10 +100,15 @@ class SimulatedExecutor:
         """The intents placed at twice the quantity so far, in the order of their first acks."""
         return list(self._upsized)
 
-    def trade_faster(self, attempts_per_s: float) -> None:
-        """Attempt at another rate from here on, with the orders as small as that takes."""
+    def trade_faster(self, attempts_per_s: float, *, upsize_share: float | None = None) -> None:
+        """Attempt at another rate from where `run` has come to, with the orders as small as that takes.
+
+        `upsize_share` is then the share of opening orders placed at twice the quantity; None leaves it as it is.
+        """
         self._attempts_per_s = attempts_per_s
-        # The next attempt at the old rate may be hours away.
+        if upsize_share is not None:
+            self._upsize_share = upsize_share
+        # The next attempt at the old rate may be hours away; the strategies at that rate end with it.
         self._start(self._strategies())
 
     def run(self, until: float) -> Iterator[LogLine]:
@@ -113,6 +118,7 @@ class SimulatedExecutor:
             while lines and lines[0].ts <= until:
                 yield lines.popleft()
             if lines or not self._due or self._due[0][0] > until:
+                self._now = max(self._now, until)
                 return
             self._now, number, process = heappop(self._due)
             self._journal.now = self._now
@@ -131,9 +137,10 @@ class SimulatedExecutor:
     # What strategies ask for.
 
     def _strategies(self) -> Process:
+        attempts_per_s = self._attempts_per_s
         while True:
-            yield self._rng.expovariate(self._attempts_per_s)
-            if self._now >= self._ask_until:
+            yield self._rng.expovariate(attempts_per_s)
+            if self._now >= self._ask_until or attempts_per_s != self._attempts_per_s:
                 return
             if self._now >= self._restart_ts:
                 self._restart_ts = self._now + self._fault_rng.expovariate(1 / MEAN_UPTIME_S)

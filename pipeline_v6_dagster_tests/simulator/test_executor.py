@@ -275,3 +275,18 @@ def reduce_only_acks(lines: list[LogLine]) -> list[dict[str, Any]]:
     reducing = {row["intent_id"] for row in rows(lines, "order_attempt") if row["reduce_only"]}
     first = {row["intent_id"]: row for row in reversed(rows(lines, "order_ack")) if row["intent_id"] in reducing}
     return list(first.values())
+
+
+def test_a_desk_that_trades_faster_goes_on_from_its_last_prices_and_at_one_rate() -> None:
+    executor = SimulatedExecutor(7, START_TS, 0.01)
+    until = START_TS + 86_400.0
+    before = list(executor.run(until))
+    executor.trade_faster(0.5, upsize_share=0.5)
+    after = list(executor.run(until + 2000.0))
+    assert min(line.ts for line in after) >= until
+    last = {row["symbol"]: row["price_hint"] for row in rows(before, "order_attempt")}
+    first = {row["symbol"]: row["price_hint"] for row in reversed(rows(after, "order_attempt"))}
+    assert first == pytest.approx(last, rel=0.05)
+    # The attempt that was due at the old rate begins no second stream of them.
+    assert len(rows(after, "order_attempt")) == pytest.approx(0.5 * 2000.0, rel=0.15)
+    assert executor.upsized_intent_ids
