@@ -11,6 +11,7 @@ _COLUMNS = (
     *("size_pct_diff", "sizing_diff_pct", "is_upsize", "slippage_diff_bps", "impact_usd"),
     *("root_cause", "route_mismatch", "mismatch_usd", "cause_detail", "upsize_cause"),
 )
+_ZERO = 1e-9
 _PARTS = {
     "live": ("requested_qty", "executed_qty", "avg_price", "gross_usd", "fees_usd", "status", "arrival_price", "route"),
     "shortfall": ("delay_usd", "execution_usd", "fees_usd", "opportunity_usd", "total_usd", "total_bps"),
@@ -35,8 +36,11 @@ def _rows(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 def _values(row: dict[str, Any]) -> tuple[str, ...]:
     parts = ((row.get(part) or {}).get(name) for part, names in _PARTS.items() for name in names)
-    # Adding 0 takes the sign of a zero away.
-    return tuple(
-        f"{value + 0:.9g}" if isinstance(value, float | int) else str(value)
-        for value in (*(row.get(name) for name in _COLUMNS), *parts)
-    )
+    return tuple(map(_as_text, (*(row.get(name) for name in _COLUMNS), *parts)))
+
+
+def _as_text(value: object) -> str:
+    """To nine digits; what two ways of rounding leave of a zero is one."""
+    if not isinstance(value, float | int):
+        return str(value)
+    return "0" if abs(value) < _ZERO else f"{value:.9g}"

@@ -100,9 +100,10 @@ lots AS (
 ),
 paired AS (
     SELECT s.*, s.risk_decision.allowed AS allowed, live.intent_id IS NOT NULL AS is_executed,
-        vetoed.reason AS veto, failed.error, CASE WHEN is_executed THEN NULL ELSE coalesce(veto, error) END AS reason,
-        live.* EXCLUDE (intent_id), arrivals.arrival_price, lots.lot_step, s.intent.price AS price,
-        live.executed_qty - coalesce(live.last_executed_qty, 0) + live.last_requested_qty AS requested_qty,
+        vetoed.reason AS veto, failed.error, is_executed OR (veto IS NULL AND error IS NOT NULL) AS is_tried, CASE WHEN is_executed THEN NULL ELSE coalesce(veto, error) END AS reason,
+        live.* EXCLUDE (intent_id), arrivals.arrival_price,
+        nullif(arrivals.arrival_price, s.intent.price) AS market_price, lots.lot_step, s.intent.price AS price,
+        coalesce(live.executed_qty - coalesce(live.last_executed_qty, 0), 0) + live.last_requested_qty AS requested_qty,
         live.executed_gross_usd / live.executed_qty AS avg_price,
         coalesce(s.size_decision.gross_usd, s.intent.quote_notional) AS shadow_gross_usd,
         coalesce(nullif(s.size_decision.qty, 0), s.intent.quote_notional / s.intent.price) AS asked_qty,
@@ -113,14 +114,15 @@ paired AS (
 sized AS (
     SELECT *, requested_qty * price AS live_gross_usd,
         (requested_qty * price - shadow_gross_usd) / shadow_gross_usd AS sizing_diff_pct,
-        CASE WHEN executed_qty = 0 THEN 0 ELSE sign * (arrival_price - price) * executed_qty END AS delay_usd,
-        CASE WHEN executed_qty = 0 THEN 0 ELSE sign * (avg_price - arrival_price) * executed_qty END AS execution_usd,
+        CASE WHEN executed_qty = 0 THEN 0 ELSE sign * (market_price - price) * executed_qty END AS delay_usd,
+        CASE WHEN executed_qty = 0 THEN 0 ELSE sign * (avg_price - market_price) * executed_qty END AS execution_usd,
         CASE WHEN executed_qty = 0 THEN 0 ELSE sign * (avg_price - price) * executed_qty END AS paid_usd,
         CASE WHEN asked_qty <= executed_qty THEN 0
             ELSE sign * (coalesce(avg_price, arrival_price) - price) * (asked_qty - executed_qty) END
             AS opportunity_usd,
-        CASE WHEN allowed AND is_executed THEN 'match' WHEN allowed THEN 'shadow_allowed_live_absent'
-            WHEN is_executed THEN 'shadow_vetoed_live_executed' ELSE 'match_veto' END AS mismatch_kind,
+        CASE WHEN NOT is_executed AND veto IS NULL AND error IS NULL THEN 'live_unknown'
+            WHEN allowed AND is_tried THEN 'match' WHEN allowed THEN 'shadow_allowed_live_absent'
+            WHEN is_tried THEN 'shadow_vetoed_live_executed' ELSE 'match_veto' END AS mismatch_kind,
         CASE WHEN is_executed THEN 'executed' WHEN veto IS NOT NULL THEN 'vetoed'
             WHEN error IS NOT NULL THEN 'error' ELSE 'unresolved' END AS live_outcome
     FROM paired
@@ -129,8 +131,9 @@ measured AS (
     SELECT *,
         CASE WHEN sizing_diff_pct <= 0.001 THEN false
             ELSE (live_gross_usd - shadow_gross_usd) / price > coalesce(lot_step, 0) * (1 + 1e-9) END AS is_upsize,
-        CASE WHEN is_executed THEN live_gross_usd ELSE 0 END - CASE WHEN allowed THEN shadow_gross_usd ELSE 0 END
-            AS impact_usd,
+        CASE WHEN mismatch_kind = 'live_unknown' THEN NULL
+            ELSE CASE WHEN is_executed THEN live_gross_usd ELSE 0 END
+                - CASE WHEN allowed THEN shadow_gross_usd ELSE 0 END END AS impact_usd,
         paid_usd + fees_usd + opportunity_usd AS total_usd
     FROM sized
 ),
@@ -145,15 +148,15 @@ explained AS (
 SELECT symbol, timestamp AS ts, decision_id, intent_id, side,
     CASE WHEN is_executed OR reason IS NOT NULL THEN 'intent_id' END AS match_method,
     first_ts - timestamp AS match_dt_s,
-    live_outcome, mismatch_kind, allowed <> is_executed AS veto_mismatch,
+    live_outcome, mismatch_kind,
+    CASE WHEN mismatch_kind <> 'live_unknown' THEN allowed <> is_tried END AS veto_mismatch,
     100 * (executed_qty - size_decision.qty) / size_decision.qty AS size_pct_diff,
     sizing_diff_pct, is_upsize,
     sign * (avg_price - price) / price * 1e4 - router_decision.expected_slippage_bps AS slippage_diff_bps,
     impact_usd,
     CASE WHEN mismatch_kind = 'shadow_vetoed_live_executed' THEN 'shadow_rule'
         WHEN mismatch_kind = 'shadow_allowed_live_absent' AND live_outcome = 'vetoed' THEN 'live_veto'
-        WHEN mismatch_kind = 'shadow_allowed_live_absent' AND live_outcome = 'error' THEN 'live_error'
-        WHEN mismatch_kind = 'shadow_allowed_live_absent' THEN 'unresolved'
+        WHEN live_outcome = 'error' THEN 'live_error' WHEN live_outcome = 'unresolved' THEN 'unresolved'
         WHEN upsize_cause IS NOT NULL THEN upsize_cause
         WHEN executed_qty < requested_qty * (1 - 1e-6) AND status IN ('CANCELED', 'EXPIRED') THEN 'partial_fill'
         END AS root_cause,
@@ -172,9 +175,10 @@ SELECT symbol, timestamp AS ts, decision_id, intent_id, side,
       'fees_usd': fees_usd, 'opportunity_usd': opportunity_usd, 'total_usd': total_usd,
       'total_bps': 1e4 * total_usd / (asked_qty * price)}} END AS shortfall,
     live_route <> router_decision.route AS route_mismatch,
-    CASE WHEN allowed <> is_executed THEN abs(impact_usd) ELSE 0 END AS mismatch_usd,
+    CASE WHEN impact_usd IS NULL THEN NULL WHEN allowed <> is_tried THEN abs(impact_usd) ELSE 0 END AS mismatch_usd,
     CASE mismatch_kind WHEN 'shadow_vetoed_live_executed' THEN array_to_string(risk_decision.reasons, '+')
-      WHEN 'shadow_allowed_live_absent' THEN reason END AS cause_detail,
+      ELSE CASE WHEN live_outcome = 'error' OR mismatch_kind = 'shadow_allowed_live_absent' THEN reason END
+      END AS cause_detail,
     upsize_cause,
     false AS heartbeat
 FROM explained ORDER BY ts
