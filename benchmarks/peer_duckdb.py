@@ -100,7 +100,8 @@ lots AS (
 ),
 paired AS (
     SELECT s.*, s.risk_decision.allowed AS allowed, live.intent_id IS NOT NULL AS is_executed,
-        vetoed.reason AS veto, failed.error, is_executed OR (veto IS NULL AND error IS NOT NULL) AS is_tried, CASE WHEN is_executed THEN NULL ELSE coalesce(veto, error) END AS reason,
+        vetoed.reason AS veto, failed.error, is_executed OR (veto IS NULL AND error IS NOT NULL) AS is_tried,
+        CASE WHEN is_executed THEN NULL ELSE coalesce(veto, error) END AS reason,
         live.* EXCLUDE (intent_id), arrivals.arrival_price,
         nullif(arrivals.arrival_price, s.intent.price) AS market_price, lots.lot_step, s.intent.price AS price,
         coalesce(live.executed_qty - coalesce(live.last_executed_qty, 0), 0) + live.last_requested_qty AS requested_qty,
