@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from hashlib import blake2b
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -14,15 +13,15 @@ from pipeline_v6_dagster.domain.comparison import ShadowSide
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.limits import KnownRows
 from pipeline_v6_dagster.domain.live import Arrival, OrderEvent, Veto
-from pipeline_v6_dagster.domain.quality import Rejection, Unusable
+from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.logs.compare_log import DROPPED_ORDER_ROW, Cursor, InputCounts, read_offsets_backward
-from pipeline_v6_dagster.logs.shadow_rows import ShadowRow, parse_shadow_row
+from pipeline_v6_dagster.logs.external_rows import parse_external_row
+from pipeline_v6_dagster.logs.shadow_rows import ShadowRow
 from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, Timed, in_time_order
 from pipeline_v6_dagster.sources.metrics import parse_arrival
 from pipeline_v6_dagster.sources.orders import parse_order_event
 from pipeline_v6_dagster.sources.positions import parse_positions
 from pipeline_v6_dagster.sources.vetoes import parse_veto
-from pipeline_v6_dagster.stages.compare.evidence import EvidenceKeeper
 from pipeline_v6_dagster.storage.follow import Follower, Line, LogOffset
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
 
@@ -85,12 +84,10 @@ class CompareInputs:
         log: JsonlLog,
         cursor: Cursor,
         now: float,
-        keeper: EvidenceKeeper,
         known_rows: KnownRows,
         decisions: Decisions | None = None,
     ) -> None:
         self._known_rows = known_rows
-        self._keeper = keeper
         self._read_before = dict(cursor.read)
         self.row_count = 0  # since the cursor was advanced
         self._cursor = cursor
@@ -135,7 +132,9 @@ class CompareInputs:
     def records(self, stop_before: float | None) -> Iterator[tuple[float, Record]]:
         """The records up to the first one at or after `stop_before`; what is not yielded stays unread."""
         logs = [
-            self._read(SHADOW_LOG, _parse_decision) if self._decisions is None else self._given(self._decisions.rows),
+            self._read(SHADOW_LOG, parse_external_row)
+            if self._decisions is None
+            else self._given(self._decisions.rows),
             self._read(ORDERS, parse_order_event),
             self._read(VETOES, parse_veto),
             self._read(METRICS, parse_arrival),
@@ -158,7 +157,6 @@ class CompareInputs:
                 counts.newest_ts = record.ts
                 if type(record) is ShadowRow:
                     self._count_attempts(record)
-                    self._keeper.observe(record.decision)
                     yield ts, record.decision
                 else:
                     yield ts, record
@@ -239,14 +237,6 @@ class CompareInputs:
         if row.lost_bytes is not None:
             attempts.is_offset_lost = True
             attempts.lost_bytes += row.lost_bytes
-
-
-def _parse_decision(line: bytes) -> ShadowRow | Unusable:
-    row = parse_shadow_row(line)
-    if type(row) is Unusable and row.kind is Rejection.BAD_FIELD:
-        # By its content alone, so that a row that its producer appends again is the same decision.
-        return parse_shadow_row(line, fallback_id=blake2b(line, digest_size=8).hexdigest())
-    return row
 
 
 def is_edited(follower: Follower, cursor: Cursor, name: str) -> bool:

@@ -149,7 +149,7 @@ def _run(
         now=now,
         undecided_since_ts=stop_ts,
     )
-    with known, CompareInputs(settings, log, cursor, now, keeper, limits.known_rows, decisions) as inputs:
+    with known, CompareInputs(settings, log, cursor, now, limits.known_rows, decisions) as inputs:
         block = _Block(log, known, inputs, matcher, content)
         for settled in _settle_all(matcher, inputs, keeper, cursor, now, stop_ts, clock, repeated):
             if settled is None:
@@ -243,11 +243,13 @@ def _settle_all(
         is_due = matcher.is_due(ts) or inputs.row_count >= BLOCK_ROWS
         if is_due:
             yield from matcher.settle(until=ts)
-        if type(record) is OrderEvent:
-            keeper.watch(record)
         if type(record) is ShadowSide and known is not None and _is_repeated(record, known, cursor, now):
             matcher.dropped[IgnoredRow.REPEATED_DECISION] += 1
         else:
+            if type(record) is OrderEvent:
+                keeper.watch(record)
+            elif type(record) is ShadowSide:
+                keeper.observe(record)
             _add_record(matcher, cursor, record)
         if is_due:
             yield None
@@ -262,12 +264,17 @@ def _settle_all(
 
 
 def _is_repeated(decision: ShadowSide, known: KnownDiffs, cursor: Cursor, now: float) -> bool:
-    """Whether a decision is in the compare log already. One that is newer than all before it is not looked up."""
+    """Whether a decision is open or in the compare log already.
+
+    Its time does not tell: some producers write when they logged the row.
+    """
     newest_ts = cursor.newest_decision_ts if cursor.max_decision_ts is None else cursor.max_decision_ts
-    if newest_ts is None or decision.as_of > newest_ts:
-        cursor.max_decision_ts = decision.as_of
-        return False
-    return known.has_decision(decision.decision_id, min(newest_ts, now))
+    newest_ts = decision.as_of if newest_ts is None else max(newest_ts, decision.as_of)
+    decision_id = decision.decision_id
+    if decision_id in cursor.open.decisions or known.has_decision(decision_id, min(newest_ts, now)):
+        return True
+    cursor.max_decision_ts = newest_ts
+    return False
 
 
 def _add_record(matcher: OutcomeMatcher, cursor: Cursor, record: Record) -> None:

@@ -563,6 +563,63 @@ class TestExternalShadow:
         home.compare(at + 4 * LATER)
         assert len(home.diff_lines()) == 3
 
+    @pytest.mark.parametrize("hours", [0, 23])
+    @pytest.mark.parametrize(
+        ("row", "repeat"),
+        [
+            (shadow_row(0), shadow_row(0, logged_ts=T0 + 99)),
+            (shadow_row(0), dict(reversed(shadow_row(0).items()))),
+            (shadow_row(0), shadow_row(0, timestamp=None, ts=iso(50_000))),
+            (shadow_row(0), shadow_row(0, risk_decision={"allowed": False, "reasons": ["cooldown"]})),
+            (shadow_row(0, decision_id="own"), shadow_row(50_000, None, decision_id="own")),
+            (shadow_row(0, intent_id=None), shadow_row(0, intent_id=None, ts=iso(99))),
+            (shadow_row(0, attempt_id=None), shadow_row(0, attempt_id=None, note="again")),
+            (shadow_row(0, None), dict(reversed(shadow_row(0, None, logged_ts=T0 + 99, ts=iso(99)).items()))),
+        ],
+    )
+    def test_an_attempt_that_is_appended_again_with_other_bytes_is_the_same_decision(
+        self, tmp_path: Path, hours: int, row: dict[str, Any], repeat: dict[str, Any]
+    ) -> None:
+        home = self.home(tmp_path)
+        at = 3600 * hours + 2 * LATER
+        home.append(home.settings.shadow_log, row | {"config_hash": "a"})
+        assert home.compare(1).open_decisions == 1
+        home.append(home.settings.shadow_log, repeat | {"config_hash": "a"})
+        home.orders(ack_row(1, "1"), fill_row(2, "1"))
+        home.compare(at)
+        home.append(home.settings.shadow_log, shadow_row(3600 * hours + 10, "2", config_hash="b"))
+        home.compare(at)
+        diffs, epoch = home.diff_lines(), home.summary()["epoch"]
+        home.append(home.settings.shadow_log, repeat | {"config_hash": "a"})
+        home.compare(at + 10)
+        home.compare(at + 3 * LATER)
+        assert home.diff_lines() == diffs
+        assert len({diff["decision_id"] for diff in home.diffs()}) == 2
+        # It was made under an earlier configuration, and begins no epoch of it again.
+        assert home.summary()["epoch"] == epoch
+        assert home.summary()["input_quality"]["shadow_log"]["unusable"] == {"repeated_decision": 2}
+
+    @pytest.mark.parametrize(
+        ("row", "other"),
+        [
+            (shadow_row(0), shadow_row(0, attempt_id="sig_other")),
+            (shadow_row(0), shadow_row(0, intent=shadow_row(0)["intent"] | {"qty": 6.0})),
+            (shadow_row(0), shadow_row(0, intent=shadow_row(0)["intent"] | {"side": "SHORT"})),
+            (shadow_row(0, attempt_id=None), shadow_row(1, attempt_id=None)),
+            (shadow_row(0, None), shadow_row(1, None)),
+            (shadow_row(0, decision_id="own"), shadow_row(0, decision_id="other")),
+        ],
+    )
+    def test_another_attempt_is_another_decision(
+        self, tmp_path: Path, row: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        home = self.home(tmp_path)
+        home.append(home.settings.shadow_log, row)
+        home.compare(LATER)
+        home.append(home.settings.shadow_log, other)
+        home.compare(2 * LATER)
+        assert len({diff["decision_id"] for diff in home.diffs()}) == 2
+
     def test_heartbeat_rows_are_never_samples_and_never_end_the_warmup(self, tmp_path: Path) -> None:
         home = self.home(tmp_path)
         beats = [
