@@ -216,15 +216,19 @@ def _approve(rollout: Rollout, after: Rollout, record: RolloutRecord) -> Rollout
 
 
 def _enter(after: Rollout, record: RolloutRecord, state: RolloutState, stage: Stage | None) -> Rollout:
-    """In another state: approvals and doubts of the one before no longer count, the time in a kept stage does."""
+    """In another state: approvals and doubts of the one before no longer count, the time in a kept stage does.
+
+    Not if the clock was ahead when that state began: nobody knows how long the stage has lasted.
+    """
     is_kept = stage is not None and stage == after.stage
+    is_since_known = after.since_ts is None or after.since_ts <= record.ts
     return replace(
         after,
         state=state,
         stage=stage,
         epoch=after.epoch if is_kept else None,
         since_ts=record.ts,
-        served_before_s=after.served_s(record.ts) if is_kept else 0.0,
+        served_before_s=after.served_s(record.ts) if is_kept and is_since_known else 0.0,
         approvals=(),
         doubt=None,
         changed=record,

@@ -117,10 +117,11 @@ class _Descriptor(RawIOBase):
 
 def _remove_stale(folder: Path, prefix: str) -> None:
     """Delete what a killed process left of its replacement of the same file."""
-    oldest = time.time() - _STALE_S
+    now = time.time()
     for name in os.listdir(folder):
         if name.startswith(prefix):
             left = folder / name
             with suppress(FileNotFoundError):
-                if left.stat().st_mtime < oldest:
+                # One from the future was written by a clock that was ahead.
+                if abs(now - left.stat().st_mtime) > _STALE_S:
                     disk.remove(left)

@@ -199,6 +199,15 @@ def test_the_chains_are_followed_from_the_last_run_on_and_from_their_beginning_o
     assert not evaluations(settings, instance, NOW + 86_460, "compare_job")["logs_intact"].passed
 
 
+def test_the_chains_are_followed_from_their_beginning_if_the_clock_was_ahead(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600)
+    assert evaluations(settings, instance, NOW + 315_360_000)["logs_intact"].passed
+    tamper(settings.shadow_log, 3)
+    assert not evaluations(settings, instance, NOW, "compare_job")["logs_intact"].passed
+
+
 def test_a_log_that_was_cut_back_is_found_at_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings, _ = simulated_home(tmp_path, seconds=600)
     assert evaluations(settings, instance)["logs_intact"].passed

@@ -1,5 +1,6 @@
 """Clocks that step by an hour, a day and ten years, both ways: what sensors, schedules, guards and pruning do then."""
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.defs.checks.logs import executor_alive
 from pipeline_v6_dagster.defs.keys import EARLY_TAG
 from pipeline_v6_dagster.defs.maintenance import prune_by_age
+from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.run_slots import OVERDUE_GRACE_S, RunInterval, request_or_skip
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, is_run, make_run, quiet_instance, said
-from pipeline_v6_dagster_tests.homes import make_settings
+from pipeline_v6_dagster_tests.homes import fixed, make_settings
 
 # A multiple of every interval used here.
 DAY = 86_400.0 * 20_000
@@ -138,6 +141,16 @@ def test_a_file_from_another_time_holds_up_no_comparison(daemon: Daemon, setting
     assert is_run(daemon.sensor("compare_sensor", DAY + 5))
     settings.orders_executed.write_bytes(b"1\n2\n")
     assert is_run(daemon.sensor("compare_sensor", DAY + 100))
+
+
+@steps
+def test_the_executor_is_alive_by_the_clock_of_the_moment(settings: Settings, step_s: float) -> None:
+    settings.order_attempts.parent.mkdir(parents=True)
+    settings.order_attempts.write_text(json.dumps({"symbol": "BTCUSDT", "ts": DAY - 60}) + "\n")
+    for now, is_alive in ((DAY, True), (DAY + 1.1 * step_s, False), (DAY, True)):
+        found = executor_alive(Pipeline(settings, fixed(now), "host"))
+        assert (found.passes, found.is_measured) == (is_alive, True)
+        assert ("in the future" in found.description) == (now < DAY - 60)
 
 
 @steps

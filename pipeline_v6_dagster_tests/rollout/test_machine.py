@@ -45,6 +45,21 @@ def test_a_rollout_that_was_never_begun_is_off_and_allows_nothing() -> None:
     assert (Rollout().state, Rollout().symbols, Rollout().notional_share) == (RolloutState.OFF, (), 0.0)
 
 
+@pytest.mark.parametrize("step_s", [HOUR_S, 24 * HOUR_S, 87_600 * HOUR_S])
+def test_time_by_a_clock_that_was_ahead_is_not_served(canary: History, step_s: float) -> None:
+    canary.event(RolloutEvent.PAUSE, machine(T0 + 2 * HOUR_S + step_s))
+    canary.add(resume(canary.rollout, person(T0 + 2 * HOUR_S), evidence()))
+    assert canary.rollout.served_s(T0 + 3 * HOUR_S) == HOUR_S
+
+
+@pytest.mark.parametrize("step_s", [HOUR_S, 24 * HOUR_S, 87_600 * HOUR_S])
+def test_a_clock_that_steps_back_serves_no_time(canary: History, step_s: float) -> None:
+    assert canary.rollout.served_s(T0 + 2 * HOUR_S - step_s) <= HOUR_S
+    canary.event(RolloutEvent.PAUSE, machine(T0 + 2 * HOUR_S - step_s))
+    canary.add(resume(canary.rollout, person(T0 + 2 * HOUR_S), evidence()))
+    assert canary.rollout.served_s(T0 + 3 * HOUR_S) == HOUR_S
+
+
 def test_every_stage_is_a_canary_but_the_last_which_is_live(canary: History) -> None:
     assert (canary.rollout.state, canary.rollout.symbols) == (RolloutState.CANARY, ("ETHUSDT",))
     assert canary.approve(T0 + 25 * HOUR_S).state is RolloutState.CANARY

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from pipeline_v6_dagster.domain.verdict import CriterionState
 from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.doctor.run import examine
+from pipeline_v6_dagster.stages.drill.result import Outcome
+from pipeline_v6_dagster.stages.drill.run import run_drill
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk
 from pipeline_v6_dagster.stages.outputs.report import write_report
-from pipeline_v6_dagster.stages.outputs.status import read_status
+from pipeline_v6_dagster.stages.outputs.status import Report, read_status
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster_tests.homes import fixed
 from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_row, fill_row
@@ -45,6 +48,11 @@ def settled(home: Home) -> dict[str, tuple[str, Any]]:
         assert (diff["intent_id"] in found) == (diff["revision_of"] is not None), diff
         found[diff["intent_id"]] = diff["mismatch_kind"], diff["sizing_diff_pct"]
     return found
+
+
+def freshness(report: Report) -> CriterionState:
+    (criterion,) = (each for each in report.criteria if each.name == "inputs_fresh")
+    return criterion.state
 
 
 @steps
@@ -90,6 +98,8 @@ def test_status_says_that_the_clock_is_wrong_and_is_right_again_after_it(tmp_pat
     home.run(700)
     report = read_status(home.settings, T0 + 700 + step_s)
     assert len(report.stale) == 2
+    is_fresh = step_s == HOUR_S  # Rows of the last day are.
+    assert freshness(report) is (CriterionState.HOLDS if is_fresh else CriterionState.BROKEN)
     if step_s < 0:
         assert all("in the future; check this machine's clock" in text for text in report.stale)
     # What a clock that was wrong has written is told once the clock is right, and gone with the next run.
@@ -97,7 +107,8 @@ def test_status_says_that_the_clock_is_wrong_and_is_right_again_after_it(tmp_pat
     home.compare(700 + step_s)
     assert read_status(home.settings, T0 + 760).stale
     home.run(800)
-    assert read_status(home.settings, T0 + 801).stale == ()
+    report = read_status(home.settings, T0 + 801)
+    assert (report.stale, freshness(report)) == ((), CriterionState.HOLDS)
 
 
 @steps
@@ -112,3 +123,15 @@ def test_doctor_report_and_alerts_work_under_any_clock(tmp_path: Path, step_s: f
     assert bool(ahead) == (now < T0)
     assert write_report(home.settings, now).path.exists()
     assert AlertDesk(home.settings, fixed(now)).run([]).waiting == {}
+
+
+@steps
+def test_a_drill_injects_its_faults_under_any_clock(tmp_path: Path, step_s: float) -> None:
+    home = Home(tmp_path)
+    trade(home, 0, 10)
+    trade(home, 10, 12, row_step_s=step_s)
+    trade(home, 12, 90)
+    for now in (T0 + LATER, T0 + LATER + step_s):
+        report = run_drill(home.settings, now, faults=["double-size"])
+        assert report.attempts == 90
+        assert [result.outcome for result in report.results] == [Outcome.CAUGHT]

@@ -4,6 +4,7 @@ import ast
 import gzip
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,14 @@ def test_what_another_process_is_replacing_just_now_is_left_alone(tmp_path: Path
     young.write_bytes(b"")
     replace_file(tmp_path / "head.json", b"x")
     assert young.exists()
+
+
+def test_what_was_left_by_a_clock_that_was_ahead_is_deleted(tmp_path: Path) -> None:
+    left = tmp_path / ".head.json.left"
+    left.write_bytes(b"")
+    os.utime(left, (time.time() + 7200, time.time() + 7200))
+    replace_file(tmp_path / "head.json", b"x")
+    assert not left.exists()
 
 
 def test_a_rebuilt_log_that_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

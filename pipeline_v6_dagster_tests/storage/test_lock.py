@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from signal import SIGSTOP
 from threading import Event
@@ -70,6 +71,21 @@ def test_another_process_is_waited_for_and_then_left_alone(log: Path) -> None:
             with locked(log, 0.3):
                 pytest.fail("held twice")
         assert 0.3 <= time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("step_s", [sign * size for size in (3600.0, 86_400.0, 315_360_000.0) for sign in (1, -1)])
+def test_a_step_of_the_clock_neither_shortens_nor_lengthens_the_wait(
+    log: Path, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    with locked(log, 0):
+        times = count(time.time(), step_s)  # It steps whenever it is read.
+        monkeypatch.setattr(time, "time", lambda: next(times))
+        start = time.monotonic()
+        with pytest.raises(BusyError), locked(log, 0.2):
+            pytest.fail("held twice")
+        assert 0.2 <= time.monotonic() - start < 5
+    with locked(log, 0):
+        pass
 
 
 def test_who_will_not_wait_leaves_at_once(log: Path) -> None:

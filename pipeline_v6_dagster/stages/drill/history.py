@@ -1,6 +1,6 @@
 """The newest days of a desk's own logs, as the drill spoils them. They are only read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from math import inf
@@ -14,6 +14,7 @@ from pipeline_v6_dagster.simulator.drill_fault import Window
 from pipeline_v6_dagster.simulator.log_rows import ATTEMPTS, METRICS, ORDERS, POSITIONS, VETOES
 from pipeline_v6_dagster.simulator.orders import LogLine, Row
 from pipeline_v6_dagster.sources.decoding import epoch_s
+from pipeline_v6_dagster.sources.merge_by_time import OrderedRows, in_time_order
 from pipeline_v6_dagster.storage.follow import Follower
 
 DAY_S = 86_400.0
@@ -79,13 +80,17 @@ def input_paths(settings: Settings) -> dict[str, Path]:
     }
 
 
-def read_history(settings: Settings, days: float) -> History | None:
+def read_history(settings: Settings, days: float, now: float) -> History | None:
     """The newest `days` of the logs, up to the last attempt, at most `MOST_ATTEMPTS` attempts; None without one.
+
+    A row that is ahead of `now` (epoch s) counts as of it, unless the newest attempt and the newest order both are.
 
     Raises:
         StorageError: a log cannot be read.
     """
-    logs = {log: list(_read_log(log, path)) for log, path in input_paths(settings).items()}
+    rows = {log: list(_read_log(path)) for log, path in input_paths(settings).items()}
+    latest_ts = max(now, min(_newest_ts(rows[ATTEMPTS]), _newest_ts(rows[ORDERS])))
+    logs = {log: _in_order(log, each, latest_ts) for log, each in rows.items()}
     attempt_ts = [line.ts for line in logs[ATTEMPTS] if line.row]
     if not attempt_ts:
         return None
@@ -108,15 +113,30 @@ def _last_positions(lines: list[LogLine], before_ts: float) -> list[LogLine]:
     return sorted(last.values(), key=lambda line: line.ts)
 
 
-def _read_log(log: str, path: Path) -> Iterator[LogLine]:
-    """All lines that are left of a log, oldest first. One that is no row keeps its place and has no fields."""
-    newest_ts = -inf
+def _read_log(path: Path) -> Iterator[tuple[float, Row, bytes]]:
+    """(time, row, line) of all lines that are left of a log, oldest first.
+
+    One that is no row keeps its place and has no fields; one without a time has that of the row before it.
+    """
+    last_ts = -inf
     with Follower(path, None, with_archives=True) as follower:
         for line in follower.lines():
             row, ts = _row(line.raw)
-            # Never before the row above it, so that logs merge by time and keep their order.
-            newest_ts = max(newest_ts, newest_ts if ts is None else ts)
-            yield LogLine(log, newest_ts, row, line.raw)
+            last_ts = last_ts if ts is None else ts
+            yield last_ts, row, line.raw
+
+
+def _newest_ts(rows: Sequence[tuple[float, Row, bytes]]) -> float:
+    return rows[-1][0] if rows else -inf
+
+
+def _in_order(log: str, rows: Sequence[tuple[float, Row, bytes]], latest_ts: float) -> list[LogLine]:
+    """The rows of a log, each at a time that is not before that of the row above it.
+
+    A clock that was wrong for a few rows moves no other row.
+    """
+    timed = ([min(ts, latest_ts), row, raw] for ts, row, raw in rows)
+    return [LogLine(log, ts, row, raw) for ts, row, raw in in_time_order([OrderedRows(timed)])]
 
 
 def _row(raw: bytes) -> tuple[Row, float | None]:

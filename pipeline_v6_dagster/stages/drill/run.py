@@ -48,7 +48,7 @@ def run_drill(
         StorageError: a log cannot be read or copied.
     """
     chosen = _chosen(faults)
-    history = read_history(settings, days)
+    history = read_history(settings, days, now)
     if history is None:
         return DrillReport(now=now, first_ts=None, last_ts=None, attempts=0, baseline={}, results=())
     with TemporaryDirectory(prefix="pipeline-v6-drill-") as folder:
