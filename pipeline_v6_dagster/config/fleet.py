@@ -11,6 +11,7 @@ compare_interval_s = 300
 A setting is written by its name or by its environment variable. What a table does not set comes from the environment.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -208,10 +209,12 @@ def _like_names(path: Path, names: Mapping[str, object]) -> Iterator[Problem]:
 
 def _shared_logs(path: Path, executors: Iterable[Executor]) -> Iterator[Problem]:
     """Executors whose logs are in one folder: each log has one owner."""
-    first: dict[tuple[str | None, Path], str] = {}
+    first: dict[tuple[str | None, str], str] = {}
     for executor in executors:
         folder = executor.settings.logs_dir
-        other = first.setdefault((executor.host, folder), executor.name)
+        # What a link leads to on another host is not known here.
+        real = os.path.realpath(folder) if executor.host is None else os.path.normpath(folder)
+        other = first.setdefault((executor.host, real), executor.name)
         if other != executor.name:
             allowed = f"is the folder of {other} as well; each executor needs its own"
             yield Problem(str(path), f"{_TABLE}.{executor.name}.logs_dir", shorten(folder), allowed)

@@ -147,6 +147,17 @@ def test_two_executors_of_a_host_do_not_share_their_logs(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(("home", "host"), [("{0}/link", ""), ("/srv/other/../a", 'host = "east"')])
+def test_one_folder_of_logs_by_two_names_is_shared_as_well(tmp_path: Path, home: str, host: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    first = "/srv/a" if host else f"{tmp_path}/a"
+    text = f'[executors.alpha]\nhome = "{first}"\n{host}\n[executors.beta]\nhome = "{home.format(tmp_path)}"\n{host}'
+    assert refused(tmp_path, text) == [
+        "executors.beta.logs_dir: is the folder of alpha as well; each executor needs its own"
+    ]
+
+
 def test_two_hosts_may_keep_their_logs_in_folders_of_the_same_name(tmp_path: Path) -> None:
     base = fleet_settings(
         tmp_path, {"alpha": ['home = "/srv/bot"', 'host = "east"'], "beta": ['home = "/srv/bot"', 'host = "west"']}
