@@ -8,7 +8,14 @@ import msgspec
 
 from pipeline_v6_dagster.alerts.message import acknowledgement_text
 from pipeline_v6_dagster.cli.progress import working
-from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, settings_of_alerts, utc
+from pipeline_v6_dagster.cli.surroundings import (
+    answer,
+    clock,
+    fleet_of_environment,
+    json_option,
+    settings_of_alerts,
+    utc,
+)
 from pipeline_v6_dagster.stages.outputs.alert_list import (
     MAX_SENT,
     AlertList,
@@ -39,7 +46,8 @@ def command(context: click.Context, as_json: bool, is_test: bool) -> None:
             results = send_test(settings, now, socket.gethostname())
         answer(as_json, {"channels": msgspec.to_builtins(results)}, map(_test_line, results))
         context.exit(0 if all(result.is_accepted for result in results) else EXIT_REFUSED)
-    found = list_alerts(settings, now)
+    executors = None if settings.fleet_file is None else fleet_of_environment(settings).executors
+    found = list_alerts(settings, now, executors)
     answer(as_json, msgspec.to_builtins(found), _lines(found))
 
 

@@ -1,6 +1,6 @@
 """The alert log as a person asks for it: which alerts stand, what was sent where, what waits; and a test message."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline_v6_dagster.alerts.delivery import name_channels, send_all
@@ -12,7 +12,7 @@ from pipeline_v6_dagster.logs.alert_outbox import Outbox, acknowledged_by, messa
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.acknowledge import list_acknowledgements
 from pipeline_v6_dagster.stages.outputs.alerts import COMMAND_LINE, SENDING_BUDGET_S
-from pipeline_v6_dagster.stages.outputs.fleet_alerts import GROUP, GROUP_CHANNEL
+from pipeline_v6_dagster.stages.outputs.fleet_alerts import GROUP, GROUP_CHANNEL, executor_in
 from pipeline_v6_dagster.stages.outputs.links import runbook_link
 
 # Deliveries that are listed; the log holds all.
@@ -80,8 +80,10 @@ class ChannelTest:
     is_accepted: bool
 
 
-def list_alerts(settings: Settings, now: float) -> AlertList:
+def list_alerts(settings: Settings, now: float, executors: Collection[str] | None = None) -> AlertList:
     """What stands, was sent and waits as of `now` (epoch s). Writes nothing.
+
+    Of the alert log of a fleet, `executors` are those that it still has: nothing of the others stands.
 
     Raises:
         DataError: the alert log holds what is not ours.
@@ -92,7 +94,7 @@ def list_alerts(settings: Settings, now: float) -> AlertList:
     acknowledgements = list_acknowledgements(settings, now)
     standing = {record.criterion: acknowledged_by(record) for record in acknowledgements}
     return AlertList(
-        standing=tuple(_standing(outbox.newest.values(), standing)),
+        standing=tuple(_standing(_of_listed(outbox.newest.values(), executors), standing)),
         sent=tuple(_sent(lines)),
         waiting=tuple(_waiting(settings, outbox)),
         acknowledgements=tuple(acknowledgements),
@@ -128,6 +130,14 @@ def send_test(settings: Settings, now: float, host: str, budget_s: float = SENDI
     )
     accepted = {channel for channel, _ in send_all(channels, dict.fromkeys(channels, (message,)), budget_s)}
     return [ChannelTest(channel=channel, is_accepted=channel in accepted) for channel in channels]
+
+
+def _of_listed(messages: Iterable[Message], executors: Collection[str] | None) -> Iterator[Message]:
+    """The messages without those of executors that were taken out of the fleet."""
+    for message in messages:
+        name = None if executors is None else executor_in(message.subject)
+        if executors is None or name is None or name in executors:
+            yield message
 
 
 def _standing(newest: Iterable[Message], acknowledged: dict[str, AcknowledgedBy]) -> list[StandingAlert]:

@@ -1,8 +1,9 @@
 """The alerts of a fleet: those of all executors in one outbox, grouped, so that one cause is one message.
 
 A run records the alerts of its executor in the executor's own outbox and hands them over in Dagster's event log. Here
-they are recorded again, beside those about failed runs, and wait for a short while. Then those that say the same of
-several executors become one message. The outbox of the fleet is the authority: it knows by its id what was handed over
+they are recorded again, beside those about failed runs, and wait for a short while. Then what one run says about an
+executor is taken together, because one bad order breaks several criteria; and what the same cause leads in several
+executors becomes one message. The outbox of the fleet is the authority: it knows by its id what was handed over
 already, and what was not grouped yet waits in it for the channel `group`.
 """
 
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline_v6_dagster.alerts.message import MAX_ORDERS, Delivery, Message, alert_id
+from pipeline_v6_dagster.alerts.message import MAX_ORDERS, RANK, Delivery, Message, alert_id
 from pipeline_v6_dagster.alerts.states import ALERT_GROUP_S, FLEET_CHANNEL, Evidence, Policy
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.logs.alert_outbox import Line, Outbox
@@ -117,7 +118,7 @@ class FleetAlertDesk:
             for group in _due_groups(waiting, is_round_over, now):
                 summed_up = _sum_up(group, self._desk.channels, now)
                 recorded.append(summed_up)
-                lines += [summed_up, *(Delivery(member.alert_id, now, GROUP_CHANNEL) for member in group)]
+                lines += [summed_up, *(Delivery(member.alert_id, now, GROUP_CHANNEL) for member in _members(group))]
             if lines:
                 self._desk.append_locked(lines)
         run = self._desk.deliver(budget_s)
@@ -130,7 +131,7 @@ class FleetAlertDesk:
     ) -> list[Message]:
         """What failed runs make due, and runs that work again; each names its executor."""
         due = outbox.due([[each] for each in ended_runs], self._policy, now)
-        named = [(_executor_in(message.subject), message) for message in due]
+        named = [(executor_in(message.subject), message) for message in due]
         return [
             msgspec.structs.replace(message, executor=name) for name, message in named if name is None or name in listed
         ]
@@ -157,48 +158,65 @@ def _new_members(
             )
 
 
-def _executor_in(subject: str) -> str | None:
+def executor_in(subject: str) -> str | None:
+    """The executor that a subject of the fleet names; None where it is about the whole fleet."""
     name, separator, _ = subject.partition(_SEPARATOR)
     return name if separator else None
 
 
-def _due_groups(waiting: Iterable[Message], is_round_over: bool, now: float) -> list[list[Message]]:
-    """What says the same, oldest first, and has waited long enough for others to say it as well."""
-    groups: dict[tuple[Any, ...], list[Message]] = {}
+# What one run of an executor says: the hardest first, and of equally hard ones the first that was recorded.
+_Incident = list[Message]
+
+
+def _due_groups(waiting: Iterable[Message], is_round_over: bool, now: float) -> list[list[_Incident]]:
+    """The incidents that the same cause leads, oldest first, once they have waited long enough for others."""
+    incidents: dict[tuple[Any, ...], _Incident] = {}
     for message in waiting:
-        cause = message.subject.rpartition(_SEPARATOR)[2]
-        groups.setdefault((cause, message.kind, message.severity), []).append(message)
-    return [group for group in groups.values() if _is_due(group, is_round_over, now)]
+        incidents.setdefault((message.executor, message.kind, message.run_id), []).append(message)
+    groups: dict[tuple[Any, ...], list[_Incident]] = {}
+    for incident in incidents.values():
+        incident.sort(key=lambda member: -RANK[member.severity])
+        groups.setdefault((_cause(incident[0]), incident[0].kind, incident[0].severity), []).append(incident)
+    return [group for group in groups.values() if _is_due(_members(group), is_round_over, now)]
 
 
-def _is_due(group: Sequence[Message], is_round_over: bool, now: float) -> bool:
-    oldest_s, newest_s = now - group[0].ts, now - group[-1].ts
-    if oldest_s < 0:  # Recorded by a clock that was ahead.
+def _members(group: Iterable[_Incident]) -> list[Message]:
+    return [member for incident in group for member in incident]
+
+
+def _cause(message: Message) -> str:
+    """The subject without the executor."""
+    return message.subject.rpartition(_SEPARATOR)[2]
+
+
+def _is_due(members: Sequence[Message], is_round_over: bool, now: float) -> bool:
+    times = [member.ts for member in members]
+    oldest_s, newest_s = now - min(times), now - max(times)
+    if newest_s < 0:  # Recorded by a clock that was ahead.
         return True
     return (is_round_over and newest_s >= QUIET_S) or oldest_s >= LONGEST_WAIT_S
 
 
-def _sum_up(group: Sequence[Message], channels: Sequence[str], now: float) -> Message:
-    """One message for what several executors say."""
-    first = group[0]
-    by_executor = {member.executor: member for member in group}
-    cause = first.subject.rpartition(_SEPARATOR)[2]
-    names = [name for name in by_executor if name is not None]
-    orders = sorted((order for member in group for order in member.orders), key=lambda each: -(each.excess_usd or 0.0))
-    excesses = [member.excess_usd for member in group if member.excess_usd is not None]
-    counts = [member.count for member in group if member.count is not None]
-    firsts = [member.first_order_ts for member in group if member.first_order_ts is not None]
-    lasts = [member.last_order_ts for member in group if member.last_order_ts is not None]
-    hosts = dict.fromkeys(member.host for member in group if member.host)
+def _sum_up(group: Sequence[_Incident], channels: Sequence[str], now: float) -> Message:
+    """One message for what several executors say. Figures are those of the cause that leads."""
+    leads = [incident[0] for incident in group]
+    first, cause = leads[0], _cause(leads[0])
+    names = list(dict.fromkeys(lead.executor for lead in leads if lead.executor is not None))
+    orders = sorted((order for lead in leads for order in lead.orders), key=lambda each: -(each.excess_usd or 0.0))
+    excesses = [lead.excess_usd for lead in leads if lead.excess_usd is not None]
+    counts = [lead.count for lead in leads if lead.count is not None]
+    firsts = [lead.first_order_ts for lead in leads if lead.first_order_ts is not None]
+    lasts = [lead.last_order_ts for lead in leads if lead.last_order_ts is not None]
+    hosts = dict.fromkeys(lead.host for lead in leads if lead.host)
     of = "" if not names else f" of {names[0]}" if len(names) == 1 else f" of {len(names)} executors"
-    ids = tuple(member.alert_id for member in group)
+    ids = tuple(member.alert_id for member in _members(group))
     return msgspec.structs.replace(
         first,
         alert_id=alert_id(cause, "|".join(sorted(ids)), first.kind, first.since_ts, len(ids)),
         ts=now,
         subject=f"{cause}{of}",
-        since_ts=min(member.since_ts for member in group),
-        text=_text(by_executor),
+        since_ts=min(lead.since_ts for lead in leads),
+        text=_text(group),
         evidence=GROUP,
         count=sum(counts) if counts else None,
         announced_ids=ids,
@@ -213,13 +231,21 @@ def _sum_up(group: Sequence[Message], channels: Sequence[str], now: float) -> Me
     )
 
 
-def _text(by_executor: dict[str | None, Message]) -> str:
+def _text(group: Sequence[_Incident]) -> str:
+    # Of an executor that says it again only the newest counts.
+    by_executor = {incident[0].executor: incident for incident in group}
     if len(by_executor) == 1:
-        return next(iter(by_executor.values())).text
-    texts = [f"{name or 'the fleet'}: {member.text[:_LONGEST_TEXT]}" for name, member in by_executor.items()]
+        (incident,) = by_executor.values()
+        return "; ".join([incident[0].text, *(f"{_cause(other)}: {other.text}" for other in incident[1:])])
+    texts = [f"{name or 'the fleet'}: {_shorten(incident)}" for name, incident in by_executor.items()]
     rest = len(texts) - _MOST_TEXTS
     more = f"; and {rest} more executors say the same" if rest > 0 else ""
     return f"{len(texts)} executors: {'; '.join(texts[:_MOST_TEXTS])}{more}"
+
+
+def _shorten(incident: _Incident) -> str:
+    others = ", ".join(_cause(other) for other in incident[1:])
+    return incident[0].text[:_LONGEST_TEXT] + (f" (also {others})" if others else "")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from pipeline_v6_dagster.alerts.message import Kind, Message, Severity
 from pipeline_v6_dagster.alerts.states import Evidence
 from pipeline_v6_dagster.config.fleet import Fleet, load_fleet
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.stages.outputs.alert_list import list_alerts
 from pipeline_v6_dagster.stages.outputs.alerts import record_alerts
 from pipeline_v6_dagster.stages.outputs.evaluation import Evaluation
 from pipeline_v6_dagster.stages.outputs.fleet_alerts import (
@@ -125,6 +126,36 @@ def test_different_causes_are_different_messages_and_one_executor_is_named_with_
     }
 
 
+def test_what_one_run_says_is_one_message_and_joins_others_by_its_hardest_cause(tmp_path: Path) -> None:
+    base, fleet = a_fleet(tmp_path, 3)
+    of_upsizes = evaluation("no_upsizes", "2 upsizes")
+    of_others = [
+        evaluation("fills", "few", severity=Severity.WARN),
+        evaluation("same_side", "1 other side"),
+        of_upsizes,
+    ]
+    messages = [
+        *handed_over(fleet.executor("e00").settings, of_others, START_TS),
+        *handed_over(fleet.executor("e01").settings, [evaluation("same_side", "3 other sides")], START_TS),
+        *handed_over(fleet.executor("e02").settings, [of_upsizes, evaluation("no_overfills", "1 overfill")], START_TS),
+    ]
+    FleetAlertDesk(base, fixed(START_TS)).run(messages, [], fleet.executors, is_round_over=False)
+    desk = FleetAlertDesk(base, fixed(START_TS + QUIET_S))
+    of_side, of_size = desk.run([], [], fleet.executors, is_round_over=True).recorded
+    assert (of_side.subject, of_side.count, of_side.executor) == (
+        "compare_summary/same_side of 2 executors",
+        2,
+        "e00, e01",
+    )
+    assert of_side.text == (
+        "2 executors: e00: 1 other side (also compare_summary/no_upsizes, compare_summary/fills); e01: 3 other sides"
+    )
+    assert (of_size.subject, of_size.executor) == ("compare_summary/no_upsizes of e02", "e02")
+    assert of_size.text == "2 upsizes; compare_summary/no_overfills: 1 overfill"
+    assert len(of_side.announced_ids) + len(of_size.announced_ids) == len(messages)
+    assert desk.run([], [], fleet.executors, is_round_over=True).recorded == []
+
+
 def test_a_state_that_ends_is_over_for_the_executors_where_it_ended(tmp_path: Path) -> None:
     base, fleet = a_fleet(tmp_path, 2)
     names = list(fleet.executors)
@@ -149,6 +180,14 @@ def test_a_failure_that_lasts_is_repeated_unless_its_executor_was_removed(
     FleetAlertDesk(base, fixed(later_ts)).run([], [], listed, is_round_over=False)
     recorded = FleetAlertDesk(base, fixed(later_ts + LONGEST_WAIT_S)).run([], [], listed, is_round_over=False).recorded
     assert sum(message.kind is Kind.REPEATS for message in recorded) == repeats
+
+
+def test_no_alert_stands_of_an_executor_that_was_taken_out(tmp_path: Path) -> None:
+    base, fleet = a_fleet(tmp_path, 2)
+    evidence = [run_failed(name, ts=START_TS) for name in fleet.executors]
+    FleetAlertDesk(base, fixed(START_TS)).run([], evidence, fleet.executors, is_round_over=False)
+    standing = list_alerts(base, START_TS + 60, ["e01"]).standing
+    assert [alert.subject for alert in standing] == ["e01: run/compare_job"]
 
 
 def test_a_group_is_sent_once_to_the_channels_of_the_fleet(tmp_path: Path) -> None:
