@@ -20,7 +20,7 @@ from pipeline_v6_dagster.defs.dagster_internals import (
     will_be_retried,
 )
 from pipeline_v6_dagster.defs.jobs import CHECKS_OF_JOB
-from pipeline_v6_dagster.defs.keys import DRILL_JOB, PARTITION_TAG, REPLAY_JOB
+from pipeline_v6_dagster.defs.keys import DRILL_JOB, REPLAY_JOB, executor_of_run
 from pipeline_v6_dagster.stages.outputs.fleet_alerts import subject_of_executor
 from pipeline_v6_dagster.stages.outputs.links import alert_links, runbook_link
 
@@ -92,7 +92,10 @@ def _evidence(instance: dg.DagsterInstance, record: dg.RunRecord, settings: Sett
     is_once = is_launched_by_a_person(run) or run.job_name in _SELDOM_RUN
     silent = silent_checks(instance, run.run_id, CHECKS_OF_JOB.get(run.job_name, ())) if has_failed else []
     return Evidence(
-        subject=subject_of_executor(run.tags.get(PARTITION_TAG), f"run/{run.job_name}"),
+        # Without a fleet a partition is a month.
+        subject=subject_of_executor(
+            None if settings.fleet_file is None else executor_of_run(run.tags), f"run/{run.job_name}"
+        ),
         name=RUN_FAILED,
         id=run.run_id,
         ts=record.end_time or record.update_timestamp.timestamp(),

@@ -1,5 +1,7 @@
 """Names that several Dagster objects share."""
 
+from collections.abc import Mapping
+
 OWNERS = ["team:trading-ops"]
 
 SHADOW_JOB = "shadow_job"
@@ -54,3 +56,8 @@ FLEET_SUMMARY = "fleet_summary"
 FLEET_SCOPE = {"scope": "fleet"}
 # Their runs are about no executor.
 JOBS_OF_THE_FLEET = frozenset({MAINTENANCE_JOB, FLEET_JOB})
+
+
+def executor_of_run(tags: Mapping[str, str]) -> str | None:
+    """The executor that the partition of a run names, also where the partition is about a month as well."""
+    return tags.get(EXECUTOR_TAG, tags.get(PARTITION_TAG))

@@ -15,7 +15,7 @@ from pipeline_v6_dagster.config.fleet import load_fleet
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.dagster_internals import kept_connected
-from pipeline_v6_dagster.defs.keys import EXECUTOR_TAG, JOBS_OF_THE_FLEET, PARTITION_TAG
+from pipeline_v6_dagster.defs.keys import JOBS_OF_THE_FLEET, executor_of_run
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem
 from pipeline_v6_dagster.domain.limits import Limits
 
@@ -54,7 +54,7 @@ def settings_of_run(base: Settings, run: dg.DagsterRun | None) -> Settings:
     Raises:
         ConfigError: the fleet file cannot be used, or it lists no such executor.
     """
-    name = None if run is None else run.tags.get(EXECUTOR_TAG, run.tags.get(PARTITION_TAG))
+    name = None if run is None else executor_of_run(run.tags)
     if name is not None:
         return load_fleet(base).executor(name).settings
     if run is not None and run.job_name not in JOBS_OF_THE_FLEET:

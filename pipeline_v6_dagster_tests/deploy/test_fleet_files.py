@@ -20,6 +20,7 @@ from dagster_k8s import K8sRunLauncher
 
 from pipeline_v6_dagster.config.fleet import DEFAULT_QUEUE, load_fleet
 from pipeline_v6_dagster.config.settings import load_settings
+from pipeline_v6_dagster.defs.fleet.run_coordinator import ExecutorRunCoordinator
 from pipeline_v6_dagster_tests.deployment import DEPLOY, PG, postgres_database, postgres_missing
 from pipeline_v6_dagster_tests.homes import make_settings
 
@@ -80,6 +81,7 @@ def test_the_instance_launches_runs_with_celery(tmp_path: Path, monkeypatch: pyt
             assert launcher.broker == environment()["PIPELINE_V6_BROKER_URL"]
             assert launcher.default_queue == DEFAULT_QUEUE
             assert launcher.celery.conf.broker_transport_options["confirm_publish"] is True
+            assert isinstance(instance.run_coordinator, ExecutorRunCoordinator)
             queue = instance.get_concurrency_config().run_queue_config
             assert queue is not None
             assert (queue.max_concurrent_runs, queue.tag_concurrency_limits[0]["key"]) == (-1, "dagster-celery/queue")
