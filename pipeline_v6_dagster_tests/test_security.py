@@ -91,6 +91,7 @@ def test_what_is_written_is_for_its_owner_to_write_and_its_group_to_read(tmp_pat
     assert {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in ours} == {path.name: "0o640" for path in ours}
 
 
+@pytest.mark.slow
 def test_no_value_of_a_log_reaches_a_path_or_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "a" / "b" / "home"
     monkeypatch.chdir(tmp_path)

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 
 SIMULATION = ("simulate", "--at-once", "--seconds", "100000", "--rate", "0.003")
 
 
+@pytest.mark.slow
 def test_a_fault_has_one_line_and_a_drill_that_tests_nothing_is_no_success(tmp_path: Path) -> None:
     assert pipeline_v6(tmp_path, *SIMULATION).exit_code == 0
     # Three days, which is too few for a criterion of sufficiency to hold.

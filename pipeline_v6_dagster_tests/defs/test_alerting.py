@@ -208,6 +208,7 @@ def test_a_failed_drill_is_one_warning_also_where_its_schedule_started_it(
     assert "by itself" not in row["todo"]
 
 
+@pytest.mark.slow
 def test_after_the_instance_is_lost_a_state_that_lasts_is_not_told_again(tmp_path: Path) -> None:
     with quiet_instance(tmp_path / "one") as instance:
         alerts = make_alerts(tmp_path, instance, 0.02)

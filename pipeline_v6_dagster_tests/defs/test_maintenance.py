@@ -79,6 +79,7 @@ def test_the_newest_run_of_a_job_and_what_is_in_flight_stay_however_old(instance
     assert instance.get_run_by_id(old) is None
 
 
+@pytest.mark.slow
 def test_many_runs_are_pruned_across_pages(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline_v6_dagster.defs.maintenance._BATCH_RUNS", 3)
     now = time.time()

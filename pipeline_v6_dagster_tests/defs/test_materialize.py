@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
@@ -124,6 +125,7 @@ def unsynced(settings: Settings, instance: dg.DagsterInstance) -> set[str]:
     return {key.to_user_string() for key in keys if resolver.get_status(key) is StaleStatus.STALE}
 
 
+@pytest.mark.slow
 def test_nothing_is_unsynced_until_a_configuration_file_changes(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     start_ts = START_TS
     settings, executor = simulated_home(tmp_path, start_ts=start_ts, seconds=1800)

@@ -6,12 +6,14 @@ from base64 import b64decode
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
 
 
+@pytest.mark.slow
 def test_its_thumbnail_and_figures_show_in_the_ui(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings, executor = simulated_home(tmp_path, upsize_share=0.05)
     for command in ("shadow", "heartbeat", "compare"):

@@ -55,6 +55,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[tup
     return make_settings(home), codes
 
 
+@pytest.mark.slow
 def test_the_first_guide_runs_as_written(played: tuple[Settings, list[tuple[str, int]]]) -> None:
     _, codes = played
     expected = {line: 1 if line.endswith(" status") else 0 for line, _ in codes}
@@ -62,6 +63,7 @@ def test_the_first_guide_runs_as_written(played: tuple[Settings, list[tuple[str,
     assert dict(codes) == expected
 
 
+@pytest.mark.slow
 def test_the_first_guide_ends_where_it_says(played: tuple[Settings, list[tuple[str, int]]]) -> None:
     settings, _ = played
     assert "status red, verdict FAIL" in pipeline_v6(settings.home, "status").stdout

@@ -88,6 +88,7 @@ def flip_a_line(path: Path) -> None:
         pytest.param("the home gone", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_restored_home_is_whole_and_goes_on_with_nothing_lost_and_nothing_twice(tmp_path: Path, damage: str) -> None:
     untouched, its_executor = simulated_home(tmp_path / "untouched", upsize_share=0.05)
     settings, executor = simulated_home(tmp_path / "home", upsize_share=0.05)

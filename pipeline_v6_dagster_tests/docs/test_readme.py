@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline_v6_dagster_tests.homes import simulated_home
 
 REPO = Path(__file__).parents[2]
@@ -37,6 +39,7 @@ def test_the_commands_on_ones_own_logs_run_as_written(tmp_path: Path) -> None:
     assert codes == [0, 0, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_the_demo_without_its_ui_ends_green(tmp_path: Path) -> None:
     demo = subprocess.run(
         [sys.executable, "-m", "pipeline_v6_dagster.cli.main", "demo", "--no-ui"],

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.stages.compare.run import run_compare
@@ -33,6 +35,7 @@ def known(settings: Settings) -> dict[str, str]:
     return {row["decision_id"]: row["mismatch_kind"] for row in rows if row.get("decision_id")}
 
 
+@pytest.mark.slow
 def test_three_days_of_downtime_are_made_up_for_by_one_run(tmp_path: Path) -> None:
     downs = []
     for name, hours in (("watched", range(6, 78, 6)), ("down", [72])):
@@ -47,6 +50,7 @@ def test_three_days_of_downtime_are_made_up_for_by_one_run(tmp_path: Path) -> No
     assert len(downs[1][0]) == len(downs[1][1]) > 500
 
 
+@pytest.mark.slow
 def test_a_thousand_upsizes_in_a_minute_are_one_alert_that_counts_them(tmp_path: Path) -> None:
     settings, executor = simulated_home(tmp_path, seconds=60, attempts_per_s=40.0, upsize_share=1.0)
     upsized = len(executor.injected)

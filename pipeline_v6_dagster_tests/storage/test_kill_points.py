@@ -234,6 +234,7 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_files")
+@pytest.mark.slow
 def test_all_stages_on_a_home(tmp_path: Path) -> None:
     template = tmp_path / "template"
     fed(template)
@@ -260,6 +261,7 @@ def test_all_stages_on_a_home(tmp_path: Path) -> None:
     assert number > 40
 
 
+@pytest.mark.slow
 def test_a_rebuild_of_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JsonlLog.__init__, "__defaults__", (12_000,))
     monkeypatch.setattr(compare, "BLOCK_DIFFS", 4)

@@ -38,6 +38,7 @@ def test_the_bounds_are_quantiles_of_the_beta_distribution(counts: tuple[int, in
 
 
 @pytest.mark.parametrize("rate", [0.0005, 0.005, 0.02, 0.3])
+@pytest.mark.slow
 def test_it_covers_the_true_rate_as_often_as_it_claims(rate: float) -> None:
     trials = 300
     covered = 0.0

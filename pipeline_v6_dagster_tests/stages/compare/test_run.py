@@ -857,6 +857,7 @@ def without_time(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(feeds().flatmap(lambda rows: st.tuples(st.just(rows), runs(rows))))
+@pytest.mark.slow
 def test_run_after_run_writes_what_a_rebuild_writes(
     tmp_path_factory: pytest.TempPathFactory, day: tuple[Episode, list[tuple[float, float, bool, list[str]]]]
 ) -> None:

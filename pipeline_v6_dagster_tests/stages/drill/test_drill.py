@@ -41,6 +41,7 @@ def broken_only_by_upsizes(settings: Settings, now: float) -> Mapping[str, Crite
     return {name: reading if name == "no_upsizes" else blind for name, reading in found.items()}
 
 
+@pytest.mark.slow
 def test_a_fault_is_caught_by_its_criterion_and_the_home_is_only_read(desk: Settings) -> None:
     before = contents(desk)
     report = run_drill(desk, START_TS + 60, faults=["double-size"], read=plain_criteria)
@@ -51,6 +52,7 @@ def test_a_fault_is_caught_by_its_criterion_and_the_home_is_only_read(desk: Sett
     assert contents(desk) == before
 
 
+@pytest.mark.slow
 def test_a_verdict_that_does_not_look_misses_the_fault(desk: Settings) -> None:
     report = run_drill(desk, START_TS + 60, faults=["overfill", "old-upsize"], read=broken_only_by_upsizes)
     outcomes = {result.name: result.outcome for result in report.results}
@@ -58,6 +60,7 @@ def test_a_verdict_that_does_not_look_misses_the_fault(desk: Settings) -> None:
     assert report.has_missed
 
 
+@pytest.mark.slow
 def test_a_criterion_that_does_not_hold_anyway_proves_nothing(desk: Settings) -> None:
     report = run_drill(desk, START_TS + 30 * DAY_S, faults=["future-attempt", "other-route"], read=plain_criteria)
     assert {result.outcome for result in report.results} == {Outcome.NOT_TESTED}

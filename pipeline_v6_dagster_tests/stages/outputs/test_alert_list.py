@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from pipeline_v6_dagster.alerts.message import Kind, Severity
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.acknowledge import acknowledge
@@ -58,6 +60,7 @@ def test_what_stands_was_sent_and_waits_is_listed_by_channel(tmp_path: Path) -> 
     assert [(each.channel, each.is_configured) for each in gone.waiting] == [("json#2", False)]
 
 
+@pytest.mark.slow
 def test_a_test_message_goes_to_every_channel_each_is_reported_and_nothing_is_recorded(tmp_path: Path) -> None:
     with receiving() as one, receiving() as other:
         other.status = 500

@@ -39,6 +39,7 @@ def test_a_mail_says_what_happened_to_whom_it_shall_be_told(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("has_restarted", [False, True], ids=["same process", "new process"])
+@pytest.mark.slow
 def test_a_mail_server_that_is_down_gets_its_mails_later_once_and_in_order(
     tmp_path: Path,
     has_restarted: bool,
@@ -64,6 +65,7 @@ def test_a_mail_server_that_is_down_gets_its_mails_later_once_and_in_order(
         assert SECRET not in text
 
 
+@pytest.mark.slow
 def test_a_wrong_password_delays_a_mail_and_loses_none(tmp_path: Path) -> None:
     with mailing() as mailbox:
         wrong = make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url.replace(SECRET, "mistyped"))

@@ -45,6 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.mark.parametrize("name", ["same", "strict", "small"])
+@pytest.mark.slow
 def test_it_flips_the_decisions_and_dollars_that_a_whole_replay_flips(settings: Settings, name: str) -> None:
     config_dir = settings.config_dir / "replay" / name
     from_ts, to_ts = SPAN
