@@ -40,7 +40,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow --durations=25
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -18,7 +18,8 @@ import pytest
 from pipeline_v6_dagster_tests.deployment import free_ports
 from pipeline_v6_dagster_tests.homes import simulated_home
 
-pytestmark = pytest.mark.slow
+# One daemon at a time: each is watched while it keeps its intervals.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("daemon")]
 
 REPO = Path(__file__).parents[2]
 INTERVAL_S = 20

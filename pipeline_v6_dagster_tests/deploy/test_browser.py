@@ -25,7 +25,8 @@ from pipeline_v6_dagster_tests.deployment import LOCATION, REPO, Deployment, dep
 from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import Receiver, receiving
 
-pytestmark = pytest.mark.slow
+# One daemon at a time: each is watched while it keeps its intervals.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("daemon")]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = REPO / "docs" / "screenshots"

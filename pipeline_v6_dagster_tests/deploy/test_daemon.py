@@ -26,7 +26,8 @@ from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_
 from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import SECRET, Receiver, receiving
 
-pytestmark = pytest.mark.slow
+# One daemon at a time: each is watched while it keeps its intervals.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("daemon")]
 
 INTERVAL_S = 20
 OBSERVED_S = 180.0

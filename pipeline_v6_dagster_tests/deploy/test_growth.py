@@ -17,7 +17,8 @@ from pipeline_v6_dagster.defs.maintenance import prune
 from pipeline_v6_dagster_tests.defs.ticking import Daemon, backdate, is_run, quiet_instance
 from pipeline_v6_dagster_tests.homes import fixed, simulated_home
 
-pytestmark = pytest.mark.slow
+# One daemon at a time: each is watched while it keeps its intervals.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("daemon")]
 
 DAY_S = 86_400
 # The poll of the sensors is 15 s; a tick in between finds the same.
