@@ -59,7 +59,7 @@ class AccountState:
     pending: PendingState = field(default_factory=PendingState)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingRecord:
     """How orders went of late, as of an attempt. None if there is nothing to measure.
 

@@ -19,6 +19,7 @@ class FillStats:
         self._measured = measured
         self._taker_bps: list[float] = []
         self._maker_bps: list[float] = []
+        self._record: RoutingRecord | None = None  # None once an order was counted
         self._takers = self._takers_filled = self._makers = self._makers_filled = self._fallbacks = 0
         for one in measured:
             self._count(one, 1)
@@ -35,6 +36,11 @@ class FillStats:
         measured = self._measured
         while measured and measured[0].ts < as_of - WINDOW_S:
             self._count(measured.pop(0), -1)
+        if self._record is None:
+            self._record = self._summarise()
+        return self._record
+
+    def _summarise(self) -> RoutingRecord:
         takers, makers = self._takers, self._makers
         return RoutingRecord(
             taker_orders=takers,
@@ -48,6 +54,7 @@ class FillStats:
         )
 
     def _count(self, one: Measured, step: int) -> None:
+        self._record = None
         if one.is_maker:
             self._makers += step
             self._makers_filled += step * one.is_filled
