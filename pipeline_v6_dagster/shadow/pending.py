@@ -146,6 +146,9 @@ class PendingOrders:
     def _forget(self, attempt: AllowedAttempt) -> None:
         attempts = self.state.attempts
         del attempts[attempts.index(attempt, bisect_left(attempts, attempt.as_of, key=_as_of))]
+        self._unindex(attempt)
+
+    def _unindex(self, attempt: AllowedAttempt) -> None:
         for name, index in ((attempt.intent_id, self._by_intent), (attempt.attempt_id, self._by_attempt)):
             index[name].remove(attempt)
             if not index[name]:
@@ -189,12 +192,15 @@ class PendingOrders:
             for each in list(attempts):
                 if each.symbol == attempt.symbol and replaces in (each.intent_id, each.attempt_id):
                     self._forget(each)
-        insort(attempts, attempt, key=_as_of)
+        if not attempts or attempts[-1].as_of <= attempt.as_of:  # As nearly always, and it takes no search.
+            attempts.append(attempt)
+        else:
+            insort(attempts, attempt, key=_as_of)
         self._index(attempt)
         # Of half of them, so that one attempt with a wrong clock drops no others.
         oldest = attempts[len(attempts) // 2].as_of - self._tolerance_s
         while len(attempts) > MAX_ATTEMPTS or attempts[0].as_of < oldest:
-            self._forget(attempts[0])
+            self._unindex(attempts.pop(0))
 
     # What counts.
 
