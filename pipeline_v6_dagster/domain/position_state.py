@@ -13,6 +13,7 @@ MIN_ORDERS = 16
 # What is left below this share of the quantities that cancel is the rounding of floats.
 _ROUNDING = 1e-9
 
+_BUY = Side.BUY
 _LONG, _SHORT = PositionSide.LONG, PositionSide.SHORT
 
 
@@ -90,7 +91,7 @@ def change_side(
         return
     if side is None:
         held.is_known = False
-    elif (side is Side.BUY) is (position_side is _LONG):
+    elif (side is _BUY) is (position_side is _LONG):
         held.qty += new_qty
     else:
         held.qty = max(_less(held.qty, new_qty), 0.0)
@@ -104,7 +105,7 @@ def change_net(found: SymbolPositions, ts: float, side: Side | None, new_qty: fl
     if side is None:
         found.long.is_known = found.short.is_known = False
         return
-    opened, reduced = (found.long, found.short) if side is Side.BUY else (found.short, found.long)
+    opened, reduced = (found.long, found.short) if side is _BUY else (found.short, found.long)
     if opened.is_known and opened.qty > 0:
         reduced.qty, reduced.is_known = 0.0, True
     elif reduced.is_known and reduced.qty > 0:

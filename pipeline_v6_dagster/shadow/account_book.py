@@ -39,6 +39,8 @@ MIN_RECORD = 20
 # An ack with one of these may be of another order that has an id which was used before.
 _BEGINNINGS = frozenset({OrderStatus.NEW, OrderStatus.NEW_INSURANCE, OrderStatus.NEW_ADL, OrderStatus.PENDING_NEW})
 
+_HELD_SIDES = {Side.BUY: PositionSide.LONG, Side.SELL: PositionSide.SHORT}
+
 # (start, end) of the desk's day that holds a time, epoch seconds.
 TradingDayBounds = Callable[[float], tuple[float, float]]
 
@@ -91,7 +93,7 @@ class AccountBook:
         """
         if side is None:
             return None
-        return self.positions.supposed(symbol, PositionSide.LONG if side is Side.BUY else PositionSide.SHORT)
+        return self.positions.supposed(symbol, _HELD_SIDES[side])
 
     def gross_usd(self) -> dict[str, float] | None:
         """Gross exposure of every symbol that is held, by the newest positions and prices.

@@ -7,6 +7,8 @@ from pipeline_v6_dagster.domain.risk import DenyReason, OrderIntent, RiskState
 from pipeline_v6_dagster.shadow.lots import round_down
 from pipeline_v6_dagster.shadow.readings import EPSILON, Cap, Gate, Number, Reading, is_positive
 
+_HALTED, _REDUCING = TradingState.HALTED, TradingState.REDUCING
+
 
 def invalid_intent(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """The first bad field."""
@@ -29,13 +31,13 @@ def kill_switch(intent: OrderIntent, state: RiskState, limits: Limits, symbol: S
 def halted(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Denies everything while trading is halted."""
     current = limits.trading_state.stricter(state.trading_state)
-    return current is TradingState.HALTED, "not halted", current.value, "state"
+    return current is _HALTED, "not halted", current, "state"
 
 
 def reducing(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:
     """Denies what opens while only reducing orders are let through."""
     current = limits.trading_state.stricter(state.trading_state)
-    return current is TradingState.REDUCING, "active", current.value, "state"
+    return current is _REDUCING, "active", current, "state"
 
 
 def nav_stale(intent: OrderIntent, state: RiskState, limits: Limits, symbol: SymbolLimits) -> Reading | None:

@@ -41,6 +41,8 @@ class RollingState:
         self._book = AccountBook(trading_day_bounds, state, tolerance_s)
         # A live row that was logged by now. The book's own method: one is applied for every row.
         self.apply = self._book.apply
+        # What is held in the direction of a side; None if no log says so.
+        self.held_qty = self._book.held_qty
         self.pending = self._book.pending
         self._attempts = AttemptWindow(limits)
         self.state = self._book.state
@@ -72,10 +74,6 @@ class RollingState:
         since, state = self._peak_since, self.state
         if since != state.peak_since and (since is None or as_of >= since):
             state.peak_since, state.peak_nav_usd = since, None
-
-    def held_qty(self, symbol: str, side: Side | None) -> float | None:
-        """What is held in the direction of `side`; None if no log says so."""
-        return self._book.held_qty(symbol, side)
 
     def find_price(self, symbol: str) -> float | None:
         """The newest price of a symbol; None where no log has one."""

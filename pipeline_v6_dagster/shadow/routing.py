@@ -27,6 +27,7 @@ BROKEN_FILL_SHARE = 0.5
 # Resting pays where most maker orders are filled: a fallback crosses the spread after the price has moved.
 MAKER_FILL_SHARE = 0.6
 MAX_OFFSET_BPS = 5.0
+_RESTED_AT = frozenset({RouteQuality.GOOD, RouteQuality.OK})
 
 
 class Router(Protocol):
@@ -68,11 +69,7 @@ class RecordRouter:
         quality = rate_quality(record)
         taker_bps = _measured(record.taker_orders, record.taker_slippage_p50_bps, limits.expected_slippage_bps)
         fill_share = record.maker_fill_share or 0.0
-        is_maker_first = (
-            quality in (RouteQuality.GOOD, RouteQuality.OK)
-            and record.maker_orders >= MIN_RECORD
-            and fill_share >= MAKER_FILL_SHARE
-        )
+        is_maker_first = quality in _RESTED_AT and record.maker_orders >= MIN_RECORD and fill_share >= MAKER_FILL_SHARE
         if is_maker_first:
             offset_bps = min(max(taker_bps / 2, 0.0), MAX_OFFSET_BPS)
             maker_bps = _measured(record.maker_orders, record.maker_slippage_p50_bps, -offset_bps)

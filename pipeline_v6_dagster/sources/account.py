@@ -9,8 +9,11 @@ from pipeline_v6_dagster.domain.account_events import (
     PositionReduced,
 )
 from pipeline_v6_dagster.domain.decision import Route
-from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, EventKind, OrderEvent, OrderStatus
+from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, OrderEvent, OrderStatus
 from pipeline_v6_dagster.domain.position_book import order_key
+from pipeline_v6_dagster.sources.order_words import CLOSE, ERROR, FILL, FLAT
+
+_REJECTED, _FILLED, _TAKER = OrderStatus.REJECTED, OrderStatus.FILLED, Route.TAKER
 
 
 def account_event(event: OrderEvent) -> AccountEvent | None:
@@ -21,13 +24,13 @@ def account_event(event: OrderEvent) -> AccountEvent | None:
     """
     kind, symbol, key = event.kind, event.symbol, order_key(event.order_id, event.intent_id, event.attempt_id)
     status = event.status
-    if kind is EventKind.ERROR or (status is OrderStatus.REJECTED and not event.executed_qty):
+    if kind is ERROR or (status is _REJECTED and not event.executed_qty):
         return OrderFailed(
             ts=event.ts, symbol=symbol, order_key=key, intent_id=event.intent_id, attempt_id=event.attempt_id
         )
     if not symbol:
         return None
-    if kind is EventKind.CLOSE:
+    if kind is CLOSE:
         return PositionReduced(
             ts=event.ts,
             symbol=symbol,
@@ -38,7 +41,7 @@ def account_event(event: OrderEvent) -> AccountEvent | None:
             pnl_usd=event.realized_pnl_usd,
         )
     executed_qty = event.executed_qty
-    if kind is EventKind.FLAT and status is OrderStatus.FILLED:
+    if kind is FLAT and status is _FILLED:
         executed_qty = event.requested_qty
     if executed_qty is not None:
         return OrderFilled(
@@ -54,7 +57,7 @@ def account_event(event: OrderEvent) -> AccountEvent | None:
             intent_id=event.intent_id,
             attempt_id=event.attempt_id,
         )
-    if kind is EventKind.FILL:
+    if kind is FILL:
         return OrderEnded(event.ts, symbol, key, status) if status in UNFILLED_ENDS else None
     return OrderPlaced(
         ts=event.ts,
@@ -67,5 +70,5 @@ def account_event(event: OrderEvent) -> AccountEvent | None:
         status=status,
         intent_id=event.intent_id,
         attempt_id=event.attempt_id,
-        is_immediate=event.route is Route.TAKER,
+        is_immediate=event.route is _TAKER,
     )

@@ -10,11 +10,21 @@ from typing import Literal
 import msgspec
 
 from pipeline_v6_dagster.domain.attempt import SIDES, PositionSide
-from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, EventKind, OrderEvent
+from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, OrderEvent
 from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.sources.decoding import epoch_s
 from pipeline_v6_dagster.sources.order_rows import closed_side, parse_any_order_event
-from pipeline_v6_dagster.sources.order_words import DRY_RUN, KINDS, STATUSES, fees_usd, infer_route, process_name
+from pipeline_v6_dagster.sources.order_words import (
+    ACK,
+    CLOSE,
+    DRY_RUN,
+    FILL,
+    KINDS,
+    STATUSES,
+    fees_usd,
+    infer_route,
+    process_name,
+)
 
 _POSITION_SIDES = {side.value: side for side in PositionSide}
 _PLAIN_SIDES = frozenset({None, "BOTH", "", *_POSITION_SIDES})
@@ -97,9 +107,9 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
     if is_reduce_only is None:
         is_reduce_only = attempt_id is not None and attempt_id.endswith(REDUCE_SUFFIX)
     requested_qty = executed_qty = avg_price = is_maker = None
-    if kind is EventKind.FILL:
+    if kind is FILL:
         executed_qty, avg_price, is_maker = row.executedQty, row.avgPrice, row.maker
-    elif kind is EventKind.ACK:
+    elif kind is ACK:
         requested_qty = row.request_qty
     fee_total = row.fee_total
     event = OrderEvent(
@@ -125,7 +135,7 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
         process=process_name(row.hostname, row.pid),
         placed_by=row.placed_by or None,
     )
-    return _as_close(event, row) if kind is EventKind.CLOSE else event
+    return _as_close(event, row) if kind is CLOSE else event
 
 
 def _as_close(event: OrderEvent, row: _UsualRow) -> OrderEvent:

@@ -144,7 +144,8 @@ def _decide_each(
         decision = run_pipeline_v6_shadow(attempt, account, limits, engines)
         risk = decision.risk_decision
         run.decided += 1
-        run.rejected.update(skipped)
+        if skipped:
+            run.rejected.update(skipped)
         if risk.allowed:
             run.allowed += 1
         else:
