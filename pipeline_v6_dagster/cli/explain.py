@@ -96,6 +96,7 @@ def _figures(diff: Diff) -> Iterator[str]:
         ("wrong position side", diff.is_position_side_wrong and "yes"),
         ("reduce-only label", diff.reduce_label),
         ("repeats the vetoed decision", diff.retries),
+        ("placed by v6 outside of the rollout", diff.outside_rollout),
         ("ignored by", diff.ignored_by),
         ("revises", diff.revision_of),
     ):

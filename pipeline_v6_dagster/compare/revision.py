@@ -79,5 +79,5 @@ def _evidence(diff: Diff) -> tuple[object, ...]:
     if live is None:
         return (diff.live_outcome,)
     sizes = (live.requested_qty, live.executed_qty, live.gross_usd)
-    what = (live.symbol, live.side, live.position_side)
+    what = (live.symbol, live.side, live.position_side, tuple(leg.placed_by for leg in live.legs))
     return (diff.live_outcome, *sizes, live.avg_price, live.fees_usd, live.status, len(live.legs), *what)

@@ -170,7 +170,8 @@ class Diff:
     rule that takes it out of the samples. `number` is the decision's number in the shadow log. `is_overfill`: an order
     executed more than it requested. `is_downsize`: v6 would have ordered more than live did. `reduce_label` is that of
     the live orders labelled reduce-only. Of a `live_only` line, `is_reducing` tells that it verifiably only reduced a
-    position, and `retries` names the vetoed decision that it repeats under another id.
+    position, and `retries` names the vetoed decision that it repeats under another id. `outside_rollout` says why an
+    order that v6 placed is none that the rollout let it place.
     """
 
     symbol: str | None
@@ -205,6 +206,7 @@ class Diff:
     reduce_label: ReduceLabel | None = None
     is_reducing: bool | None = None
     retries: str | None = None
+    outside_rollout: str | None = None
     heartbeat: bool = False
 
     @property

@@ -1,10 +1,10 @@
 """Rollout: what v6 may do, as the history records it and as the executor's file says it."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from pipeline_v6_dagster.domain.limits import TradingState
 
@@ -140,23 +140,43 @@ class RolloutFile:
     generated_ts: float
 
 
-class TradingStates:
+_Value = TypeVar("_Value")
+
+
+class Timeline(Generic[_Value]):
+    """What held when, by changes in their order; `first` held before all of them."""
+
+    def __init__(self, first: _Value, changes: Iterable[tuple[float, _Value]]) -> None:
+        self._times: list[float] = []
+        self._values: list[_Value] = [first]
+        for ts, value in changes:
+            # A clock that stepped back must not put a change before the one that it follows.
+            self._times.append(max(ts, self._times[-1]) if self._times else ts)
+            self._values.append(value)
+
+    def at(self, ts: float) -> _Value:
+        """What held at `ts` (epoch s)."""
+        return self._values[bisect_right(self._times, ts)]
+
+    def between(self, first_ts: float, last_ts: float) -> Sequence[_Value]:
+        """All that held at some time from `first_ts` to `last_ts` (epoch s), oldest first."""
+        return self._values[bisect_right(self._times, first_ts) : bisect_right(self._times, last_ts) + 1]
+
+
+class TradingStates(Timeline[TradingState]):
     """Which trading state held when, by the history; ACTIVE before its first line."""
 
     def __init__(self, changes: Iterable[tuple[float, TradingState]] = ()) -> None:
-        self._times: list[float] = []
-        self._states: list[TradingState] = []
-        for ts, state in changes:
-            # A clock that stepped back must not put a change before the one that it follows.
-            self._times.append(max(ts, self._times[-1]) if self._times else ts)
-            self._states.append(state)
+        super().__init__(TradingState.ACTIVE, changes)
 
     @classmethod
     def of(cls, oldest_first: Iterable[RolloutRecord], *later: tuple[float, TradingState]) -> Self:
         """The trading states that these lines of the history record, and `later` ones with their times (epoch s)."""
         return cls((*((record.ts, record.trading_state) for record in oldest_first), *later))
 
-    def at(self, ts: float) -> TradingState:
-        """The trading state that held at `ts` (epoch s)."""
-        place = bisect_right(self._times, ts)
-        return self._states[place - 1] if place else TradingState.ACTIVE
+
+class RolloutPast(Timeline[RolloutRecord | None]):
+    """Which line of the history said what v6 may do, when; None before the first: v6 was off."""
+
+    def __init__(self, oldest_first: Iterable[RolloutRecord] = ()) -> None:
+        super().__init__(None, ((record.ts, record) for record in oldest_first))

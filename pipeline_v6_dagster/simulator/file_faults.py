@@ -22,6 +22,7 @@ FilesFault = Callable[[Files, random.Random, float], Changes]
 RISK_LIMITS, IGNORE_RULES = "config/risk_limits.json", "config/compare_ignore.json"
 SHADOW_LOG, COMPARE_LOG = "logs/pipeline_v6_shadow.jsonl", "logs/pipeline_v6_compare.jsonl"
 ALERT_LOG = "logs/pipeline_v6_alerts.jsonl"
+ROLLOUT_LOG, ROLLOUT_STATE = "logs/pipeline_v6_rollout", "logs/state/pipeline_v6_rollout.json"
 SUMMARY = "logs/state/pipeline_v6_compare_summary.json"
 _GARBAGE = b"Traceback (most recent call last):\n"
 _NOT_FINITE = b'{"event_type": "order_fill", "symbol": "BTCUSDT", "orderId": 1, "executedQty": NaN}\n'
@@ -148,6 +149,11 @@ def ignore_for_ever(files: Files, rng: random.Random, now: float) -> Changes:
 
 
 # Our own outputs.
+
+
+def lose_rollout(files: Files, rng: random.Random, now: float) -> Changes:
+    """No rollout was ever begun: there is neither a history nor a state file of one."""
+    return {name: None for name in files if name.startswith((ROLLOUT_LOG, ROLLOUT_STATE))}
 
 
 def edit_summary(files: Files, rng: random.Random, now: float) -> Changes:

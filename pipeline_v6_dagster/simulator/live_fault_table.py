@@ -3,6 +3,7 @@
 from pipeline_v6_dagster.simulator import leg_faults as legs
 from pipeline_v6_dagster.simulator import live_faults as live
 from pipeline_v6_dagster.simulator.drill_fault import Decided, DrillFault, FaultGroup, Window
+from pipeline_v6_dagster.simulator.file_faults import lose_rollout
 from pipeline_v6_dagster.simulator.row_injector import RowFault
 
 _VETOES = ("per_trade_cap", "min_notional", "symbol_cap", "portfolio_cap")
@@ -138,6 +139,16 @@ SINGLE_ORDERS = (
         "orders_explained",
         RowFault(live.opens, live.send_rogue(1000.0)),
         "An order nobody asked for, a thousand times the usual size.",
+    ),
+    DrillFault(
+        name="v6-unasked",
+        group=FaultGroup.LIVE,
+        criterion="within_rollout",
+        description="v6 places an order, and no rollout was begun that lets it.",
+        rows=RowFault(live.opens, live.place_by_v6),
+        is_single=True,
+        share=0.02,
+        files=lose_rollout,
     ),
 )
 MANY_ORDERS = (

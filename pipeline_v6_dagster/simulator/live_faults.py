@@ -6,6 +6,7 @@ Each works on real rows as on simulated ones: what a row does not say stays unsa
 
 from collections.abc import Iterable
 
+from pipeline_v6_dagster.domain.live import PLACED_BY_V6
 from pipeline_v6_dagster.simulator.log_rows import (
     ACK,
     ATTEMPTS,
@@ -208,6 +209,11 @@ def send_rogue(factor: float) -> Spoil:
         return (line, moved(scaled(renamed(line, "00"), factor), 1800.0))
 
     return opening_leg(spoil)
+
+
+def place_by_v6(line: LogLine, target: Target) -> Iterable[LogLine]:
+    """Let v6 place the order, whatever it may do."""
+    return (with_added(line, placed_by=PLACED_BY_V6),) if line.log == ORDERS else (line,)
 
 
 def stay_silent(line: LogLine, target: Target) -> Iterable[LogLine]:

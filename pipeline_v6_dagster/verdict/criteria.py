@@ -11,7 +11,7 @@ from pipeline_v6_dagster.domain.verdict import Criterion, CriterionGroup
 from pipeline_v6_dagster.verdict import agreement_readings as agreement
 from pipeline_v6_dagster.verdict import critical, sufficiency
 from pipeline_v6_dagster.verdict import evidence_readings as quality
-from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
+from pipeline_v6_dagster.verdict.evidence_state import WITHIN_ROLLOUT, EpochEvidence
 from pipeline_v6_dagster.verdict.facts import Facts
 from pipeline_v6_dagster.verdict.policy import VerdictPolicy
 from pipeline_v6_dagster.verdict.reading import Reading
@@ -108,6 +108,14 @@ _CRITICAL = (
         "Find what placed each order; log its attempts, or name it in config/compare_ignore.json with owner, reason "
         f"and expiry; {_ACKNOWLEDGE}.",
         critical.orders_explained,
+    ),
+    _critical(
+        WITHIN_ROLLOUT,
+        "Passes when v6 placed no order of the epoch that the rollout did not let it place: in another symbol, beyond "
+        "the stage's share, or while v6 was not live, trading was halted, or only reducing orders were let through.",
+        f"{_EXPLAIN}, let the executor read the rollout's file before every order as docs/rollout.md says, "
+        f"{_ACKNOWLEDGE}.",
+        critical.require_none(WITHIN_ROLLOUT, "placed by v6 outside of the rollout"),
     ),
 )
 

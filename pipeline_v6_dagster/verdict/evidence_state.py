@@ -31,6 +31,8 @@ from pipeline_v6_dagster.verdict.slices import Slices
 # Symbols counted one by one. Those beyond are counted together and are never covered.
 MAX_SYMBOLS = 300
 OTHER_SYMBOLS = "(other symbols)"
+# The criterion that orders of v6 break which the rollout did not let it place.
+WITHIN_ROLLOUT = "within_rollout"
 
 
 @dataclass(slots=True)
@@ -149,6 +151,9 @@ class EpochEvidence:
 
     def _count(self, diff: Diff, sign: int) -> None:
         is_decision = diff.mismatch_kind is not MismatchKind.LIVE_ONLY
+        if diff.outside_rollout is not None:
+            # Neither scope nor ignore rule hides it: both are about live.
+            self._count_failing(WITHIN_ROLLOUT, diff, sign)
         if is_decision and self.scope and not self._is_in_scope(diff):
             self.outside += sign
             return
@@ -156,12 +161,7 @@ class EpochEvidence:
             self.ignored += sign * is_decision
             return
         for name in () if is_accepted_order(diff) else find_failures(diff):
-            failing = FailingOrder(find_failing_id(diff), diff.symbol, diff.ts, order_usd(diff))
-            found = self.failing_orders.setdefault(name, FailingOrders())
-            if sign > 0:
-                found.add(failing)
-            else:
-                found.remove(failing)
+            self._count_failing(name, diff, sign)
         if diff.reduce_label is not None:
             self.honest_labels += sign * (diff.reduce_label is ReduceLabel.HONEST)
             self.unknown_labels += sign * (diff.reduce_label is ReduceLabel.UNKNOWN)
@@ -171,6 +171,11 @@ class EpochEvidence:
         else:
             self.live_only += sign
             self.reducing += sign * (diff.is_reducing is True and diff.retries is None)
+
+    def _count_failing(self, criterion: str, diff: Diff, sign: int) -> None:
+        failing = FailingOrder(find_failing_id(diff), diff.symbol, diff.ts, order_usd(diff))
+        found = self.failing_orders.setdefault(criterion, FailingOrders())
+        (found.add if sign > 0 else found.remove)(failing)
 
     def _count_decision(self, diff: Diff, sign: int) -> None:
         self.decisions += sign

@@ -29,6 +29,7 @@ CRITICAL = {
     "v6_not_larger",
     "reduce_only_honest",
     "orders_explained",
+    "within_rollout",
 }
 NAMED_BY_THE_CONTRACT = (
     "opposite-side wrong-symbol position-side late-order overfill resting-duplicate reduce-mislabel retry-new-id"

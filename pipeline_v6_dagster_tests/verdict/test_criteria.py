@@ -34,7 +34,8 @@ from pipeline_v6_dagster_tests.verdict.evidence_builders import (
 
 ORDER = (
     "same_side same_symbol same_position_side no_upsizes no_overfills v6_not_larger reduce_only_honest "
-    "orders_explained logs_intact inputs_whole inputs_usable inputs_fresh one_executor limits_understood "
+    "orders_explained within_rollout "
+    "logs_intact inputs_whole inputs_usable inputs_fresh one_executor limits_understood "
     "epoch_is_current gates_alive coverage fills little_ignored decisions_agree still_agrees every_slice_agrees "
     "sizes_agree slippage_as_expected orders_prompt routes_agree exposure_added long_enough orders_enough "
     "symbols_covered"
@@ -162,6 +163,7 @@ FAULTS: dict[str, tuple[str, list[Diff]]] = {
     "downsize": ("v6_not_larger", [settled(100, is_downsize=True)]),
     "label": ("reduce_only_honest", [with_label(100, ReduceLabel.EXCEEDED)]),
     "rogue": ("orders_explained", [live_only(100)]),
+    "v6 unasked": ("within_rollout", [settled(100, outside_rollout="v6 was off")]),
     "liquidations": ("orders_explained", [live_only(number, is_reducing=True) for number in range(60)]),
     "stuck": ("gates_alive", [vetoed_by_both(number) for number in range(DECISIONS - 200, DECISIONS)]),
     "dead NAV": (

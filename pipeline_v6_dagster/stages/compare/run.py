@@ -39,6 +39,7 @@ from pipeline_v6_dagster.stages.compare.inputs import (
     Record,
 )
 from pipeline_v6_dagster.stages.compare.revisions import KnownDiffs
+from pipeline_v6_dagster.stages.compare.rollout import RolloutWatch
 from pipeline_v6_dagster.stages.compare.settled_diffs import cause_context, find_diff
 from pipeline_v6_dagster.stages.compare.summary import SummaryContent, make_summary, write_summary
 from pipeline_v6_dagster.stages.compare.undecided import find_undecided
@@ -140,6 +141,7 @@ def _run(
     rules = load_ignore_rules(settings.ignore_rules)
     keeper = EvidenceKeeper(settings, rules, verdict_policy(settings), cursor, log)
     keeper.start(now, keeps_records=decisions is None)
+    rollout = RolloutWatch(settings)
     content = SummaryContent(
         settings=settings,
         config_hash=limits.config_hash,
@@ -158,6 +160,7 @@ def _run(
             diff, before = find_diff(settled, known, policy, matcher)
             if diff is None:
                 continue
+            rollout.judge(diff, before)
             explain(diff, cause_context(settled, before, keeper.changed_ts, policy))
             diff.ignored_by = next((rule.name for rule in rules if rule.holds_for(diff)), None)
             keeper.count(diff, before)

@@ -40,7 +40,7 @@ class Sandbox:
         self.settings = settings.model_copy(update=changes)
 
     def copy_configuration(self, settings: Settings) -> None:
-        """The configuration of another home.
+        """The configuration of another home, and what its rollout let through when.
 
         Raises:
             StorageError: it cannot be copied.
@@ -48,6 +48,9 @@ class Sandbox:
         for source in (settings.risk_limits, settings.pairs_universe, settings.exchange_info, settings.ignore_rules):
             if source.exists():
                 self._copy(source, self.settings.config_dir / source.name)
+        for source in (*settings.logs_dir.glob(f"{settings.rollout_log.stem}*"), settings.rollout_state):
+            if source.is_file():
+                self._copy(source, self.settings.logs_dir / source.relative_to(settings.logs_dir))
 
     def append(self, lines: Iterable[LogLine]) -> None:
         """Log these rows, in their order."""
