@@ -58,6 +58,7 @@ class RolloutStory:
         self._now = 0.0
         reader = RolloutReader(settings.rollout_state, lambda: self._now)
         self._orders = V6Orders(reader.is_v6, _FAULT, seed=1)
+        executor.obey(lambda is_reducing: reader.may_trade(is_reducing=is_reducing))
         self._ran_ts = self._since_ts = 0.0
         self._told_orders = self._told_faulty = self._told_records = 0
 

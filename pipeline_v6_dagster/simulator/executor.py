@@ -7,7 +7,7 @@ and positions are `simulator.market`, limits `simulator.configuration`. Writing 
 """
 
 import random
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from heapq import heappop, heappush
 from math import exp, inf, log
 from types import MappingProxyType
@@ -34,6 +34,9 @@ ERROR_RETRY_SHARE = 0.5
 
 # How long the executor is away when its supervisor restarts it, and how often that happens.
 RESTART_S, MEAN_UPTIME_S = 20.0, 6 * 3600.0
+
+# As which limit the executor logs that the rollout lets an order not through; it has no figure.
+TRADING_STATE, NO_LIMIT_USD = "trading_state", 0.0
 
 Process = Generator[float, None, None]
 
@@ -81,6 +84,7 @@ class SimulatedExecutor:
         self._faults, self._late_s, self._ask_until = faults, late_s, ask_until
         self._error_share, self._idless_share = error_share, idless_share
         self._start_nav_usd = nav_usd
+        self._may_trade: Callable[[bool], bool] = lambda is_reducing: True
         self._rng = random.Random(f"executor {seed}")  # noqa: S311 -- repeatable, not secret
         # Draws of their own, so that without faults and restarts nothing else changes.
         self._fault_rng = random.Random(f"faults {seed}")  # noqa: S311 -- repeatable, not secret
@@ -110,6 +114,13 @@ class SimulatedExecutor:
             self._upsize_share = upsize_share
         # The next attempt at the old rate may be hours away; the strategies at that rate end with it.
         self._start(self._strategies())
+
+    def obey(self, may_trade: Callable[[bool], bool]) -> None:
+        """Ask before every order from here on, with whether it reduces, if it may go out; one that may not is vetoed.
+
+        Where an order of the intent is out already (the reduce leg of a flip, a resting order), the rest is given up.
+        """
+        self._may_trade = may_trade
 
     def run(self, until: float) -> Iterator[LogLine]:
         """The rows up to `until` (epoch s) that no earlier call has given, in log-time order."""
@@ -220,6 +231,9 @@ class SimulatedExecutor:
         if breach is not None and not intent.is_reduce_only:
             self._start(self._veto(intent, *breach, nav))
             return
+        if not self._may_trade(intent.is_reduce_only):
+            self._start(self._veto(intent, TRADING_STATE, NO_LIMIT_USD, nav))
+            return
         if self._draws(Fault.MISSED):
             self._note(Fault.MISSED, intent, "orders_attempted")
             return
@@ -281,12 +295,22 @@ class SimulatedExecutor:
                 self._reserve(intent, -1)
                 return
             yield self._rng.uniform(0.2, 0.8)
-        trade = self._exchange.trade
+        flip_lots_left = intent.flip_lots
         if intent.flip_lots:
-            yield from trade(intent, intent.flip_lots, OPPOSITE[intent.side], is_maker=False)
+            flip_lots_left = yield from self._send(intent, intent.flip_lots, OPPOSITE[intent.side], is_maker=False)
         held_side = OPPOSITE[intent.side] if intent.is_reduce_only else intent.side
-        # Resting first, as v6's router does once it has seen that resting orders are filled.
-        lots_left = yield from trade(intent, intent.lots * (1 + intent.is_upsized), held_side, is_maker=True)
-        if lots_left:
-            yield from trade(intent, lots_left, held_side, is_maker=False)
+        lots_left = intent.lots * (1 + intent.is_upsized)
+        if not flip_lots_left:
+            # Resting first, as v6's router does once it has seen that resting orders are filled.
+            lots_left = yield from self._send(intent, lots_left, held_side, is_maker=True)
+        if lots_left and not flip_lots_left:
+            lots_left = yield from self._send(intent, lots_left, held_side, is_maker=False)
+        not_closed_lots = lots_left if intent.is_reduce_only else flip_lots_left
+        self._account.positions[intent.instrument.symbol, OPPOSITE[intent.side]].closing_lots -= not_closed_lots
         self._in_flight_usd[intent.instrument.symbol] -= intent.opening_usd
+
+    def _send(self, intent: Intent, lots: int, held_side: Side, *, is_maker: bool) -> Generator[float, None, int]:
+        """One order, if it may go out; the lots that it leaves, all of them if it may not."""
+        if not self._may_trade(held_side is not intent.side):
+            return lots
+        return (yield from self._exchange.trade(intent, lots, held_side, is_maker=is_maker))

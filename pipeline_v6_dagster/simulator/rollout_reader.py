@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _LONGEST_VALID_S = 86_400.0
+_STATES = ("active", "reducing", "halted")
 
 
 class RolloutReader:
@@ -22,14 +23,16 @@ class RolloutReader:
             found = json.loads(self._path.read_bytes())
             sequence, until = int(found["sequence"]), float(found["valid_until"])
             symbols, share = frozenset(found["symbols"]), float(found["notional_share"])
-            if sequence < self._sequence or found["trading_state"] not in ("active", "reducing", "halted"):
+            if _STATES.index(found["trading_state"]) > _STATES.index(self.trading_state):
+                self.trading_state = found["trading_state"]  # Whatever else the file says, it stops what it stops.
+            if sequence < self._sequence:
                 return frozenset(), 0.0
             # A halt outlives the file that said so: only a newer file lifts it.
             self._sequence, self.trading_state = sequence, found["trading_state"]
             now = self._clock()
             is_on = found["state"] in ("canary", "live") and now <= until <= now + _LONGEST_VALID_S and 0 < share <= 1
             return (symbols, share) if is_on else (frozenset(), 0.0)
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return frozenset(), 0.0
 
     def is_v6(self, intent_id: str, symbol: str) -> bool:
