@@ -15,7 +15,6 @@ from pipeline_v6_dagster.cli.surroundings import (
 )
 from pipeline_v6_dagster.cli.times import TimeOption
 from pipeline_v6_dagster.domain.formatting import NOT_MEASURED
-from pipeline_v6_dagster.stages.history.append import append_history
 from pipeline_v6_dagster.stages.history.query import query_history
 from pipeline_v6_dagster.stages.history.questions import GROUPS, QUESTIONS, build_query
 from pipeline_v6_dagster.storage.delta_table import QueryResult
@@ -57,6 +56,9 @@ def command(
     content: dict[str, Any] = {}
     lines: list[str] = []
     if is_append:
+        # A question does without it, and it takes as long to import as a question to answer.
+        from pipeline_v6_dagster.stages.history.append import append_history
+
         with working("appending"):
             run = append_history(settings)
         content["appended"] = run

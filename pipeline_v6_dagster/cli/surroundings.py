@@ -5,15 +5,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from pipeline_v6_dagster.cli.terminal import escape_controls
 from pipeline_v6_dagster.config.fleet import Fleet, load_fleet
-from pipeline_v6_dagster.config.limits import Configuration, load_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pipeline_v6_dagster.config.limits import Configuration
 
 clock: Callable[[], float] = time.time
 
@@ -80,8 +82,11 @@ def executor_option() -> str | None:
     return name if isinstance(name, str) else None
 
 
-def read_configuration(settings: Settings) -> Configuration:
+def read_configuration(settings: Settings) -> "Configuration":
     """The limits that these settings name."""
+    # Half of the commands need no limits, and they take as long to import as all else here.
+    from pipeline_v6_dagster.config.limits import load_configuration
+
     return load_configuration(settings.risk_limits, settings.pairs_universe)
 
 

@@ -4,19 +4,23 @@
 chain of that log. A row holds its line as well, so that nothing is lost that has no column.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.comparison import Diff
 from pipeline_v6_dagster.domain.figures import finite
-from pipeline_v6_dagster.domain.summary import Summary
-from pipeline_v6_dagster.logs.compare_log import BlockEnd
 from pipeline_v6_dagster.storage.chain import unchained
-from pipeline_v6_dagster.storage.delta_table import ColumnType, TableShape, count_days, format_month
+from pipeline_v6_dagster.storage.delta_table import ColumnType, TableShape, count_days, format_month, quote
+
+# A question needs none of them, and to import them takes as long as to answer it.
+if TYPE_CHECKING:
+    from pipeline_v6_dagster.domain.comparison import Diff
+    from pipeline_v6_dagster.domain.summary import Summary
+    from pipeline_v6_dagster.logs.compare_log import BlockEnd
 
 # What an executor is called that is the only one.
 ONLY_EXECUTOR = "default"
@@ -47,26 +51,26 @@ _COMMON: Mapping[str, ColumnType] = {
 }
 
 
-def _read_shadow(name: str) -> Callable[[Diff], Any]:
+def _read_shadow(name: str) -> "Callable[[Diff], Any]":
     return lambda diff: None if diff.shadow is None else getattr(diff.shadow, name)
 
 
-def _read_live(name: str) -> Callable[[Diff], Any]:
+def _read_live(name: str) -> "Callable[[Diff], Any]":
     return lambda diff: None if diff.live is None else getattr(diff.live, name)
 
 
-def _read_shortfall(name: str) -> Callable[[Diff], Any]:
+def _read_shortfall(name: str) -> "Callable[[Diff], Any]":
     return lambda diff: None if diff.shortfall is None else getattr(diff.shortfall, name)
 
 
-def _compute_excess_usd(diff: Diff) -> float | None:
+def _compute_excess_usd(diff: "Diff") -> float | None:
     """Live beyond v6's size, USD."""
     live_usd = None if diff.live is None else diff.live.gross_usd
     shadow_usd = None if diff.shadow is None else diff.shadow.gross_usd
     return None if live_usd is None or shadow_usd is None else live_usd - shadow_usd
 
 
-def _join_reasons(diff: Diff) -> str | None:
+def _join_reasons(diff: "Diff") -> str | None:
     return None if diff.shadow is None else "+".join(diff.shadow.reasons)
 
 
@@ -153,7 +157,6 @@ HISTORY = TableShape(
 
 _COLUMNS = {**DIFF_COLUMNS, **SUMMARY_COLUMNS}
 _summary_encoder = msgspec.json.Encoder()
-_summary_decoder = msgspec.json.Decoder(Summary)
 
 
 def _select(kind: str, columns: Mapping[str, Column]) -> str:
@@ -161,17 +164,31 @@ def _select(kind: str, columns: Mapping[str, Column]) -> str:
     return f"SELECT {', '.join(names)} FROM history WHERE kind = '{kind}'"  # noqa: S608 -- names of our own
 
 
-# What a query sees: the newest state of each decision, as `compare.summary.newest_states` has it, and the summaries.
-# Few diffs are revisions, so that they are looked up and not all of them sorted.
-VIEWS: Mapping[str, str] = {
+_REVISED = (
+    "SELECT 1 FROM all_diffs AS later WHERE later.revision_of IS NOT NULL AND later.executor = one.executor"
+    " AND later.decision_id = one.decision_id AND later.position > one.position"
+)
+# The months that hold revisions. A revision has the time of the decision that it revises, so its month as well.
+REVISED_MONTHS = "SELECT DISTINCT month FROM all_diffs WHERE revision_of IS NOT NULL ORDER BY month"
+BASE_VIEWS: Mapping[str, str] = {
     "all_diffs": _select("diff", DIFF_COLUMNS),
-    "diffs": (
-        "SELECT * FROM all_diffs AS one WHERE NOT EXISTS (SELECT 1 FROM all_diffs AS later"
-        " WHERE later.revision_of IS NOT NULL AND later.executor = one.executor"
-        " AND later.decision_id = one.decision_id AND later.position > one.position)"
-    ),
     "summaries": _select("summary", SUMMARY_COLUMNS),
 }
+
+
+def view_newest(revised_months: Sequence[str]) -> str:
+    """The view `diffs`: the newest state of each decision, as `compare.summary.newest_states` has it.
+
+    Only the rows of months that hold revisions are looked up among them: that costs more than most questions do.
+    """
+    if not revised_months:
+        return "SELECT * FROM all_diffs"
+    months = ", ".join(map(quote, revised_months))
+    # S608: the texts are our own, or quoted.
+    return (
+        f"SELECT * FROM all_diffs WHERE month NOT IN ({months}) UNION ALL"  # noqa: S608
+        f" SELECT * FROM all_diffs AS one WHERE month IN ({months}) AND NOT EXISTS ({_REVISED})"
+    )
 
 
 def history_table(settings: Settings) -> str:
@@ -206,12 +223,12 @@ class HistoryRows:
     def __len__(self) -> int:
         return self.diffs + self.summaries
 
-    def add_diff(self, diff: Diff, line: bytes, position: int) -> None:
+    def add_diff(self, diff: "Diff", line: bytes, position: int) -> None:
         """A diff and its line."""
         self._add("diff", diff.ts, position, diff, DIFF_COLUMNS, unchained(line))
         self.diffs += 1
 
-    def add_summary(self, end: BlockEnd, position: int) -> None:
+    def add_summary(self, end: "BlockEnd", position: int) -> None:
         """The summary of a block. Its cursor is of use for the log alone."""
         content = _summary_encoder.encode(end.summary)
         self._add("summary", end.summary.generated_ts, position, end, SUMMARY_COLUMNS, content)
@@ -232,9 +249,16 @@ class HistoryRows:
         values["json"].append(content.decode(errors="replace"))
 
 
-def parse_summary(content: str) -> Summary:
+def parse_summary(content: str) -> "Summary":
     """The summary of a row."""
-    return _summary_decoder.decode(content)
+    return _summary_decoder().decode(content)
+
+
+@cache
+def _summary_decoder() -> "msgspec.json.Decoder[Summary]":
+    from pipeline_v6_dagster.domain.summary import Summary
+
+    return msgspec.json.Decoder(Summary)
 
 
 def _storable(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.logs.history_rows import HISTORY, VIEWS, history_table
+from pipeline_v6_dagster.logs.history_rows import BASE_VIEWS, HISTORY, REVISED_MONTHS, history_table, view_newest
 from pipeline_v6_dagster.logs.replay_rows import REPLAY_VIEW, REPLAYS, replay_table
 from pipeline_v6_dagster.storage.delta_table import QueryResult, has_table, open_table, query_tables
 
@@ -17,7 +17,10 @@ def query_history(settings: Settings, sql: str) -> QueryResult:
     location = history_table(settings)
     if not has_table(location):
         raise DataError(f"{location}: there is no history yet; run pipeline-v6 history --append")
-    tables, views = {"history": open_table(location, HISTORY)}, dict(VIEWS)
+    tables, views = {"history": open_table(location, HISTORY)}, dict(BASE_VIEWS)
+    # Of the same snapshot as the answer.
+    months = [row[0] for row in query_tables(tables, views, REVISED_MONTHS).rows]
+    views["diffs"] = view_newest(months)
     if has_table(replay_table(settings)):
         tables["replay_results"] = open_table(replay_table(settings), REPLAYS)
         views["replays"] = REPLAY_VIEW

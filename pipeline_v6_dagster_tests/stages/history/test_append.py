@@ -184,6 +184,13 @@ def test_a_revision_takes_the_place_of_what_it_revises(tmp_path: Path) -> None:
     append_history(home.settings)
     assert rows(home.settings, "all_diffs", "live_outcome") == ["unresolved", "executed", "executed"]
     assert rows(home.settings, "diffs", "revision_of IS NOT NULL") == [False, True]
+    next_month_s = 40 * 86_400
+    home.attempts(attempt_row(next_month_s, "3"))
+    home.orders(ack_row(next_month_s + 1, "3"), fill_row(next_month_s + 2, "3", status="FILLED"))
+    home.run(next_month_s + 500)
+    append_history(home.settings)
+    assert rows(home.settings, "diffs", "revision_of IS NOT NULL") == [False, True, False]
+    assert len(set(rows(home.settings, "diffs", "month"))) == 2
 
 
 def test_a_rebuilt_log_replaces_its_diffs_and_no_summary(home: Settings) -> None:
