@@ -1,12 +1,16 @@
 """One message, as the outbox keeps it and as people read it. Times are epoch seconds, sizes USD."""
 
 import hashlib
+import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
 
 _ID_CHARS = 16
+# Between the names of several executors.
+_AND = ", "
 # A message names so many orders; the check's table and the log hold more.
 MAX_ORDERS = 5
 # Two processes of one host never differ by more; a time further ahead was written by a clock that was wrong.
@@ -127,11 +131,20 @@ def alert_id(subject: str, evidence: str, kind: Kind, since_ts: float, number: i
 
 def format_title(message: Message) -> str:
     """The line that a phone shows."""
+    return _title(message, message.subject)
+
+
+def format_title_of_many(messages: Sequence[Message]) -> str:
+    """The same for several messages of one kind."""
+    return _title(messages[0], f"{len(messages)} checks")
+
+
+def _title(message: Message, subject: str) -> str:
     at = f" on {message.host}" if message.host else ""
     if message.kind is Kind.ENDS:
-        return f"pipeline v6: over: {message.subject}{at}"
+        return f"pipeline v6: over: {subject}{at}"
     again = {Kind.WORSENS: " (more)", Kind.REPEATS: " (still)"}.get(message.kind, "")
-    return f"pipeline v6: {message.severity}: {message.subject}{again}{at}"
+    return f"pipeline v6: {message.severity}: {subject}{again}{at}"
 
 
 def format_body(message: Message) -> str:
@@ -162,7 +175,8 @@ def _when(message: Message) -> list[str]:
         lines.append(_excess(message.excess_usd, message.excess_orders, message.count))
     if message.orders:
         lines.append("Largest orders:" if len(message.orders) > 1 else "Order:")
-        lines += [f"  {order_text(order)}" for order in message.orders]
+        program = _program(message.executor)
+        lines += [f"  {order_text(order, program)}" for order in message.orders]
     return lines
 
 
@@ -173,13 +187,22 @@ def _excess(excess_usd: float, orders: int | None, count: int | None) -> str:
     return f"Excess: at least {excess_usd:,.2f} USD, over {orders:,} of {count:,} orders"
 
 
-def order_text(order: AlertOrder) -> str:
+def _program(executor: str | None) -> str:
+    """The program as a person types it to ask about this executor: by its home folder, or by its name in a fleet."""
+    if executor is None or _AND in executor:  # Of several executors nobody knows whose order it is.
+        return "pipeline-v6"
+    if executor.startswith("/"):
+        return f"PIPELINE_V6_HOME={shlex.quote(executor)} pipeline-v6"
+    return f"pipeline-v6 --executor {shlex.quote(executor)}"
+
+
+def order_text(order: AlertOrder, program: str = "pipeline-v6") -> str:
     """One order in a line, with the command that explains it."""
     named = " ".join(part for part in (order.symbol, order.side, order.intent_id) if part)
     size = "" if order.ratio is None else f" x{order.ratio:.2f}"
     excess = "" if order.excess_usd is None else f", {order.excess_usd:,.2f} USD too much"
     explain = order.decision_id or order.intent_id
-    return f"{utc(order.ts)} {named}{size}{excess}" + (f"; pipeline-v6 explain {explain}" if explain else "")
+    return f"{utc(order.ts)} {named}{size}{excess}" + (f"; {program} explain {explain}" if explain else "")
 
 
 def acknowledgement_text(acknowledged: AcknowledgedBy) -> str:

@@ -8,11 +8,13 @@ parent ends the process when its time is up.
 
 import logging
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline_v6_dagster.alerts.message import Kind, Message, Severity, format_body, format_title
+from pipeline_v6_dagster.alerts.message import Kind, Message, Severity, format_body, format_title, format_title_of_many
 
 if TYPE_CHECKING:
     import apprise
@@ -31,11 +33,29 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=SendRequest)
     channel = open_channel(request.url)
-    for message in request.messages:
-        if channel is None or not _notify(channel, message):
+    for notification in notifications(request.messages):
+        if channel is None or not _notify(channel, notification):
             return 1
-        print(message.alert_id, flush=True)  # noqa: T201 -- the answer to the parent
+        for message in notification:
+            print(message.alert_id, flush=True)  # noqa: T201 -- the answer to the parent
     return 0
+
+
+def notifications(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """What is sent at once, in order: an error alone, and all warnings that were recorded in the same moment together.
+
+    The first run over old logs finds ten things at once; so does the end of a bad day. Nobody wants ten calls.
+    """
+    for key, together in groupby(messages, key=_moment):
+        if key is None:
+            yield from ([message] for message in together)
+        else:
+            yield list(together)
+
+
+def _moment(message: Message) -> tuple[float, Kind] | None:
+    is_urgent = message.severity is Severity.ERROR and message.kind is not Kind.ENDS
+    return None if is_urgent else (message.ts, message.kind)
 
 
 def open_channel(url: str) -> "apprise.Apprise | None":
@@ -43,17 +63,27 @@ def open_channel(url: str) -> "apprise.Apprise | None":
     import apprise  # Takes a third of a second, which only those who send should wait for.
 
     channel = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
-    return channel if channel.add(url) else None
+    if not channel.add(url):
+        return None
+    for service in channel:
+        # A body that is longer than the service takes would be refused, and with it all that waits behind it.
+        if service.overflow_mode == apprise.OverflowMode.UPSTREAM:
+            service.overflow_mode = apprise.OverflowMode.SPLIT
+    return channel
 
 
-def _notify(channel: "apprise.Apprise", message: Message) -> bool:
+def _notify(channel: "apprise.Apprise", messages: Sequence[Message]) -> bool:
     import apprise
 
+    first, *others = messages
+    bodies = [
+        f"{number} of {len(messages)}: {each.subject}\n{format_body(each)}" for number, each in enumerate(messages, 1)
+    ]
     return bool(
         channel.notify(
-            title=format_title(message),
-            body=format_body(message),
-            notify_type=_notify_type(message),
+            title=format_title_of_many(messages) if others else format_title(first),
+            body="\n\n".join(bodies) if others else format_body(first),
+            notify_type=_notify_type(first),
             body_format=apprise.NotifyFormat.TEXT,
         )
     )

@@ -1,6 +1,7 @@
 """Channels besides webhooks: mail to a real SMTP server; Slack and Telegram, whose hosts are fixed, as far as here."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import apprise
@@ -8,6 +9,8 @@ import dagster as dg
 import pytest
 
 from pipeline_v6_dagster.alerts.delivery import name_channels
+from pipeline_v6_dagster.alerts.message import Severity
+from pipeline_v6_dagster.alerts.sender import open_channel
 from pipeline_v6_dagster.definitions import build_defs
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
 from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
@@ -63,6 +66,33 @@ def test_a_mail_server_that_is_down_gets_its_mails_later_once_and_in_order(
     output = capfd.readouterr()
     for text in (caplog.text, output.out, output.err, settings.alert_outbox.read_text(), repr(waiting)):
         assert SECRET not in text
+
+
+@pytest.mark.slow
+def test_warnings_of_one_moment_are_one_mail_and_an_error_is_its_own(tmp_path: Path) -> None:
+    names = ("coverage", "fills", "orders_prompt")
+    warnings = [replace(failing(1, name), severity=Severity.WARN) for name in names]
+    with mailing() as mailbox:
+        settings = make_settings(tmp_path, PIPELINE_V6_ALERT_URLS=mailbox.url)
+        desk = make_desk(settings)
+        assert desk.run([[failing(1), *warnings]]).delivered == 4
+        assert desk.run([[passing(2, name) for name in ("no_upsizes", *names)]]).delivered == 4
+    assert mailbox.subjects() == [
+        "pipeline v6: ERROR: compare_summary/no_upsizes",
+        "pipeline v6: WARN: 3 checks",
+        "pipeline v6: over: 4 checks",
+    ]
+    body = mailbox.received[1].get_body(("plain",))
+    assert body is not None
+    for number, name in enumerate(names, 1):
+        assert f"{number} of 3: compare_summary/{name}\nWhat: state 1\n" in body.get_content().replace("\r\n", "\n")
+
+
+def test_a_body_that_is_longer_than_the_service_takes_is_split() -> None:
+    for url, mode in ((TELEGRAM_URL, "split"), (f"{TELEGRAM_URL}?overflow=truncate", "truncate")):
+        channel = open_channel(url)
+        assert channel is not None
+        assert [service.overflow_mode for service in channel] == [mode]
 
 
 @pytest.mark.slow
