@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
@@ -16,6 +16,7 @@ import click
 
 from pipeline_v6_dagster.alerts.delivery import name_channels
 from pipeline_v6_dagster.alerts.message import AlertOrder, Delivery, Message
+from pipeline_v6_dagster.cli.demo_dagster import check_port, check_runs, dagster_dev, socket_folder
 from pipeline_v6_dagster.cli.demo_pages import served
 from pipeline_v6_dagster.cli.demo_rollout import Chapter, RolloutStory
 from pipeline_v6_dagster.cli.surroundings import clock, printable, read_configuration, utc
@@ -43,8 +44,6 @@ _LIVE_ATTEMPTS_PER_S = 0.5
 _LIVE_UPSIZE_SHARE = 0.05
 _INTERVAL_S = 20
 _FEED_EVERY_S = 1.0
-_GRACE_S = 15.0
-_LOOK_EVERY_S = 0.1
 
 _UI_WARNING = "It listens on localhost only and has no password: any page in a browser on this machine may use it."
 
@@ -68,10 +67,16 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alert
     """
     if alerts and not os.environ.get(_ALERT_URLS, "").strip():
         raise click.UsageError(f"--alerts: {_ALERT_URLS} is empty, so there is nowhere to send to; set it")
+    if ui:
+        check_port(port)
     # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
-    with TemporaryDirectory(prefix="pipeline-v6-demo-") as folder, _served_pages(Path(folder)) as pages_url:
+    with (
+        TemporaryDirectory(prefix="pipeline-v6-demo-") as folder,
+        socket_folder(folder) as sockets,
+        _served_pages(Path(folder)) as pages_url,
+    ):
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")},
             **({_ALERT_URLS: os.environ[_ALERT_URLS]} if alerts else {}),
@@ -83,7 +88,7 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alert
             "PIPELINE_COMPARE_INTERVAL": str(_INTERVAL_S),
             "DAGSTER_HOME": str(Path(folder) / "dagster_home"),
             # What Dagster's processes leave behind when they are interrupted is gone with the sandbox.
-            "TMPDIR": folder,
+            "TMPDIR": sockets,
         }
         settings = load_settings(environ, Path(folder))
         executor = _run_history(settings, seed)
@@ -135,12 +140,9 @@ def _run_live(
     if settings.alert_urls:
         click.echo(f"alerts go to {', '.join(name_channels(settings.alert_urls))}")
     news = _News(settings, environ)
-    with closing(news), _dagster(environ, port) as server:
+    with closing(news), dagster_dev(environ, port) as server:
         while clock() - start < seconds:
-            if server.poll() is not None:
-                raise click.ClickException(
-                    f"dagster dev ended with exit code {server.returncode}; if port {port} is taken, give another"
-                )
+            check_runs(server, settings, port)
             write_feed(settings, executor.run(clock()))
             news.tell(executor.injected)
             time.sleep(_FEED_EVERY_S)
@@ -157,10 +159,10 @@ def _run_rollout(
         click.echo(f"the Dagster UI will be on http://127.0.0.1:{port} in half a minute. Ctrl-C ends it.")
         click.echo(_UI_WARNING)
     start = clock()
-    with nullcontext() if environ is None else _dagster(environ, port) as server:
+    with nullcontext() if environ is None else dagster_dev(environ, port) as server:
         while clock() - start < seconds and story.chapter is not Chapter.OVER:
-            if server is not None and server.poll() is not None:
-                raise click.ClickException(f"dagster dev ended with exit code {server.returncode}; give another --port")
+            if server is not None:
+                check_runs(server, settings, port)
             story.step(clock())
             time.sleep(_FEED_EVERY_S)
 
@@ -253,38 +255,6 @@ class _News:
     @staticmethod
     def say(words: str) -> None:
         click.echo(f"{utc(clock())}  {printable(words)}")
-
-
-@contextmanager
-def _dagster(environ: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`dagster dev` in a process group of its own, all of which is gone at the end."""
-    arguments = ["-m", "pipeline_v6_dagster.definitions", "-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
-    server = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-        [sys.executable, "-m", "dagster", "dev", *arguments],
-        env=environ,
-        cwd=environ["DAGSTER_HOME"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield server
-    finally:
-        _end(server)
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """Ask the whole group to end, ever more firmly, and wait for each of its processes: one may still write."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + _GRACE_S
-        try:
-            os.killpg(server.pid, number)
-            while time.monotonic() < deadline:
-                server.poll()
-                os.killpg(server.pid, 0)
-                time.sleep(_LOOK_EVERY_S)
-        except ProcessLookupError:
-            return
 
 
 def _interrupt(number: int, frame: object) -> None:
