@@ -1,7 +1,8 @@
 # What a user calls; CI calls the same. Every target makes .venv itself from the lock.
 PYTHON ?= python3
-# Where the UI listens: make demo PORT=3001
+# Where the UI listens, and what else the demo is given: make demo PORT=3001 ARGS=--alerts
 PORT ?= 3000
+ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -27,7 +28,7 @@ $(INSTALLED): requirements.lock setup.cfg pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/pipeline-v6 demo --port $(PORT)
+	$(BIN)/pipeline-v6 demo --port $(PORT) $(ARGS)
 
 dev: $(INSTALLED)
 	@echo "The UI listens on localhost only. It has no password, and any page in a browser on this machine may use it:"

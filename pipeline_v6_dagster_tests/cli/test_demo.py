@@ -1,10 +1,12 @@
-"""`make demo` and `make dev` as a user types them: real daemon, real web server, and nothing left behind."""
+"""`make demo` and `make dev` as a user types them: real daemon, web server and receivers, and nothing left behind."""
 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,9 +16,14 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+from playwright.sync_api import Page, expect, sync_playwright
 
-from pipeline_v6_dagster_tests.deployment import free_ports
+from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.deploy.test_browser import CHROMIUM, opened_page
+from pipeline_v6_dagster_tests.deployment import free_ports, wait_for
 from pipeline_v6_dagster_tests.homes import simulated_home
+from pipeline_v6_dagster_tests.mailbox import Mailbox, mailing
+from pipeline_v6_dagster_tests.receiver import Receiver, receiving
 
 # One daemon at a time: each is watched while it keeps its intervals.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("daemon")]
@@ -37,10 +44,30 @@ def port() -> int:
     return free_ports(1)[0]
 
 
-def make(target: str, port: int, **environ: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with mailing() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """A folder for temporary files with so long a name that a socket in it could have none."""
+    folder = tmp_path / ("temporary-files-" * 4)
+    folder.mkdir()
+    return folder
+
+
+def make(target: str, port: int, *arguments: str, **environ: str) -> subprocess.Popen[str]:
     """`make TARGET` as a user types it, in a process group of its own, as a terminal gives it one."""
     return subprocess.Popen(
-        ["make", target, f"PORT={port}"],
+        ["make", target, f"PORT={port}", *arguments],
         cwd=REPO,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
         stdout=subprocess.PIPE,
@@ -64,8 +91,9 @@ def interrupt(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, port: int) -> Iterator[subprocess.Popen[str]]:
-    process = make("demo", port, TMPDIR=str(tmp_path))
+def demo(temporary: Path, port: int, receiver: Receiver, mailbox: Mailbox) -> Iterator[subprocess.Popen[str]]:
+    urls = f"{receiver.url} {mailbox.url}"
+    process = make("demo", port, "ARGS=--alerts", TMPDIR=str(temporary), PIPELINE_V6_ALERT_URLS=urls)
     try:
         yield process
     finally:
@@ -131,8 +159,42 @@ def descendants_in(folder: Path) -> list[str]:
     return found
 
 
-def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_check_red(
-    demo: subprocess.Popen[str], tmp_path: Path, port: int
+def received_alert(receiver: Receiver, mailbox: Mailbox) -> str:
+    """The alert about larger orders as both channels got it."""
+
+    def posted() -> list[str]:
+        return [str(payload["message"]) for _, _, payload in receiver.received if "no_upsizes" in payload["title"]]
+
+    def mailed() -> list[str]:
+        bodies = [mail.get_body(("plain",)) for mail in mailbox.received if "no_upsizes" in str(mail["Subject"])]
+        return [body.get_content() for body in bodies if body is not None]
+
+    wait_for("the alert arrived", lambda: posted() and mailed(), START_S)
+    assert mailed()[0].split() == posted()[0].split()
+    return posted()[0]
+
+
+def read_both_sides(message: str) -> str:
+    """What the first command of an alert prints, pasted into a shell that knows nothing of the demo."""
+    (command, *_) = re.findall(r"; (PIPELINE_V6_HOME=\S+ pipeline-v6 explain \w+)$", message, re.MULTILINE)
+    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(REPO)}
+    shell = ["sh", "-c", command]
+    return subprocess.run(shell, cwd="/", env=environ, capture_output=True, text=True, check=True).stdout
+
+
+def open_every_link(page: Page, message: str) -> None:
+    links = dict(re.findall(r"^(\w+): (http://\S+)$", message, re.MULTILINE))
+    assert list(links) == ["Check", "Run", "Runbook"]
+    page.goto(links["Check"])
+    expect(page.get_by_text(re.compile(r"orders? larger than v6's size")).first).to_be_visible()
+    page.goto(links["Run"])
+    expect(page.get_by_text("compare_job").first).to_be_visible()
+    page.goto(links["Runbook"])
+    expect(page.locator("h2#no_upsizes")).to_be_in_viewport()
+
+
+def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_is_red_and_reaches_the_operator(
+    demo: subprocess.Popen[str], temporary: Path, port: int, receiver: Receiver, mailbox: Mailbox
 ) -> None:
     wait_until_up(demo, port)
     deadline = time.monotonic() + 150
@@ -156,11 +218,31 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_chec
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "an interval was missed"
         assert len(numbers) >= 4
 
+    message = received_alert(receiver, mailbox)
+    both_sides = read_both_sides(message)
+    assert re.search(r"^decision .*: allowed$", both_sides, re.MULTILINE)
+    assert re.search(r"^live: executed$", both_sides, re.MULTILINE)
+    if CHROMIUM is not None:
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            with opened_page(chromium, f"http://127.0.0.1:{port}") as page:
+                open_every_link(page, message)
+
     said = interrupt(demo)
     assert said.index("warming up") < said.index("status green, verdict PASS") < said.index("injected: ")
     assert f"http://127.0.0.1:{port}/assets/compare_summary?view=checks" in said
     assert "status red, verdict FAIL" in said
-    assert descendants_in(tmp_path) == []
+    assert "was accepted by json#1" in said
+    assert "was accepted by mailto#1" in said
+    assert descendants_in(temporary) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with receiving() as taken:
+        refused = pipeline_v6(tmp_path, "demo", "--port", str(taken.port))
+    assert refused.exit_code == 64
+    assert f"--port: {taken.port} cannot be used (Address already in use); give another" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 
