@@ -78,7 +78,7 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
         marked = " (marked, still open)" if one["is_profit_marked"] else ""
         yield (
             f"  {utc(one['ts'])}  {one['symbol']:<10} {one['side'] or '-':<4} {one['decision_id']}"
-            f"  {_usd(one['executed_gross_usd'])} USD, profit {_usd(one['profit_usd'])}{marked}:"
+            f"  executed USD {_usd(one['executed_gross_usd'])}, profit {_usd(one['profit_usd'])}{marked}:"
             f" {', '.join(one['rules'])}"
         )
 
