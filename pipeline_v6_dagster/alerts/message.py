@@ -9,6 +9,8 @@ from enum import StrEnum
 import msgspec
 
 _ID_CHARS = 16
+# How the command line is called where it is in the PATH.
+PROGRAM = "pipeline-v6"
 # Between the names of several executors.
 _AND = ", "
 # A message names so many orders; the check's table and the log hold more.
@@ -147,8 +149,12 @@ def _title(message: Message, subject: str) -> str:
     return f"pipeline v6: {message.severity}: {subject}{again}{at}"
 
 
-def format_body(message: Message) -> str:
-    """What happened, when, which orders, how much, where, what to do, where to read on."""
+def format_body(message: Message, program: str = PROGRAM) -> str:
+    """What happened, when, which orders, how much, where, what to do, where to read on.
+
+    `program` is how the command line is called on this machine.
+    """
+    explain = explain_command(message, program)
     since = f"{utc(message.since_ts)}, {span(message.ts - message.since_ts)} ago"
     if message.kind is Kind.ENDS:
         return "\n".join((f"What: it passes again: {message.text}", f"Failed since: {since}", *_where(message)))
@@ -156,6 +162,7 @@ def format_body(message: Message) -> str:
         (
             f"What: {message.text}",
             *_when(message),
+            *([f"Explain: {explain}"] if explain else []),
             f"Noticed: {since}",
             *_where(message),
             *([f"Acknowledged: {acknowledgement_text(message.acknowledged)}"] if message.acknowledged else []),
@@ -175,8 +182,7 @@ def _when(message: Message) -> list[str]:
         lines.append(_excess(message.excess_usd, message.excess_orders, message.count))
     if message.orders:
         lines.append("Largest orders:" if len(message.orders) > 1 else "Order:")
-        program = _program(message.executor)
-        lines += [f"  {order_text(order, program)}" for order in message.orders]
+        lines += [f"  {order_text(order)}" for order in message.orders]
     return lines
 
 
@@ -187,22 +193,30 @@ def _excess(excess_usd: float, orders: int | None, count: int | None) -> str:
     return f"Excess: at least {excess_usd:,.2f} USD, over {orders:,} of {count:,} orders"
 
 
-def _program(executor: str | None) -> str:
-    """The program as a person types it to ask about this executor: by its home folder, or by its name in a fleet."""
-    if executor is None or _AND in executor:  # Of several executors nobody knows whose order it is.
-        return "pipeline-v6"
-    if executor.startswith("/"):
-        return f"PIPELINE_V6_HOME={shlex.quote(executor)} pipeline-v6"
-    return f"pipeline-v6 --executor {shlex.quote(executor)}"
+def explain_command(message: Message, program: str = PROGRAM) -> str | None:
+    """What shows both sides of the largest order, as a person can type it in any folder; None if no order is named.
+
+    The executor is found by its home folder, or by its name in a fleet.
+    """
+    wanted = next((order.decision_id or order.intent_id for order in message.orders), None)
+    if wanted is None:
+        return None
+    executor = message.executor
+    command = shlex.quote(program)
+    if executor is not None and executor.startswith("/"):
+        command = f"PIPELINE_V6_HOME={shlex.quote(executor)} {command}"
+    elif executor is not None and _AND not in executor:  # Of several executors nobody knows whose order it is.
+        command = f"{command} --executor {shlex.quote(executor)}"
+    return f"{command} explain {wanted}"
 
 
-def order_text(order: AlertOrder, program: str = "pipeline-v6") -> str:
+def order_text(order: AlertOrder) -> str:
     """One order in a line, with the command that explains it."""
     named = " ".join(part for part in (order.symbol, order.side, order.intent_id) if part)
     size = "" if order.ratio is None else f" x{order.ratio:.2f}"
     excess = "" if order.excess_usd is None else f", {order.excess_usd:,.2f} USD too much"
     explain = order.decision_id or order.intent_id
-    return f"{utc(order.ts)} {named}{size}{excess}" + (f"; {program} explain {explain}" if explain else "")
+    return f"{utc(order.ts)} {named}{size}{excess}" + (f"; {PROGRAM} explain {explain}" if explain else "")
 
 
 def acknowledgement_text(acknowledged: AcknowledgedBy) -> str:

@@ -10,11 +10,20 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline_v6_dagster.alerts.message import Kind, Message, Severity, format_body, format_title, format_title_of_many
+from pipeline_v6_dagster.alerts.message import (
+    PROGRAM,
+    Kind,
+    Message,
+    Severity,
+    format_body,
+    format_title,
+    format_title_of_many,
+)
 
 if TYPE_CHECKING:
     import apprise
@@ -72,17 +81,25 @@ def open_channel(url: str) -> "apprise.Apprise | None":
     return channel
 
 
+def program_path() -> str:
+    """The program beside the running Python: few have the folder of a virtual environment in their PATH."""
+    installed = Path(sys.executable).with_name(PROGRAM)
+    return str(installed) if installed.exists() else PROGRAM
+
+
 def _notify(channel: "apprise.Apprise", messages: Sequence[Message]) -> bool:
     import apprise
 
     first, *others = messages
+    program = program_path()
     bodies = [
-        f"{number} of {len(messages)}: {each.subject}\n{format_body(each)}" for number, each in enumerate(messages, 1)
+        f"{number} of {len(messages)}: {each.subject}\n{format_body(each, program)}"
+        for number, each in enumerate(messages, 1)
     ]
     return bool(
         channel.notify(
             title=format_title_of_many(messages) if others else format_title(first),
-            body="\n\n".join(bodies) if others else format_body(first),
+            body="\n\n".join(bodies) if others else format_body(first, program),
             notify_type=_notify_type(first),
             body_format=apprise.NotifyFormat.TEXT,
         )

@@ -1,7 +1,6 @@
 """`pipeline-v6 demo`: everything in a sandbox that is gone afterwards."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from urllib.request import urlopen
 import click
 
 from pipeline_v6_dagster.alerts.delivery import name_channels
-from pipeline_v6_dagster.alerts.message import AlertOrder, Delivery, Message
+from pipeline_v6_dagster.alerts.message import Delivery, Message, explain_command
+from pipeline_v6_dagster.alerts.sender import program_path
 from pipeline_v6_dagster.cli.demo_dagster import check_port, check_runs, dagster_dev, socket_folder
 from pipeline_v6_dagster.cli.demo_pages import served
 from pipeline_v6_dagster.cli.demo_rollout import Chapter, RolloutStory
@@ -234,16 +234,12 @@ class _News:
             message = decode_line(line)
             if isinstance(message, Message):
                 self.say(f"alert: {message.severity} {message.subject}: {message.text}")
-                for order in message.orders[:1]:
-                    self.say(f"  look at both sides: {self._explain(order)}")
+                explain = explain_command(message, program_path())
+                if explain is not None:
+                    self.say(f"  look at both sides: {explain}")
             elif isinstance(message, Delivery):
                 self.say(f"alert {message.alert_id} was accepted by {message.channel}")
         self._told_alerts = max(self._told_alerts, len(whole))
-
-    def _explain(self, order: AlertOrder) -> str:
-        """The command as it can be typed while the demo runs."""
-        home = shlex.quote(str(self._settings.home))
-        return f"PIPELINE_V6_HOME={home} pipeline-v6 explain {order.decision_id or order.intent_id}"
 
     def _answers(self) -> bool:
         try:

@@ -183,16 +183,16 @@ def test_the_message_names_the_largest_orders_with_their_time_and_the_command_th
 @pytest.mark.parametrize(
     ("executor", "command"),
     [
-        ("/srv/the desk", "; PIPELINE_V6_HOME='/srv/the desk' pipeline-v6 explain d1"),
-        ("alpha", "; pipeline-v6 --executor alpha explain d1"),
-        ("alpha, beta", "; pipeline-v6 explain d1"),
+        ("/srv/the desk", "Explain: PIPELINE_V6_HOME='/srv/the desk' /opt/v6/pipeline-v6 explain d1"),
+        ("alpha", "Explain: /opt/v6/pipeline-v6 --executor alpha explain d1"),
+        ("alpha, beta", "Explain: /opt/v6/pipeline-v6 explain d1"),
     ],
 )
 def test_the_command_asks_about_the_executor_of_the_order(executor: str, command: str) -> None:
     desk = Desk()
     desk.at(T0, desk.new(orders=(order(1),)))
     message = msgspec.structs.replace(desk.outbox.newest["compare_summary/no_upsizes"], executor=executor)
-    assert command in format_body(message)
+    assert command in format_body(message, "/opt/v6/pipeline-v6").splitlines()
 
 
 def test_of_more_orders_than_are_remembered_the_message_says_of_how_many_the_excess_is() -> None:

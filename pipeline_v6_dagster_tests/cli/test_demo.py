@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -176,9 +175,9 @@ def received_alert(receiver: Receiver, mailbox: Mailbox) -> str:
 
 
 def read_both_sides(message: str) -> str:
-    """What the first command of an alert prints, pasted into a shell that knows nothing of the demo."""
-    (command, *_) = re.findall(r"; (PIPELINE_V6_HOME=\S+ pipeline-v6 explain \w+)$", message, re.MULTILINE)
-    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(REPO)}
+    """What the command of an alert prints, pasted into a shell that knows nothing of the demo."""
+    (command,) = re.findall(r"^Explain: (.+)$", message, re.MULTILINE)
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPO)}
     shell = ["sh", "-c", command]
     return subprocess.run(shell, cwd="/", env=environ, capture_output=True, text=True, check=True).stdout
 
