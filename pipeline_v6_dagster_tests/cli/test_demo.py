@@ -197,6 +197,16 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_is_red_and_rea
     demo: subprocess.Popen[str], temporary: Path, port: int, receiver: Receiver, mailbox: Mailbox
 ) -> None:
     wait_until_up(demo, port)
+    message = received_alert(receiver, mailbox)
+    both_sides = read_both_sides(message)
+    assert re.search(r"^decision .*: allowed$", both_sides, re.MULTILINE)
+    assert re.search(r"^live: executed$", both_sides, re.MULTILINE)
+    if CHROMIUM is not None:
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            with opened_page(chromium, f"http://127.0.0.1:{port}") as page:
+                open_every_link(page, message)
+
     deadline = time.monotonic() + START_S
     check = None
     while time.monotonic() < deadline:
@@ -217,16 +227,6 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_is_red_and_rea
         assert set(counted.values()) == {1}, counted
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "an interval was missed"
         assert len(numbers) >= 4
-
-    message = received_alert(receiver, mailbox)
-    both_sides = read_both_sides(message)
-    assert re.search(r"^decision .*: allowed$", both_sides, re.MULTILINE)
-    assert re.search(r"^live: executed$", both_sides, re.MULTILINE)
-    if CHROMIUM is not None:
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            with opened_page(chromium, f"http://127.0.0.1:{port}") as page:
-                open_every_link(page, message)
 
     said = interrupt(demo)
     assert said.index("warming up") < said.index("status green, verdict PASS") < said.index("injected: ")
