@@ -2,6 +2,7 @@
 
 from math import isfinite
 
+from pipeline_v6_dagster.domain.formatting import format_duration
 from pipeline_v6_dagster.domain.verdict import CriterionState
 from pipeline_v6_dagster.verdict.evidence_state import EpochEvidence
 from pipeline_v6_dagster.verdict.facts import Facts, InputFacts
@@ -129,14 +130,14 @@ def inputs_fresh(evidence: EpochEvidence, facts: Facts, policy: VerdictPolicy) -
             continue
         oldest = max(oldest, age)
         if age > MAX_AGE_S:
-            problems.append(f"the newest row of {name} is {age / 3600:,.1f} h old")
+            problems.append(f"the newest row of {name} is {format_duration(age)} old")
         elif age < -MAX_AHEAD_S:
             problems.append(f"the newest row of {name} is {-age / 60:,.1f} min ahead of this machine's clock")
     return Reading(
         state=holds_if(not problems),
-        measured=f"{oldest / 3600:,.1f} h",
+        measured=format_duration(oldest),
         limit=limit,
-        description="; ".join(problems) or f"the newest row of each input is at most {oldest / 3600:,.1f} h old",
+        description="; ".join(problems) or f"the newest row of each input is at most {format_duration(oldest)} old",
         value=oldest,
     )
 

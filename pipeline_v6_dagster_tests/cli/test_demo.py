@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -44,26 +45,6 @@ def port() -> int:
     return free_ports(1)[0]
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with mailing() as mailbox:
-        yield mailbox
-
-
-@pytest.fixture
-def temporary(tmp_path: Path) -> Path:
-    """A folder for temporary files with so long a name that a socket in it could have none."""
-    folder = tmp_path / ("temporary-files-" * 4)
-    folder.mkdir()
-    return folder
-
-
 def make(target: str, port: int, *arguments: str, **environ: str) -> subprocess.Popen[str]:
     """`make TARGET` as a user types it, in a process group of its own, as a terminal gives it one."""
     return subprocess.Popen(
@@ -90,15 +71,31 @@ def interrupt(process: subprocess.Popen[str]) -> str:
     return said
 
 
-@pytest.fixture
-def demo(temporary: Path, port: int, receiver: Receiver, mailbox: Mailbox) -> Iterator[subprocess.Popen[str]]:
-    urls = f"{receiver.url} {mailbox.url}"
-    process = make("demo", port, "ARGS=--alerts", TMPDIR=str(temporary), PIPELINE_V6_ALERT_URLS=urls)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            interrupt(process)
+@dataclass(frozen=True)
+class Demo:
+    """A running demo, who receives its alerts, and the folder for temporary files in which it has its sandbox."""
+
+    process: subprocess.Popen[str]
+    port: int
+    temporary: Path
+    receiver: Receiver
+    mailbox: Mailbox
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The folder has so long a name that a socket in it could have none."""
+    temporary = tmp_path_factory.mktemp("temporary-files-" * 4)
+    (port,) = free_ports(1)
+    with receiving() as receiver, mailing() as mailbox:
+        urls = f"{receiver.url} {mailbox.url}"
+        process = make("demo", port, "ARGS=--alerts", TMPDIR=str(temporary), PIPELINE_V6_ALERT_URLS=urls)
+        try:
+            wait_until_up(process, port)
+            yield Demo(process, port, temporary, receiver, mailbox)
+        finally:
+            if process.returncode is None:
+                interrupt(process)
 
 
 def ask(port: int, query: str) -> Any:
@@ -159,14 +156,14 @@ def descendants_in(folder: Path) -> list[str]:
     return found
 
 
-def received_alert(receiver: Receiver, mailbox: Mailbox) -> str:
+def received_alert(demo: Demo) -> str:
     """The alert about larger orders as both channels got it."""
 
     def posted() -> list[str]:
-        return [str(payload["message"]) for _, _, payload in receiver.received if "no_upsizes" in payload["title"]]
+        return [str(payload["message"]) for _, _, payload in demo.receiver.received if "no_upsizes" in payload["title"]]
 
     def mailed() -> list[str]:
-        bodies = [mail.get_body(("plain",)) for mail in mailbox.received if "no_upsizes" in str(mail["Subject"])]
+        bodies = [mail.get_body(("plain",)) for mail in demo.mailbox.received if "no_upsizes" in str(mail["Subject"])]
         return [body.get_content() for body in bodies if body is not None]
 
     wait_for("the alert arrived", lambda: posted() and mailed(), START_S)
@@ -193,33 +190,33 @@ def open_every_link(page: Page, message: str) -> None:
     expect(page.locator("h2#no_upsizes")).to_be_in_viewport()
 
 
-def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_is_red_and_reaches_the_operator(
-    demo: subprocess.Popen[str], temporary: Path, port: int, receiver: Receiver, mailbox: Mailbox
-) -> None:
-    wait_until_up(demo, port)
-    message = received_alert(receiver, mailbox)
+def test_from_the_alert_alone_an_operator_comes_to_both_sides_of_the_order_and_every_link_opens(demo: Demo) -> None:
+    message = received_alert(demo)
     both_sides = read_both_sides(message)
     assert re.search(r"^decision .*: allowed$", both_sides, re.MULTILINE)
     assert re.search(r"^live: executed$", both_sides, re.MULTILINE)
-    if CHROMIUM is not None:
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            with opened_page(chromium, f"http://127.0.0.1:{port}") as page:
-                open_every_link(page, message)
+    if CHROMIUM is None:
+        pytest.skip("no chromium or chromium-browser on this machine; .ci/run installs it")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        with opened_page(chromium, f"http://127.0.0.1:{demo.port}") as page:
+            open_every_link(page, message)
 
+
+def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_check_red(demo: Demo) -> None:
     deadline = time.monotonic() + START_S
     check = None
     while time.monotonic() < deadline:
-        check = upsize_check(port)
+        check = upsize_check(demo.port)
         is_red = check is not None and check["status"] == "FAILED"
-        if is_red and len(slots(runs(port), "compare_job")) >= 5:
+        if is_red and len(slots(runs(demo.port), "compare_job")) >= 5:
             break
         time.sleep(2)
     assert check is not None
     assert check["status"] == "FAILED"
     assert check["evaluation"]["severity"] == "ERROR"
     assert "larger than v6's size" in check["evaluation"]["description"]
-    found = runs(port)
+    found = runs(demo.port)
     assert {run["status"] for run in found} <= {"SUCCESS", "STARTED", "STARTING", "QUEUED", "NOT_STARTED"}
     for job_name in ("shadow_job", "compare_job"):
         counted = slots(found, job_name)
@@ -228,14 +225,14 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_is_red_and_rea
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "an interval was missed"
         assert len(numbers) >= 4
 
-    said = interrupt(demo)
+    said = interrupt(demo.process)
     assert said.index("warming up") < said.index("status green, verdict PASS") < said.index("injected: ")
-    assert f"http://127.0.0.1:{port}/assets/compare_summary?view=checks" in said
+    assert f"http://127.0.0.1:{demo.port}/assets/compare_summary?view=checks" in said
     assert "status red, verdict FAIL" in said
     assert "was accepted by json#1" in said
     assert "was accepted by mailto#1" in said
-    assert descendants_in(temporary) == []
-    assert list(temporary.iterdir()) == []
+    assert descendants_in(demo.temporary) == []
+    assert list(demo.temporary.iterdir()) == []
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path: Path) -> None:
