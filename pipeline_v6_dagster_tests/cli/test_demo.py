@@ -190,19 +190,6 @@ def open_every_link(page: Page, message: str) -> None:
     expect(page.locator("h2#no_upsizes")).to_be_in_viewport()
 
 
-def test_from_the_alert_alone_an_operator_comes_to_both_sides_of_the_order_and_every_link_opens(demo: Demo) -> None:
-    message = received_alert(demo)
-    both_sides = read_both_sides(message)
-    assert re.search(r"^decision .*: allowed$", both_sides, re.MULTILINE)
-    assert re.search(r"^live: executed$", both_sides, re.MULTILINE)
-    if CHROMIUM is None:
-        pytest.skip("no chromium or chromium-browser on this machine; .ci/run installs it")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        with opened_page(chromium, f"http://127.0.0.1:{demo.port}") as page:
-            open_every_link(page, message)
-
-
 def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_check_red(demo: Demo) -> None:
     deadline = time.monotonic() + START_S
     check = None
@@ -225,6 +212,21 @@ def test_the_sensors_run_each_job_once_per_interval_and_an_upsize_turns_the_chec
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "an interval was missed"
         assert len(numbers) >= 4
 
+
+def test_from_the_alert_alone_an_operator_comes_to_both_sides_of_the_order_and_every_link_opens(demo: Demo) -> None:
+    message = received_alert(demo)
+    both_sides = read_both_sides(message)
+    assert re.search(r"^decision .*: allowed$", both_sides, re.MULTILINE)
+    assert re.search(r"^live: executed$", both_sides, re.MULTILINE)
+    if CHROMIUM is None:
+        pytest.skip("no chromium or chromium-browser on this machine; .ci/run installs it")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        with opened_page(chromium, f"http://127.0.0.1:{demo.port}") as page:
+            open_every_link(page, message)
+
+
+def test_what_the_demo_has_said_and_that_it_leaves_nothing_behind(demo: Demo) -> None:
     said = interrupt(demo.process)
     assert said.index("warming up") < said.index("status green, verdict PASS") < said.index("injected: ")
     assert f"http://127.0.0.1:{demo.port}/assets/compare_summary?view=checks" in said
