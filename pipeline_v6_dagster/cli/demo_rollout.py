@@ -8,7 +8,7 @@ import msgspec
 from pipeline_v6_dagster.alerts.message import Message
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import RefusedError
+from pipeline_v6_dagster.domain.errors import BusyError, RefusedError
 from pipeline_v6_dagster.domain.rollout import PLACING, RolloutEvent, RolloutState
 from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.logs.rollout_log import read_rollout, read_rollout_now
@@ -84,8 +84,8 @@ class RolloutStory:
             if read_rollout_now(settings).state is RolloutState.OFF:
                 act(settings, RolloutEvent.BEGIN, _WHO, "the demo begins", lambda: now)
             act(settings, RolloutEvent.APPROVE, _WHO, "the verdict is PASS", lambda: now)
-        except RefusedError:
-            return  # The next step tries again: the first compare may not have run yet.
+        except (RefusedError, BusyError):
+            return  # The next step tries again: the first compare may not have run yet, or has run meanwhile.
         announce_moves(settings, now)
         self._enter(Chapter.CANARY, now)
 

@@ -20,9 +20,10 @@ from pipeline_v6_dagster.config.problems import list_problems
 from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.domain.rollout import RolloutPlan, StagePlan, SymbolSelection
 
-_Words = Annotated[str, Field(min_length=1, pattern=r"\S")]
+# What is shown in a line and kept in a line of the history.
+_Words = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\p{C}]([^\p{C}]*[^\s\p{C}])?$")]
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-_Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Hours = Annotated[float, Field(ge=0, le=87_600, allow_inf_nan=False)]
 
 # A day on one symbol shows every session of the market; three days at a tenth and at half show days of different kinds.
 DEFAULT_PLAN = RolloutPlan(
@@ -39,10 +40,17 @@ class _Stage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: _Words
-    symbols: SymbolSelection | Annotated[tuple[_Words, ...], Field(min_length=1)]
+    symbols: SymbolSelection | Annotated[tuple[_Words, ...], Field(min_length=1, max_length=1000)]
     notional_share: _Share
     min_hours: _Hours
     criteria: tuple[str, ...] | None = None
+
+    @field_validator("symbols")
+    @classmethod
+    def _are_different(cls, names: SymbolSelection | tuple[str, ...]) -> SymbolSelection | tuple[str, ...]:
+        if not isinstance(names, SymbolSelection) and len(set(names)) < len(names):
+            raise ValueError("a symbol is listed twice")
+        return names
 
     @field_validator("criteria")
     @classmethod
@@ -57,7 +65,7 @@ class _Stage(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    approvals: Annotated[int, Field(ge=1)] = 1
+    approvals: Annotated[int, Field(ge=1, le=20, strict=True)] = 1
     stages: Annotated[tuple[_Stage, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """The state machine of the rollout: which event may come when and what it changes; the state is a fold of them."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -36,6 +37,7 @@ _FROM = {
 }
 # What needs no person: whatever takes exposure away, and the notes that lead to it.
 AUTOMATIC = frozenset({RolloutEvent.PAUSE, RolloutEvent.ROLLBACK, RolloutEvent.DOUBT, RolloutEvent.CLEAR})
+_ALIKE = frozenset({"Latin", "Greek", "Cyrillic"})
 _NEVER_BY_HAND = frozenset({RolloutEvent.DOUBT, RolloutEvent.CLEAR})
 
 
@@ -103,8 +105,16 @@ class Rollout:
 
 
 def normal_name(name: str) -> str:
-    """A person's name as names are told apart: without case and outer spaces."""
-    return " ".join(name.split()).casefold()
+    """A person's name as names are told apart: without case, accents, signs, spaces and the order of its words."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    words = (("".join(filter(str.isalnum, word))) for word in plain.replace(",", " ").split())
+    return "".join(sorted(words))
+
+
+def alphabets(name: str) -> frozenset[str]:
+    """The alphabets of a name among those that have letters which look alike: Latin, Greek, Cyrillic."""
+    found = {unicodedata.name(letter, "").partition(" ")[0].title() for letter in name if letter.isalpha()}
+    return _ALIKE & found
 
 
 def why_illegal(rollout: Rollout, event: RolloutEvent, *, is_automatic: bool) -> str | None:

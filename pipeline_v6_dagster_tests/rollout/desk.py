@@ -56,6 +56,18 @@ class Desk:
         self.trade(HISTORY_S)
         self.tick()
 
+    def copied(self, home: Path) -> "Desk":
+        """The same desk in a copy of its home, which has not traded on since; what it trades next is the same."""
+        shutil.copytree(self.settings.home, home)
+        copy = object.__new__(Desk)
+        places = {"PIPELINE_V6_HOME": home, "PIPELINE_V6_LOGS_DIR": home / "logs"}
+        places |= {"PIPELINE_V6_CONFIG_DIR": home / "config"}
+        copy.settings = type(self.settings).model_validate(self.settings.model_dump(by_alias=True) | places)
+        copy.executor, copy.now = SimulatedExecutor(7, START_TS, 0.03), self.now
+        for _ in copy.executor.run(self.now):
+            pass
+        return copy
+
     def plan(self, content: dict[str, Any]) -> None:
         """Configure the stages."""
         self.settings.rollout_plan.write_text(json.dumps(content))

@@ -139,7 +139,7 @@ class RolloutModel(RuleBasedStateMachine):
     @rule(event=st.sampled_from([RolloutEvent.BEGIN, RolloutEvent.RESUME, RolloutEvent.HALT, RolloutEvent.APPROVE]))
     def a_machine_wants_what_takes_a_person(self, event: RolloutEvent) -> None:
         before = self.rollout
-        with suppress(RefusedError), rollout_desk(self.settings) as desk:
+        with suppress(RefusedError), rollout_desk(self.settings, self.now) as desk:
             desk.append(make_record(desk.rollout, event, machine(self.now), self.evidence), self.now)
         assert self.rollout == before
 
@@ -151,7 +151,7 @@ class RolloutModel(RuleBasedStateMachine):
 
     @rule()
     def heartbeat(self) -> None:
-        with rollout_desk(self.settings) as desk:
+        with rollout_desk(self.settings, self.now) as desk:
             desk.write_file(self.now)
         self.told = self.granted
 
@@ -192,7 +192,7 @@ class RolloutModel(RuleBasedStateMachine):
     def _person(self, make: Callable[[RolloutDesk], object]) -> bool:
         """What a person asks for; whether it was done."""
         try:
-            with rollout_desk(self.settings) as desk:
+            with rollout_desk(self.settings, self.now) as desk:
                 record = make(desk)
                 desk.append(record, self.now)  # type: ignore[arg-type]
         except RefusedError:
@@ -201,7 +201,7 @@ class RolloutModel(RuleBasedStateMachine):
 
     def _follow(self) -> None:
         """What compare does: first what is critical, then everything."""
-        with rollout_desk(self.settings) as desk:
+        with rollout_desk(self.settings, self.now) as desk:
             for move in (
                 find_critical_move(desk.rollout, self.evidence),
                 find_downward_move(desk.rollout, self.evidence, self.now, MAX_AGE_S),

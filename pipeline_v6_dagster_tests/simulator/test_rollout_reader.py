@@ -156,7 +156,7 @@ def refused(lines: list[LogLine]) -> int:
 @pytest.fixture
 def trading(polled: Polled) -> Trading:
     found = Trading(polled)
-    polled.read(valid_until=NOW + 3600)
+    polled.read(valid_until=NOW + 300)
     lines = found.trade(100.0)
     assert {True, False} == set(acks(lines))
     assert not refused(lines)
@@ -166,7 +166,7 @@ def trading(polled: Polled) -> Trading:
 # What becomes of a file that said so: it still holds, whatever the executor finds in its place.
 AFTERMATHS: dict[str, Callable[[Polled], object]] = {
     "as it was": lambda polled: None,
-    "expired": lambda polled: setattr(polled, "now", polled.now + 7200),
+    "expired": lambda polled: setattr(polled, "now", polled.now + 300),
     "torn": lambda polled: polled.path.write_bytes(polled.path.read_bytes()[:40]),
     "missing": lambda polled: polled.path.unlink(),
     "replayed": lambda polled: polled.read(sequence=7),
@@ -179,7 +179,7 @@ def test_the_executor_obeys_a_trading_state_whatever_becomes_of_the_file(
     trading: Trading, trading_state: str, aftermath: str
 ) -> None:
     polled = trading.polled
-    polled.read(trading_state=trading_state, sequence=8, valid_until=NOW + 3600)
+    polled.read(trading_state=trading_state, sequence=8, valid_until=NOW + 300)
     # An order that has left for the exchange is acked within its latency, of at most three seconds.
     trading.trade(3.0)
     trading.trade(1.0)

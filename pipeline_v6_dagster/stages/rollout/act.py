@@ -8,10 +8,10 @@ from pipeline_v6_dagster.domain.errors import BusyError, DataError
 from pipeline_v6_dagster.domain.formatting import format_time
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutPlan, RolloutRecord
 from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
-from pipeline_v6_dagster.rollout.machine import Rollout, normal_name
+from pipeline_v6_dagster.rollout.machine import Rollout, alphabets, normal_name
 from pipeline_v6_dagster.rollout.moves import Actor, RolloutEvidence, approve, make_record, resume
 from pipeline_v6_dagster.stages.rollout.evidence import read_evidence, read_stored_evidence
-from pipeline_v6_dagster.stages.rollout.state import rollout_desk
+from pipeline_v6_dagster.stages.rollout.state import HISTORY, rollout_desk
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
 
 COMPARE = "compare"
@@ -41,15 +41,19 @@ def act(settings: Settings, event: RolloutEvent, by: str, why: str, clock: Calla
     _check_person(by, why)
     if event in STOPS:
         evidence = read_stored_evidence(settings)
-        with rollout_desk(settings) as desk:
+        with rollout_desk(settings, clock()) as desk:
             now = clock()
             record = make_record(desk.rollout, event, Actor(by=by, why=why, ts=now), evidence)
             desk.append(record, now)
             return record
     plan, seen = read_plan(settings), read_rollout_now(settings)
     evidence = read_evidence(settings, clock())
-    with rollout_desk(settings) as desk:
+    with rollout_desk(settings, clock()) as desk:
         _refuse_if_moved(seen, desk.rollout)
+        if event is not RolloutEvent.BEGIN and read_stored_evidence(settings).compare_ts != evidence.compare_ts:
+            raise BusyError(
+                "compare was first: there is newer evidence; look at pipeline-v6 rollout status and try again"
+            )
         now = clock()
         record = _upward(desk.rollout, event, plan, evidence, Actor(by=by, why=why, ts=now))
         desk.append(record, now)
@@ -69,7 +73,13 @@ def _upward(
 def _check_person(by: str, why: str) -> None:
     if not by.strip() or not why.strip():
         raise DataError("the rollout needs a name (--by) and a reason (--why)")
-    if normal_name(by) in (COMPARE, ROLLOUT_SENSOR):
+    if not normal_name(by):
+        raise DataError(f"--by {by}: a name takes letters")
+    if len(alphabets(by)) > 1:
+        raise DataError(
+            f"--by {by}: letters of {' and '.join(sorted(alphabets(by)))} look alike; write it in one of them"
+        )
+    if normal_name(by) in map(normal_name, (COMPARE, ROLLOUT_SENSOR, HISTORY)):
         raise DataError(f"--by {by}: this name stands for a part of the pipeline; give the name of a person")
 
 

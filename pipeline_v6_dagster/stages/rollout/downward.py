@@ -31,7 +31,7 @@ def roll_back_if_critical(settings: Settings, now: float, by: str) -> RolloutRec
     """
     if not is_known(settings):
         return None
-    with rollout_desk(settings) as desk:
+    with rollout_desk(settings, now) as desk:
         if not has_stage(desk.rollout):
             return None
         evidence = read_stored_evidence(settings)
@@ -58,7 +58,7 @@ def follow_evidence(
     """
     if not is_known(settings):
         return None
-    with rollout_desk(settings) as desk:
+    with rollout_desk(settings, now) as desk:
         move = find_downward_move(desk.rollout, evidence, now, max_compare_age_s(settings))
         record = _record(desk, move, evidence, now, by)
         if record is None and (refreshes or not desk.is_told):

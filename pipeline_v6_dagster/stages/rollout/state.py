@@ -1,16 +1,18 @@
 """The rollout as the history says it, and the file that tells the executor: written under the lock of the history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.domain.rollout import PLACING, RolloutFile, RolloutRecord
+from pipeline_v6_dagster.domain.limits import TradingState
+from pipeline_v6_dagster.domain.rollout import PLACING, RolloutEvent, RolloutFile, RolloutRecord, RolloutState
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file, read_rollout_file, says_the_same
 from pipeline_v6_dagster.logs.rollout_log import encode_record, open_rollout_log, read_rollout_now
 from pipeline_v6_dagster.rollout.machine import Rollout, apply
-from pipeline_v6_dagster.stages.rollout.evidence import max_compare_age_s, read_stored_evidence
+from pipeline_v6_dagster.rollout.moves import Actor, make_record
+from pipeline_v6_dagster.stages.rollout.evidence import NO_EVIDENCE, max_compare_age_s, read_stored_evidence
 from pipeline_v6_dagster.storage.chain_key import read_chain_key
 from pipeline_v6_dagster.storage.files import remove_file, replace_file
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog
@@ -20,6 +22,8 @@ from pipeline_v6_dagster.storage.log_names import all_rotations, archives
 # The file outlives one heartbeat that is missed or late, and not two.
 _HEARTBEATS_VALID = 2
 _LATE_S = 60.0
+# Who takes away what lines of the history allowed that were followed by others which are lost.
+HISTORY = "history"
 
 
 @dataclass
@@ -48,6 +52,20 @@ class RolloutDesk:
         self.write_file(now)
         return after
 
+    def recover(self, moves: Sequence[tuple[RolloutEvent, Actor]], now: float) -> None:
+        """Add what the history lacks in one write: a kill in between must not make the file look whole.
+
+        Raises:
+            StorageError: the history or the file cannot be written.
+        """
+        records = []
+        for event, actor in moves:
+            records.append(make_record(self.rollout, event, actor, NO_EVIDENCE))
+            self.rollout = apply(self.rollout, records[-1])
+        if records:
+            self._log.append([encode_record(record) for record in records])
+            self.write_file(now)
+
     def write_file(self, now: float) -> RolloutFile | None:
         """Tell the executor at `now` (epoch s) what the history says; None if no rollout was ever begun.
 
@@ -62,8 +80,10 @@ class RolloutDesk:
 
 
 @contextmanager
-def rollout_desk(settings: Settings) -> Iterator[RolloutDesk]:
-    """Hold the lock of the history, with what it adds up to. If it cannot be used, the executor's file is removed.
+def rollout_desk(settings: Settings, now: float) -> Iterator[RolloutDesk]:
+    """Hold the lock of the history at `now` (epoch s), with what it adds up to. If it cannot be used, v6 is turned off.
+
+    Where the executor's file is ahead of the history, lines were lost, and what they stopped is stopped again.
 
     Raises:
         BusyError: another process held the lock for too long.
@@ -76,9 +96,11 @@ def rollout_desk(settings: Settings) -> Iterator[RolloutDesk]:
             log.recover()
             rollout = read_rollout_now(settings)
         except DataError:
-            remove_file(settings.rollout_state)
+            _turn_off(settings)
             raise
-        yield RolloutDesk(settings, _continue_sequence(settings, rollout), log)
+        desk = RolloutDesk(settings, rollout, log)
+        _follow_file(desk, now)
+        yield desk
 
 
 def is_known(settings: Settings) -> bool:
@@ -95,7 +117,7 @@ def refresh_rollout(settings: Settings, now: float) -> RolloutFile | None:
     """
     if not is_known(settings):
         return None
-    with rollout_desk(settings) as desk:
+    with rollout_desk(settings, now) as desk:
         return desk.write_file(now)
 
 
@@ -128,9 +150,34 @@ def project(settings: Settings, rollout: Rollout, now: float) -> RolloutFile:
     )
 
 
-def _continue_sequence(settings: Settings, rollout: Rollout) -> Rollout:
-    """The rollout, with a sequence beyond that of a file which outlived the history that it came from."""
-    found = read_rollout_file(settings)
+def _follow_file(desk: RolloutDesk, now: float) -> None:
+    """Where the file is ahead of the history, go on from its sequence, and stop what it may have told to stop.
+
+    It is written after the line that it follows from: a file that is ahead has outlived lines, or was edited.
+    """
+    found, rollout = read_rollout_file(desk.settings), desk.rollout
     if not isinstance(found, RolloutFile) or found.sequence <= rollout.sequence:
-        return rollout
-    return replace(rollout, sequence=found.sequence + (not says_the_same(rollout, found)))
+        return
+    desk.rollout = replace(rollout, sequence=found.sequence + (not says_the_same(rollout, found)))
+    if says_the_same(rollout, found):
+        return
+    lost = f"the executor's file is at {found.sequence} and the history at {rollout.sequence}: lines of it are lost"
+    moves = []
+    if rollout.trading_state.stricter(found.trading_state) is not rollout.trading_state:
+        stopped = RolloutEvent.HALT if found.trading_state is TradingState.HALTED else RolloutEvent.REDUCE
+        actor = Actor(by=found.by, why=f"{found.reason} ({lost})", ts=now)
+        moves.append((stopped, actor))
+    if rollout.state in PLACING or rollout.state is RolloutState.PAUSED:
+        actor = Actor(by=HISTORY, why=lost, ts=now, is_automatic=True)
+        moves.append((RolloutEvent.ROLLBACK, actor))
+    desk.recover(moves, now)
+
+
+def _turn_off(settings: Settings) -> None:
+    """Take v6 away from an executor whose history cannot be used. A halt or a reduction that it was told stays."""
+    found = read_rollout_file(settings)
+    if not isinstance(found, RolloutFile) or found.trading_state is TradingState.ACTIVE:
+        remove_file(settings.rollout_state)
+    elif found.state is not RolloutState.OFF:
+        off = replace(found, state=RolloutState.OFF, stage=None, symbols=(), notional_share=0.0)
+        replace_file(settings.rollout_state, encode_rollout_file(off))
