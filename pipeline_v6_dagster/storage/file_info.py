@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.storage.log_names import OPENERS, all_rotations
+from pipeline_v6_dagster.storage.regular_file import open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def last_lines(path: Path, max_bytes: int) -> list[bytes]:
     newest = all_rotations(path)[:1]
     for where in (path, *(rotation for rotation in newest if rotation.suffix not in OPENERS)):
         try:
-            with open(where, "rb") as file:
+            with open(where, "rb", opener=open_regular) as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - max_bytes))
                 first, *lines = file.read(max_bytes).split(b"\n")

@@ -20,6 +20,7 @@ from pipeline_v6_dagster.storage.log_names import (
     list_names,
     rotations_among,
 )
+from pipeline_v6_dagster.storage.regular_file import open_regular
 
 # A file is known by the hash of its first line, of which at most so many bytes count.
 HEAD_BYTES = 4096
@@ -148,7 +149,7 @@ def _open(listing: _Listing | None, path: Path, stack: ExitStack) -> list[LogFil
         held = None
         if inode is not None:
             try:
-                held = stack.enter_context(where.open("rb"))
+                held = stack.enter_context(open(where, "rb", opener=open_regular))
             except FileNotFoundError:
                 return None
             except OSError as error:

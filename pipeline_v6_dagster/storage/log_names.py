@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.storage.regular_file import open_regular
 from pipeline_v6_dagster.storage.zstd_file import open_zstd
 
 OPENERS: dict[str, Callable[..., Any]] = {
@@ -151,8 +152,9 @@ def list_names(path: Path) -> list[str]:
 
 def _is_readable(path: Path, *, is_thorough: bool) -> bool:
     try:
-        with cast("IO[bytes]", OPENERS.get(path.suffix, open)(path, "rb")) as file:
+        with open(path, "rb", opener=open_regular) as plain:
             is_packed = path.suffix in OPENERS
+            file = cast("IO[bytes]", OPENERS[path.suffix](plain, "rb")) if is_packed else plain
             while file.read(_READ_BYTES if is_thorough else 1) and is_thorough and is_packed:
                 pass
     except FileNotFoundError:

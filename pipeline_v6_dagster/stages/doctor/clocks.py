@@ -9,6 +9,7 @@ from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.formatting import format_duration
 from pipeline_v6_dagster.sources.decoding import epoch_s
+from pipeline_v6_dagster.storage.regular_file import open_regular
 
 # Far more than clocks kept by NTP are apart, far less than the tolerance of a match.
 MOST_APART_S = 5.0
@@ -56,7 +57,7 @@ def _warnings(path: Path, now: float) -> Iterator[str]:
 def _tail(path: Path) -> Iterator[_Times]:
     """The times of the rows at the end of a log; lines that are no rows are counted elsewhere."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL_BYTES))
             lines = file.read().split(b"\n")

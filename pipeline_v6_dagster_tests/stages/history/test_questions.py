@@ -142,6 +142,13 @@ def test_without_a_history_the_answer_is_what_to_run(tmp_path: Path) -> None:
     assert "there is no history yet; run pipeline-v6 history --append" in outcome.stderr
 
 
+@pytest.mark.parametrize("question", [["replays"], ["limits"], ["--sql", "SELECT count(*) FROM replays"]])
+def test_without_a_replay_the_answer_is_what_to_launch(settings: Settings, question: list[str]) -> None:
+    outcome = pipeline_v6(settings.home, "history", *question)
+    assert (outcome.exit_code, outcome.stderr.count("\n")) == (65, 1)
+    assert "there is no replay yet; launch a backfill of replay_results_job in the UI" in outcome.stderr
+
+
 def test_append_fills_it_once(tmp_path: Path) -> None:
     simulated_home(tmp_path, seconds=600)
     for command in ("shadow", "heartbeat", "compare"):
