@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from pipeline_v6_dagster.config.problems import list_problems, shorten
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.units import Count, Counted, Finite, NotNegative, Positive, Ratio, Switch
 from pipeline_v6_dagster.domain.attempt import SIDES
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem, StorageError
@@ -254,7 +255,7 @@ def read_object(path: Path) -> dict[str, Any]:
         StorageError: it is there and cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise _refused(path, "is missing; put it there or set PIPELINE_V6_HOME or PIPELINE_V6_CONFIG_DIR") from None
     except OSError as error:

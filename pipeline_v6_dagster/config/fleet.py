@@ -24,6 +24,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline_v6_dagster.config.problems import list_problems, shorten
+from pipeline_v6_dagster.config.regular_file import open_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import ConfigError, Problem, StorageError
 
@@ -115,7 +116,7 @@ _FIELDS = {alias: name for name, alias in _ALIASES.items()}
 
 def _read_tables(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             content = tomllib.load(file)
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror} (PIPELINE_V6_FLEET)") from error

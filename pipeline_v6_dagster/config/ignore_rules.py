@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipeline_v6_dagster.config.files import unreadable
 from pipeline_v6_dagster.config.problems import list_problems
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.domain.attempt import Side
 from pipeline_v6_dagster.domain.comparison import MismatchKind, RootCause
 from pipeline_v6_dagster.domain.errors import ConfigError
@@ -65,7 +66,7 @@ def load_ignore_rules(path: Path) -> tuple[IgnoreRule, ...]:
         StorageError: it is there and cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         return ()
     except OSError as error:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from pipeline_v6_dagster.config.files import unreadable
 from pipeline_v6_dagster.config.problems import list_problems
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.domain.rollout import RolloutPlan, StagePlan, SymbolSelection
 
@@ -88,7 +89,7 @@ def load_rollout_plan(path: Path, known_criteria: Collection[str]) -> RolloutPla
         StorageError: it is there and cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         return DEFAULT_PLAN
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.rollout import RolloutFile
@@ -24,7 +25,7 @@ def read_rollout_file(settings: Settings) -> RolloutFile | bytes | None:
     """
     path = settings.rollout_state
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

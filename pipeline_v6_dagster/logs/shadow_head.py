@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.quality import Unusable
@@ -58,7 +59,7 @@ def read_head(settings: Settings) -> Head | bytes | None:
     """
     path = settings.shadow_head
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

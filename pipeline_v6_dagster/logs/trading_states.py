@@ -9,6 +9,7 @@ from math import inf
 
 import msgspec
 
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.limits import TradingState
@@ -43,7 +44,7 @@ def read_trading_states(settings: Settings) -> TradingStates:
 def _read_file(settings: Settings, *, is_alone: bool) -> _StateFile | None:
     path = settings.rollout_state
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_StateFile)
+        return msgspec.json.decode(read_regular(path), type=_StateFile)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

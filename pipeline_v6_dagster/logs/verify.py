@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import BusyError, DataError, StorageError
 from pipeline_v6_dagster.logs.compare_log import (
@@ -200,7 +201,7 @@ def _summaries_backward(settings: Settings) -> Iterator[bytes]:
 
 def _read_file(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

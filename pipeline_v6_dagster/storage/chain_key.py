@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 
 # RFC 2104 advises against keys that are shorter than the hash, of which the chain keeps 16 bytes.
@@ -18,7 +19,7 @@ def read_chain_key(path: Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        key = path.read_bytes().strip()
+        key = read_regular(path).strip()
     except OSError as error:
         raise StorageError(f"{path}: the key of the hash chain cannot be read: {error.strerror or error}") from error
     if len(key) < MIN_KEY_BYTES:

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline_v6_dagster.config.regular_file import open_regular
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.storage.log_names import OPENERS, all_rotations
-from pipeline_v6_dagster.storage.regular_file import open_regular
 
 
 @dataclass(frozen=True, slots=True)

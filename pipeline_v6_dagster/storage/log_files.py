@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import BinaryIO, cast
 
+from pipeline_v6_dagster.config.regular_file import open_regular
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.storage.log_names import (
     OPENERS,
@@ -20,7 +21,6 @@ from pipeline_v6_dagster.storage.log_names import (
     list_names,
     rotations_among,
 )
-from pipeline_v6_dagster.storage.regular_file import open_regular
 
 # A file is known by the hash of its first line, of which at most so many bytes count.
 HEAD_BYTES = 4096

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
 
+from pipeline_v6_dagster.config.regular_file import open_regular
 from pipeline_v6_dagster.domain.errors import StorageError
-from pipeline_v6_dagster.storage.regular_file import open_regular
 from pipeline_v6_dagster.storage.zstd_file import open_zstd
 
 OPENERS: dict[str, Callable[..., Any]] = {

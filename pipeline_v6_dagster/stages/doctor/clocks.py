@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline_v6_dagster.config.regular_file import open_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.formatting import format_duration
 from pipeline_v6_dagster.sources.decoding import epoch_s
-from pipeline_v6_dagster.storage.regular_file import open_regular
 
 # Far more than clocks kept by NTP are apart, far less than the tolerance of a match.
 MOST_APART_S = 5.0

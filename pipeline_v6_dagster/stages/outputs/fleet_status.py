@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from pipeline_v6_dagster.config.fleet import Executor, Fleet
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError, PipelineError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Verdict
@@ -159,7 +160,7 @@ def write_fleet_summary(base: Settings, executors: Iterable[ExecutorStatus], now
 def _read_reported(base: Settings) -> dict[str, ExecutorStatus]:
     path = base.fleet_summary
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=FleetSummaryFile)
+        content = msgspec.json.decode(read_regular(path), type=FleetSummaryFile)
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pipeline_v6_dagster.config.ignore_rules import load_ignore_rules
 from pipeline_v6_dagster.config.limits import load_configuration
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.domain.errors import ConfigError, DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Summary
@@ -125,7 +126,7 @@ def _read_configuration(
 def _is_summary_in_log(settings: Settings, summary: Summary) -> bool:
     """Whether the summary file says what the log says. A file that is missing contradicts nothing."""
     try:
-        return settings.compare_summary.read_bytes() == encode_summary_file(summary)
+        return read_regular(settings.compare_summary) == encode_summary_file(summary)
     except FileNotFoundError:
         return True
     except OSError as error:

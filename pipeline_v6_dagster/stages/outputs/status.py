@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Summary, Verdict
@@ -207,7 +208,7 @@ class _State(msgspec.Struct):
 def _read_state(path: Path) -> float | None:
     """When a state file was written (epoch s); None if there is none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_State).generated_ts
+        return msgspec.json.decode(read_regular(path), type=_State).generated_ts
     except FileNotFoundError:
         return None
     except OSError as error:

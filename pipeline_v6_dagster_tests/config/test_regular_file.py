@@ -1,4 +1,4 @@
-"""A pipe or a device in the place of a log: it is refused, and nobody waits for it."""
+"""A pipe or a device in the place of a file: it is refused, and nobody waits for it."""
 
 import os
 import socket
@@ -9,11 +9,15 @@ from threading import Timer
 
 import pytest
 
+from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.domain.errors import StorageError
+from pipeline_v6_dagster.logs.verify import verify_logs
+from pipeline_v6_dagster.stages.outputs.status import read_status
 from pipeline_v6_dagster.storage.file_info import last_lines
 from pipeline_v6_dagster.storage.follow import Follower
 from pipeline_v6_dagster.storage.jsonl_log import JsonlLog, LineKind
 from pipeline_v6_dagster.storage.log_names import unreadable_rotations
+from pipeline_v6_dagster_tests.live_builders import T0, Home
 
 
 def make_socket(path: Path) -> None:
@@ -59,6 +63,19 @@ def test_a_pipe_is_no_rotation(tmp_path: Path, ending: str) -> None:
         assert unreadable_rotations(path) == [pipe]
         with pytest.raises(StorageError, match="is no regular file"), Follower(path, None) as follower:
             list(follower.lines())
+
+
+@pytest.mark.parametrize("name", ["risk_limits", "compare_summary", "shadow_head", "rollout_state"])
+def test_a_pipe_in_the_place_of_another_file_is_refused(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path)
+    home.run(10)
+    pipe: Path = getattr(home.settings, name)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    with let_go_after(3, pipe), pytest.raises(StorageError, match=f"{pipe}: cannot be read: is no regular file"):
+        verify_logs(home.settings)
+        load_configuration(home.settings.risk_limits, home.settings.pairs_universe)
+        read_status(home.settings, T0 + 10)
 
 
 def test_a_link_to_dev_null_is_an_empty_log(tmp_path: Path) -> None:
