@@ -89,9 +89,10 @@ class LogFile:
                 self._held.seek(0)
             if not self.is_compressed:
                 yield cast("BinaryIO", self._held)
-            else:
-                with OPENERS[self.path.suffix](self._held or self.path) as file:
-                    yield cast("BinaryIO", file)
+                return
+            with ExitStack() as stack:
+                packed = self._held or stack.enter_context(open(self.path, "rb", opener=open_regular))
+                yield stack.enter_context(OPENERS[self.path.suffix](packed))
         except UNPACKING_ERRORS as error:
             raise StorageError(f"{self.path}: cannot be read: {error}") from error
 

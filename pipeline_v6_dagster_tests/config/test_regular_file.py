@@ -65,6 +65,15 @@ def test_a_pipe_is_no_rotation(tmp_path: Path, ending: str) -> None:
             list(follower.lines())
 
 
+def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "log.jsonl", tmp_path / "log.000001.jsonl.gz"
+    path.write_bytes(b"{}\n")
+    os.mkfifo(pipe)
+    log = JsonlLog(path, lambda line: LineKind.BLOCK_END)
+    with let_go_after(3, pipe), pytest.raises(StorageError, match="is no regular file"):
+        list(log.backward())
+
+
 @pytest.mark.parametrize("name", ["risk_limits", "compare_summary", "shadow_head", "rollout_state"])
 def test_a_pipe_in_the_place_of_another_file_is_refused(tmp_path: Path, name: str) -> None:
     home = Home(tmp_path)

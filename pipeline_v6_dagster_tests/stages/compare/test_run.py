@@ -654,6 +654,18 @@ class TestExternalShadow:
 
 
 class TestOurLog:
+    def test_what_a_killed_rebuild_left_is_no_part_of_the_next_one(self, tmp_path: Path) -> None:
+        home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
+        small_day(home)
+        home.run(LATER)
+        other.attempts(attempt_row(0, "other"))
+        other.run(LATER)
+        diffs = home.diff_lines()
+        left = home.settings.compare_diffs.with_name(f".{home.settings.compare_diffs.name}.rebuild")
+        shutil.copy(other.settings.compare_diffs, left)
+        home.compare(LATER, rebuild=True)
+        assert home.diff_lines() == diffs
+
     def test_deleting_every_state_file_loses_nothing(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
         home.attempts(attempt_row(0, "1"))
