@@ -131,6 +131,14 @@ def test_new_rows_start_a_run_early_after_a_step(daemon: Daemon, settings: Setti
     assert is_run(daemon.sensor("shadow_heartbeat_sensor", after + 61))
 
 
+def test_new_rows_start_a_run_early_after_a_step_back_within_an_interval(daemon: Daemon, settings: Settings) -> None:
+    settings.order_attempts.parent.mkdir(parents=True)
+    settings.order_attempts.write_bytes(b"1\n")
+    assert is_run(daemon.sensor("shadow_heartbeat_sensor", DAY + 500))
+    settings.order_attempts.write_bytes(b"1\n2\n")
+    assert is_run(daemon.sensor("shadow_heartbeat_sensor", DAY + 100))
+
+
 @steps
 def test_a_file_from_another_time_holds_up_no_comparison(daemon: Daemon, settings: Settings, step_s: float) -> None:
     for path in (settings.order_attempts, settings.orders_executed):
