@@ -8,9 +8,11 @@ order ids again: a NEW ack of an order that had ended starts another leg.
 from dataclasses import replace
 
 from pipeline_v6_dagster.domain.live import (
+    ACK,
     ENDED,
+    FILL,
+    FLAT,
     REDUCE_SUFFIX,
-    EventKind,
     IntentOrders,
     Leg,
     OrderEvent,
@@ -21,6 +23,7 @@ from pipeline_v6_dagster.domain.live import (
 _BEGINNINGS = frozenset(
     {None, OrderStatus.NEW, OrderStatus.PENDING_NEW, OrderStatus.NEW_INSURANCE, OrderStatus.NEW_ADL}
 )
+_FILLED = OrderStatus.FILLED
 _GOING_ON = _BEGINNINGS | {OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_CANCEL}
 
 
@@ -40,7 +43,7 @@ def group_key(event: OrderEvent) -> str:
 
 def starts_order(event: OrderEvent) -> bool:
     """Whether a row is the ack of an order that has just begun."""
-    return event.kind is EventKind.ACK and event.status in _BEGINNINGS
+    return event.kind is ACK and event.status in _BEGINNINGS
 
 
 def start_order(event: OrderEvent) -> IntentOrders:
@@ -120,7 +123,7 @@ def _fold_into(leg: Leg, event: OrderEvent) -> None:
         leg.position_side = event.position_side
     if event.placed_by is not None:
         leg.placed_by = leg.placed_by or event.placed_by
-    if event.kind is EventKind.FILL:
+    if event.kind is FILL:
         _fold_fill(leg, event)
     else:
         _fold_placed(leg, event)
@@ -138,9 +141,9 @@ def _fold_placed(leg: Leg, event: OrderEvent) -> None:
         leg.requested_qty = requested_qty
     if leg.first_ack_ts is None:
         leg.first_ack_ts = event.ts
-    if event.kind is EventKind.FLAT:
+    if event.kind is FLAT:
         leg.gross_usd = event.gross_usd
-        if event.status is OrderStatus.FILLED:  # No fill row follows; of any other status, no fill is known.
+        if event.status is _FILLED:  # No fill row follows; of any other status, no fill is known.
             leg.executed_qty = event.requested_qty
             leg.avg_price = event.avg_price
 

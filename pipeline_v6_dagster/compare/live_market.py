@@ -2,7 +2,7 @@
 
 from pipeline_v6_dagster.compare.folding import starts_order
 from pipeline_v6_dagster.compare.open_state import OpenState, SeenPrice
-from pipeline_v6_dagster.domain.live import ENDED, EventKind, IntentOrders, Leg, OrderEvent
+from pipeline_v6_dagster.domain.live import ENDED, FILL, FLAT, IntentOrders, Leg, OrderEvent
 from pipeline_v6_dagster.domain.position_book import PositionBook, order_key
 
 
@@ -22,7 +22,7 @@ class LiveMarket:
         positions = self._positions
         if is_first and side is not None:
             leg.held_qty = positions.reducible(symbol, side, leg.position_side)
-        if event.kind is EventKind.FILL:
+        if event.kind is FILL:
             is_new, is_ended = leg.last_fill_ts == event.ts, event.status in ENDED
             if event.executed_qty is not None and (is_new or is_ended):  # Else it repeats what is known.
                 positions.fill(
@@ -40,7 +40,7 @@ class LiveMarket:
             return
         key = order_key(event.order_id, event.intent_id, event.attempt_id)
         positions.place(symbol, key, event.ts, says_new=starts_order(event))
-        if event.kind is EventKind.FLAT and leg.executed_qty is not None:
+        if event.kind is FLAT and leg.executed_qty is not None:
             positions.fill(symbol, key, event.ts, side, leg.position_side, leg.executed_qty, is_ended=True)
 
     def _see_price(self, symbol: str, ts: float, price: float) -> None:

@@ -11,7 +11,7 @@ from pipeline_v6_dagster.compare.folding import adopt_order, fold_event, group_k
 from pipeline_v6_dagster.compare.live_market import LiveMarket
 from pipeline_v6_dagster.compare.open_state import FillOwner, OpenState, PairingKey, pairing_key
 from pipeline_v6_dagster.domain.comparison import ShadowSide
-from pipeline_v6_dagster.domain.live import ENDED, EventKind, IntentOrders, OrderEvent
+from pipeline_v6_dagster.domain.live import ACK, ENDED, FILL, IntentOrders, OrderEvent
 
 _NO_KEYS: dict[str, None] = {}
 
@@ -39,7 +39,7 @@ class LiveOrderIndex:
 
         `key` names the order where that is known already.
         """
-        if event.kind is EventKind.FILL and event.intent_id is None and event.attempt_id is None:
+        if event.kind is FILL and event.intent_id is None and event.attempt_id is None:
             event = self._with_owner(event)
         if key is None:
             key = group_key(event)
@@ -70,7 +70,7 @@ class LiveOrderIndex:
             if len(order.legs) > known_legs:
                 self._by_order_id.setdefault(event.order_id, {})[key] = None
         self._market.apply(event, order, leg, is_first=len(order.legs) > known_legs)
-        if event.kind is EventKind.ACK and event.order_id in self._early:
+        if event.kind is ACK and event.order_id in self._early:
             self._adopt_early_fill(key, order, event)
         return changed
 
@@ -127,7 +127,7 @@ class LiveOrderIndex:
         return replace(event, intent_id=owner.intent_id, attempt_id=owner.attempt_id)
 
     def _is_over(self, order: IntentOrders, event: OrderEvent) -> bool:
-        if event.kind is EventKind.FILL or event.ts <= order.last_ts:
+        if event.kind is FILL or event.ts <= order.last_ts:
             return False
         return order.legs[0].status in ENDED and order.legs[0].first_ack_ts is not None
 

@@ -7,7 +7,7 @@ between them. A restart does neither: the process before it does not return.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline_v6_dagster.domain.live import EventKind, OrderEvent
+from pipeline_v6_dagster.domain.live import ACK, OrderEvent
 
 WINDOW_S = 3600.0
 # What is remembered is carried in every block of the compare log.
@@ -46,7 +46,7 @@ def watch_processes(state: ProcessState, event: OrderEvent) -> None:
     process = event.process
     if process is None:
         return
-    if event.kind is EventKind.ACK:
+    if event.kind is ACK:
         _note_ack(state, f"{event.intent_id or event.symbol}/{event.order_id}", process)
     if process == state.current:
         return

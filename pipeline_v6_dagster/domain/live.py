@@ -20,6 +20,10 @@ class EventKind(StrEnum):
     CLOSE = "close"
 
 
+# By these names a member is found at once: through its class it costs Python 3.11 as much as a call, for every row.
+ACK, FILL, ERROR, FLAT, CLOSE = EventKind
+
+
 class OrderStatus(StrEnum):
     """The exchange's own words for the state of an order."""
 

@@ -9,9 +9,8 @@ from pipeline_v6_dagster.domain.account_events import (
     PositionReduced,
 )
 from pipeline_v6_dagster.domain.decision import Route
-from pipeline_v6_dagster.domain.live import UNFILLED_ENDS, OrderEvent, OrderStatus
+from pipeline_v6_dagster.domain.live import CLOSE, ERROR, FILL, FLAT, UNFILLED_ENDS, OrderEvent, OrderStatus
 from pipeline_v6_dagster.domain.position_book import order_key
-from pipeline_v6_dagster.sources.order_words import CLOSE, ERROR, FILL, FLAT
 
 _REJECTED, _FILLED, _TAKER = OrderStatus.REJECTED, OrderStatus.FILLED, Route.TAKER
 

@@ -10,15 +10,12 @@ from typing import Literal
 import msgspec
 
 from pipeline_v6_dagster.domain.attempt import SIDES, PositionSide
-from pipeline_v6_dagster.domain.live import REDUCE_SUFFIX, OrderEvent
+from pipeline_v6_dagster.domain.live import ACK, CLOSE, FILL, REDUCE_SUFFIX, OrderEvent
 from pipeline_v6_dagster.domain.quality import Unusable
 from pipeline_v6_dagster.sources.decoding import epoch_s
 from pipeline_v6_dagster.sources.order_rows import closed_side, parse_any_order_event
 from pipeline_v6_dagster.sources.order_words import (
-    ACK,
-    CLOSE,
     DRY_RUN,
-    FILL,
     KINDS,
     STATUSES,
     fees_usd,

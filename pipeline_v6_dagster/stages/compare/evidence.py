@@ -7,7 +7,7 @@ from pipeline_v6_dagster.compare.processes import watch_processes
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.comparison import Diff, ShadowSide
 from pipeline_v6_dagster.domain.ignoring import IgnoreRule
-from pipeline_v6_dagster.domain.live import EventKind, OrderEvent
+from pipeline_v6_dagster.domain.live import ACK, OrderEvent
 from pipeline_v6_dagster.logs.compare_log import Cursor, InputCounts, read_diffs_backward
 from pipeline_v6_dagster.logs.evidence_records import append_records, read_records
 from pipeline_v6_dagster.logs.evidence_rows import (
@@ -96,7 +96,7 @@ class EvidenceKeeper:
         """Add an event of the order log."""
         state = self._cursor.processes
         # Other rows of the same process tell nothing.
-        if event.kind is EventKind.ACK or event.process != state.current:
+        if event.kind is ACK or event.process != state.current:
             watch_processes(state, event)
 
     def count(self, diff: Diff, before: Diff | None) -> None:
