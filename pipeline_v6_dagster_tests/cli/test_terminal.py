@@ -1,6 +1,7 @@
 """What a log says does not steer the terminal that shows it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -31,4 +32,14 @@ def test_an_error_passes_no_control_characters_to_the_terminal(
     monkeypatch.setenv("PIPELINE_COMPARE_INTERVAL", HOSTILE.replace("\0", ""))
     assert run(["status", "--json"]) != 0
     err = capsys.readouterr().err
+    assert err.rstrip("\n").isprintable()
+
+
+def test_what_a_user_asks_for_passes_no_control_characters_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_V6_HOME", str(tmp_path))
+    assert run(["explain", HOSTILE]) == 65
+    err = capsys.readouterr().err
+    assert "has no decision" in err
     assert err.rstrip("\n").isprintable()
