@@ -134,6 +134,14 @@ class FleetDeployment:
         process.wait(10)
 
     def stop(self) -> None:
+        """End all processes, and remove the queues."""
+        self.stop_processes()
+        with Connection(BROKER) as connection:
+            for queue in self._queues:
+                connection.default_channel.queue_delete(queue)
+
+    def stop_processes(self) -> None:
+        """As an administrator does; what does not go is killed."""
         for process in self.processes.values():
             process.terminate()
         deadline = time.monotonic() + 20
@@ -142,9 +150,6 @@ class FleetDeployment:
                 process.wait(max(0.1, deadline - time.monotonic()))
         for name in list(self.processes):
             self.kill(name)
-        with Connection(BROKER) as connection:
-            for queue in self._queues:
-                connection.default_channel.queue_delete(queue)
 
     def logs(self) -> str:
         """The ends of the logs, for a failure to show."""
