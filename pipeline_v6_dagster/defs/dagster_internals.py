@@ -15,6 +15,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import JobFailureData
+from dagster._core.run_coordinator import QueuedRunCoordinator as QueuedRunCoordinator  # What a fleet extends.
+from dagster._core.run_coordinator import SubmitRunContext as SubmitRunContext
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.schema import (

@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 
 from pipeline_v6_dagster.config.fleet import load_fleet
 from pipeline_v6_dagster.config.settings import load_settings
+from pipeline_v6_dagster.defs.dagster_internals import QueuedRunCoordinator, SubmitRunContext
 from pipeline_v6_dagster.defs.fleet.requests import executor_tags
 from pipeline_v6_dagster.defs.keys import QUEUE_TAG, executor_of_run
 from pipeline_v6_dagster.domain.errors import PipelineError
