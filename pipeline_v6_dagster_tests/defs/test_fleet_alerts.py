@@ -15,6 +15,8 @@ from pipeline_v6_dagster_tests.defs.ticking import quiet_instance
 from pipeline_v6_dagster_tests.fleets import fleet_settings
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, simulated_home
 
+pytestmark = pytest.mark.slow
+
 NOW = START_TS + 7200.0
 BY_SENSOR = {"dagster/sensor_name": "compare_sensor"}
 
@@ -70,7 +72,6 @@ def alerts(tmp_path: Path) -> Iterator[FleetAlerts]:
         yield found
 
 
-@pytest.mark.slow
 def test_the_same_failure_of_several_executors_is_one_message_that_names_them(alerts: FleetAlerts) -> None:
     for name in ("a", "b", "bad1", "bad2"):
         alerts.run(name)
@@ -85,7 +86,6 @@ def test_the_same_failure_of_several_executors_is_one_message_that_names_them(al
     assert len(begun) == len(alerts.sent())
 
 
-@pytest.mark.slow
 def test_a_lost_cursor_announces_nothing_again(alerts: FleetAlerts) -> None:
     for name in ("a", "bad1"):
         alerts.run(name)
@@ -99,7 +99,6 @@ def test_a_lost_cursor_announces_nothing_again(alerts: FleetAlerts) -> None:
     assert alerts.sent() == sent
 
 
-@pytest.mark.slow
 def test_an_executor_whose_runs_work_again_is_over(alerts: FleetAlerts) -> None:
     alerts.run("bad1")
     alerts.tick()

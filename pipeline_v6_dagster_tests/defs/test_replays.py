@@ -16,6 +16,8 @@ from pipeline_v6_dagster_tests.defs.ticking import quiet_instance
 from pipeline_v6_dagster_tests.fleets import make_fleet
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, simulated_home
 
+pytestmark = pytest.mark.slow
+
 MONTH = "2026-09-01"  # of START_TS
 
 

@@ -18,6 +18,8 @@ from pipeline_v6_dagster.stages.replay.span import replay_span
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
+pytestmark = pytest.mark.slow
+
 HOURS = 8
 END_TS = START_TS + HOURS * 3600
 SPAN = (START_TS + 5 * 3600, START_TS + 6 * 3600)
@@ -45,7 +47,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.mark.parametrize("name", ["same", "strict", "small"])
-@pytest.mark.slow
 def test_it_flips_the_decisions_and_dollars_that_a_whole_replay_flips(settings: Settings, name: str) -> None:
     config_dir = settings.config_dir / "replay" / name
     from_ts, to_ts = SPAN
