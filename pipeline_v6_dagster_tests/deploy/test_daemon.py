@@ -22,7 +22,14 @@ from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.orders import LogLine
 from pipeline_v6_dagster.stages.simulate.home import write_feed
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
-from pipeline_v6_dagster_tests.deployment import Deployment, deployed, postgres_missing, wait_for, with_constants
+from pipeline_v6_dagster_tests.deployment import (
+    Deployment,
+    deployed,
+    is_excused,
+    postgres_missing,
+    wait_for,
+    with_constants,
+)
 from pipeline_v6_dagster_tests.homes import simulated_home
 from pipeline_v6_dagster_tests.receiver import SECRET, Receiver, receiving
 
@@ -122,7 +129,7 @@ def assert_once_per_slot(instance: dg.DagsterInstance, job_name: str, outage: tu
     unexcused = [
         slot
         for slot in missed
-        if not _is_excused(slot * interval_s, (slot + 1) * interval_s, [outage, *map(_flight, runs)])
+        if not is_excused(slot * interval_s, (slot + 1) * interval_s, [outage, *map(_flight, runs)])
     ]
     assert not unexcused, f"{job_name}: no run in the slots {unexcused} of {sorted(counted)}"
     assert len(counted) > len(missed), f"{job_name}: most intervals were missed"
@@ -130,16 +137,6 @@ def assert_once_per_slot(instance: dg.DagsterInstance, job_name: str, outage: tu
 
 def _flight(run: dg.RunRecord) -> tuple[float, float]:
     return run.create_timestamp.timestamp() - 1, (run.end_time or run.update_timestamp.timestamp()) + 1
-
-
-def _is_excused(start: float, end: float, spans: list[tuple[float, float]]) -> bool:
-    """Whether the spans leave no ten seconds of the slot free: so long a tick may be away on a loaded machine."""
-    free_from = start
-    for first, last in sorted(spans):
-        if first - free_from >= 10 and first < end:
-            return False
-        free_from = max(free_from, last)
-    return end - free_from < 10
 
 
 def outbox(settings: Settings) -> tuple[list[dict[str, Any]], Counter[str]]:
