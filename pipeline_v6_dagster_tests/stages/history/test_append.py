@@ -126,18 +126,21 @@ def test_a_writer_that_is_killed_anywhere_loses_and_repeats_nothing(tmp_path: Pa
         "from pipeline_v6_dagster_tests.homes import make_settings\n"
         "print('ready', flush=True); append_history(make_settings(Path(sys.argv[1])), batch_rows=1)"
     )
+    killed = 0
     for delay_s in (0.02, 0.05, 0.1, 0.2):
         with subprocess.Popen(
             [sys.executable, "-c", program, str(tmp_path)], cwd=REPO, stdout=subprocess.PIPE, text=True
         ) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                writer.wait(delay_s)
+            time.sleep(delay_s)
+            # On a loaded machine this process may sleep for longer than the writer takes.
+            killed += writer.poll() is None
             writer.send_signal(signal.SIGKILL)
         append_history(settings)
         assert rows(settings, "all_diffs") == diff_lines(settings)
         pipeline_v6(tmp_path, "compare", "--rebuild")
+    assert killed
 
 
 def test_writers_of_the_same_executor_at_once_append_each_block_once(home: Settings) -> None:
