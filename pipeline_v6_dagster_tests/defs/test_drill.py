@@ -13,6 +13,7 @@ from pipeline_v6_dagster.stages.drill.result import DrillReport, FaultResult, Ou
 from pipeline_v6_dagster_tests.homes import START_TS, fixed, make_settings, simulated_home
 
 
+@pytest.mark.slow
 def test_the_job_drills_and_its_check_passes_where_every_fault_is_caught(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

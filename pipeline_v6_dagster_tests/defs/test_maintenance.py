@@ -49,6 +49,7 @@ def count(instance: dg.DagsterInstance, run_id: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
+@pytest.mark.slow
 def test_an_old_run_goes_with_its_events_evaluations_logs_and_file(
     settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:

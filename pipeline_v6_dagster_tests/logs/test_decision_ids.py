@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def attempt(number: int, ts: float) -> tuple[bytes, float]:
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_ids_depend_on_the_content_and_its_repeats_alone(tmp_path_factory: object, data: st.DataObject) -> None:
     steps = data.draw(st.lists(st.sampled_from([1.0, 0.0, 0.5, -3.0, 4e7, -4e7]), min_size=1, max_size=80))
     attempts: list[tuple[bytes, float]] = []

@@ -219,6 +219,7 @@ def print_bytes() -> None:
         sys.stdout.write(encoded(run(record)).decode() + "\n")
 
 
+@pytest.mark.slow
 def test_other_processes_with_other_hash_seeds_give_the_same_bytes() -> None:
     program = "from pipeline_v6_dagster_tests.shadow.test_pipeline import print_bytes; print_bytes()"
     printed = {

@@ -3,6 +3,8 @@
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
+
 from pipeline_v6_dagster.config.limits import load_configuration
 from pipeline_v6_dagster.logs.shadow_rows import parse_shadow_row
 from pipeline_v6_dagster.stages.compare.run import run_compare
@@ -15,6 +17,7 @@ from pipeline_v6_dagster_tests.live_builders import T0, Home, ack_row, attempt_r
 NOW = START_TS + 7200
 
 
+@pytest.mark.slow
 def test_they_say_what_the_shadow_log_says_and_compare_the_same(tmp_path: Path) -> None:
     settings, _ = simulated_home(tmp_path, upsize_share=0.05)
     with settings.order_attempts.open("ab") as log:
