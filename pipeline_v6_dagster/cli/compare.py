@@ -1,6 +1,7 @@
 """`pipeline-v6 compare`."""
 
 import socket
+from functools import partial
 
 import click
 import msgspec
@@ -14,6 +15,7 @@ from pipeline_v6_dagster.cli.surroundings import (
     read_environment,
 )
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.logs.chain_follower import follow_chains, forget_verified
 from pipeline_v6_dagster.stages.compare.run import CompareRun, run_compare
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk, record_alerts
 from pipeline_v6_dagster.stages.outputs.comparison_checks import evaluate_comparison
@@ -31,10 +33,12 @@ def command(as_json: bool, rebuild: bool) -> None:
     """Settle, pair, append diffs, refresh the summary, move the rollout down if the evidence demands it, alert."""
     settings = read_environment()
     with working("comparing"):
+        if rebuild:
+            forget_verified(settings, "compare_diffs")  # It begins a new chain.
         run = run_compare(settings, read_configuration(settings).limits, clock, rebuild=rebuild)
         roll_back_if_critical(settings, clock(), COMPARE)
         host = socket.gethostname()
-        context = CheckContext(settings, clock())
+        context = CheckContext(settings, clock(), partial(follow_chains, clock=clock))
         if is_known(settings):
             follow_evidence(settings, gate_evidence(settings, context.gate, clock()), clock(), COMPARE, host=host)
         record_alerts(settings, evaluate_comparison(context), clock(), host=host)

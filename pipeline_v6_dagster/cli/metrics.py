@@ -2,6 +2,7 @@
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from pipeline_v6_dagster.cli.surroundings import (
     read_environment,
 )
 from pipeline_v6_dagster.config.settings import load_settings
+from pipeline_v6_dagster.logs.chain_follower import follow_chains
 from pipeline_v6_dagster.stages.outputs.fleet_metrics import FleetMetrics
 from pipeline_v6_dagster.stages.outputs.fleet_status import read_executor_report, read_fleet_reports
 from pipeline_v6_dagster.stages.outputs.metrics import SummaryMetrics, collect_samples, encode_collector
@@ -46,9 +48,10 @@ def command(as_json: bool, output: Path | None) -> None:
 def _collect() -> Collector:
     """The metrics of the one executor, or of the fleet."""
     base = load_settings(os.environ, Path.cwd())
+    verify = partial(follow_chains, clock=clock)  # A collector asks every minute.
     if base.fleet_file is None:
-        return SummaryMetrics(read_status(read_environment(), clock()))
+        return SummaryMetrics(read_status(read_environment(), clock(), verify))
     fleet, name = fleet_of_environment(base), executor_option()
     if name is None:
-        return FleetMetrics(fleet, list(read_fleet_reports(base, fleet, clock(), socket.gethostname())))
-    return FleetMetrics(fleet, [read_executor_report(fleet.executor(name), clock())])
+        return FleetMetrics(fleet, list(read_fleet_reports(base, fleet, clock(), socket.gethostname(), verify)))
+    return FleetMetrics(fleet, [read_executor_report(fleet.executor(name), clock(), verify)])

@@ -122,6 +122,10 @@ class Paths(BaseModel):
     def rollout_state(self) -> Path:
         return self.logs_dir / "state" / "pipeline_v6_rollout.json"
 
+    @property
+    def verified_links(self) -> Path:
+        return self.logs_dir / "state" / "pipeline_v6_verified.json"
+
     # Of a fleet, in the home of the environment.
 
     @property

@@ -7,9 +7,9 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.fleet import load_fleet
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
-from pipeline_v6_dagster.defs.resources import Pipeline
+from pipeline_v6_dagster.defs.checks.logs import verified_by_last_run
 from pipeline_v6_dagster.domain.errors import BusyError, PipelineError
+from pipeline_v6_dagster.logs.chain_follower import ChainFollower
 from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
 from pipeline_v6_dagster.stages.outputs.status import STALE_AFTER_INTERVALS
 from pipeline_v6_dagster.stages.rollout.act import ROLLOUT_SENSOR
@@ -67,13 +67,13 @@ def _follow(settings: Settings, clock: Callable[[], float], instance: dg.Dagster
     if not is_known(settings):
         return "no rollout was begun"
     rollout, now = read_rollout_now(settings), clock()
-    pipeline = Pipeline(settings, clock, socket.gethostname())
     if has_stage(rollout):
-        evidence = read_evidence(settings, now, ChainVerifier(pipeline, instance).find_problems)
+        chains = ChainFollower(clock, verified_by_last_run(instance, settings.executor))
+        evidence = read_evidence(settings, now, chains)
     else:
         evidence = read_stored_evidence(settings)
     try:
-        record = follow_evidence(settings, evidence, now, ROLLOUT_SENSOR, refreshes=False, host=pipeline.host)
+        record = follow_evidence(settings, evidence, now, ROLLOUT_SENSOR, refreshes=False, host=socket.gethostname())
     except BusyError as error:
         return f"{error}; the next tick tries again"
     return f"v6 is {rollout.state}; nothing to take away" if record is None else describe_record(record)

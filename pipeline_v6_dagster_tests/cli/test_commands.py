@@ -343,6 +343,24 @@ def test_verify_passes_what_the_stages_wrote_and_names_what_was_touched(tmp_path
     ]
 
 
+def test_compare_follows_the_chains_from_the_last_command_and_a_rebuild_is_no_damage(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path, seconds=600)
+    all_stages(tmp_path)
+    first = json.loads(settings.verified_links.read_bytes())
+    assert set(first["newest"]) == {"shadow_log", "compare_diffs", "alerts"}
+    assert pipeline_v6(tmp_path, "compare").exit_code == 0
+    then = json.loads(settings.verified_links.read_bytes())
+    assert then["all_ts"] == first["all_ts"]
+    assert then["newest"]["compare_diffs"] != first["newest"]["compare_diffs"]
+    assert pipeline_v6(tmp_path, "compare", "--rebuild").exit_code == 0
+    assert settings.verified_links.exists()
+    # What was verified is gone: the file that says so goes, and the alert says why.
+    settings.compare_diffs.write_bytes(b"")
+    assert pipeline_v6(tmp_path, "compare").exit_code == 0
+    assert not settings.verified_links.exists()
+    assert "which an earlier run verified, is not there any more" in pipeline_v6(tmp_path, "alerts").stdout
+
+
 def test_verify_of_a_log_that_cannot_be_read_exits_with_74(tmp_path: Path) -> None:
     settings, _ = simulated_home(tmp_path, seconds=0)
     settings.shadow_log.mkdir(parents=True)

@@ -226,6 +226,7 @@ def _files() -> Iterable[tuple[str, str]]:
         (settings.rollout_plan, "read: the stages from shadow to live, and how many people approve each step"),
         (settings.rollout_log, "written by `rollout` and `compare`: every change of what v6 may do"),
         (settings.rollout_state, "written by `rollout`, `heartbeat` and `compare`: what v6 may do, for the executor"),
+        (settings.verified_links, "written by `compare` and `metrics`: how far the chains of our logs were verified"),
         (report_path(settings), "written by `report`: the verdict and its evidence on one page"),
         (sign_off_path(settings), "written by `report --sign-off`: the page to sign before v6 moves up"),
         (replay_path(settings), "written by the asset `replay_report`: what another configuration would change"),

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import islice
 
 import dagster as dg
+import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.assets.rollout import (
@@ -16,7 +17,7 @@ from pipeline_v6_dagster.defs.assets.rollout import (
     state_check_spec,
     state_spec,
 )
-from pipeline_v6_dagster.defs.checks.logs import ChainVerifier
+from pipeline_v6_dagster.defs.checks.logs import verified_by_last_run
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
 from pipeline_v6_dagster.defs.data_versions import made_under
 from pipeline_v6_dagster.defs.fleet.reporting import report_status
@@ -27,6 +28,7 @@ from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.domain.comparison import MismatchKind
 from pipeline_v6_dagster.domain.summary import Summary
 from pipeline_v6_dagster.domain.verdict import CriterionState
+from pipeline_v6_dagster.logs.chain_follower import ChainFollower
 from pipeline_v6_dagster.logs.compare_log import open_compare_log
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.compare.summary import write_summary
@@ -94,8 +96,9 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         # What was written is reported before the next part begins: a part or a check that fails takes nothing back.
         if _DIFFS.key in context.selected_asset_keys:
             yield _write_diffs(pipeline)
-        verifier = ChainVerifier(pipeline, context.instance)
-        evidence = CheckContext(pipeline.settings, pipeline.clock(), verifier.find_problems)
+        settings = pipeline.settings
+        chains = ChainFollower(pipeline.clock, verified_by_last_run(context.instance, settings.executor))
+        evidence = CheckContext(settings, pipeline.clock(), chains)
         if _SUMMARY.key in context.selected_asset_keys:
             yield _write_summary(context, pipeline, evidence)
         if STATE_KEY in context.selected_asset_keys:
@@ -104,13 +107,18 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
             dg.AssetCheckKey(dg.AssetKey(check.asset), name): partial(check.evaluate, evidence)
             for name, check in checks.items()
         }
-        chains = dg.AssetCheckKey(_SUMMARY.key, "logs_intact")
-        evaluations[chains] = lambda: replace(checks["logs_intact"].evaluate(evidence), remembered=verifier.remembered)
+        intact = dg.AssetCheckKey(_SUMMARY.key, "logs_intact")
+        evaluations[intact] = lambda: _remember(checks["logs_intact"].evaluate(evidence), chains)
         evaluations[CHECK_KEY] = lambda: check_rollout(pipeline, evidence)
         yield from report_checks(context, pipeline, evaluations)
         report_status(context, pipeline, evidence)
 
     return dg.Definitions(assets=[compare])
+
+
+def _remember(evaluation: Evaluation, chains: ChainFollower) -> Evaluation:
+    """With what the next run goes on from."""
+    return replace(evaluation, remembered={} if chains.verified is None else msgspec.to_builtins(chains.verified))
 
 
 def _write_diffs(pipeline: Pipeline) -> dg.MaterializeResult[None]:

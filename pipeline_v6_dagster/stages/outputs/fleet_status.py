@@ -4,7 +4,7 @@ An executor whose logs this machine sees is read from them. Of one on another ho
 reported to Dagster, which the asset `fleet_summary` keeps in a file.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -14,6 +14,7 @@ from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError, PipelineError, StorageError
 from pipeline_v6_dagster.domain.summary import Status, Verdict
+from pipeline_v6_dagster.stages.outputs.gate import find_chain_problems
 from pipeline_v6_dagster.stages.outputs.status import (
     EXIT_AGAINST,
     EXIT_GREEN,
@@ -76,7 +77,11 @@ def read_fleet_status(base: Settings, fleet: Fleet, now: float, hostname: str) -
 
 
 def read_fleet_reports(
-    base: Settings, fleet: Fleet, now: float, hostname: str
+    base: Settings,
+    fleet: Fleet,
+    now: float,
+    hostname: str,
+    verify: Callable[[Settings], Sequence[str]] = find_chain_problems,
 ) -> Iterator[tuple[ExecutorStatus, Report | None]]:
     """The same, each row with the status that it comes from; None for one that was only reported.
 
@@ -89,17 +94,19 @@ def read_fleet_reports(
     reported = _read_reported(base) if is_remote else {}
     for executor in executors:
         if executor.is_on(hostname):
-            yield read_executor_report(executor, now)
+            yield read_executor_report(executor, now, verify)
         else:
             yield judge_reported(executor, reported, now), None
 
 
-def read_executor_report(executor: Executor, now: float) -> tuple[ExecutorStatus, Report | None]:
+def read_executor_report(
+    executor: Executor, now: float, verify: Callable[[Settings], Sequence[str]] = find_chain_problems
+) -> tuple[ExecutorStatus, Report | None]:
     """The row of an executor whose logs are here, with the status that it comes from; None where there is none."""
     if not executor.settings.home.is_dir():
         return _without_status(executor, f"{executor.settings.home}: is no folder that this machine can see"), None
     try:
-        report = read_status(executor.settings, now)
+        report = read_status(executor.settings, now, verify)
     except PipelineError as error:
         return _without_status(executor, str(error)), None
     return executor_status(executor.name, executor.host, report, now), report
