@@ -81,14 +81,18 @@ class Trial:
             told = f"{failure}; {self.verdicts()}; {self.troubles()}; {self._deployment.logs()}"
             raise AssertionError(told) from None
 
-    def troubles(self) -> list[tuple[str, str, str, dict[str, str]]]:
-        """The runs that did not succeed, and those that try them again."""
+    def troubles(self) -> list[tuple[str, str, str, dict[str, str], list[str]]]:
+        """The runs that did not succeed, and those that try them again, with what Dagster said of them last."""
         runs = [each.dagster_run for each in runs_of(self.instance)]
         return [
-            (run.run_id, run.job_name, run.status.value, run.tags)
+            (run.run_id, run.job_name, run.status.value, run.tags, self._said_of(run.run_id))
             for run in runs
             if not run.is_success or PARENT_TAG in run.tags
         ]
+
+    def _said_of(self, run_id: str) -> list[str]:
+        events = [entry.dagster_event for entry in self.instance.all_logs(run_id)]
+        return [f"{event.message} {event.event_specific_data}"[:2000] for event in events[-8:] if event is not None]
 
     def start_worker(self, side: str) -> None:
         # Runs of the whole fleet have a queue of their own.
