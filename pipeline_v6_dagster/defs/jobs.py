@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings, ShadowSource
 from pipeline_v6_dagster.defs.dagster_internals import UnresolvedAssetJobDefinition
-from pipeline_v6_dagster.defs.keys import COMPARE_JOB, REPLAY_JOB, REPORT_JOB, SHADOW_JOB
+from pipeline_v6_dagster.defs.keys import COMPARE_JOB, REPLAY_JOB, REPORT_JOB, SHADOW_JOB, TRIED_AGAIN_WHOLE
 from pipeline_v6_dagster.stages.outputs.comparison_checks import comparison_checks
 
 # The checks that a run of each of these evaluates.
@@ -34,21 +34,25 @@ def _jobs(settings: Settings) -> Iterator[UnresolvedAssetJobDefinition]:
     yield dg.define_asset_job(
         SHADOW_JOB,
         selection=dg.AssetSelection.assets(*shadow).without_checks(),
+        tags=TRIED_AGAIN_WHOLE,
         description="Decide every new attempt and refresh the head: the heartbeat.",
     )
     yield dg.define_asset_job(
         COMPARE_JOB,
         selection=dg.AssetSelection.assets("compare_diffs", "compare_summary", "rollout_state").without_checks(),
+        tags=TRIED_AGAIN_WHOLE,
         description="Compare what is settled, summarise, check the criteria, move the rollout down if they demand it.",
     )
     yield dg.define_asset_job(
         REPORT_JOB,
         selection=dg.AssetSelection.assets("parity_report"),
+        tags=TRIED_AGAIN_WHOLE,
         description="Write the parity report: the verdict and its evidence on one page.",
     )
     yield dg.define_asset_job(
         REPLAY_JOB,
         selection=dg.AssetSelection.assets("replay_report"),
+        tags=TRIED_AGAIN_WHOLE,
         description=(
             "The history again under another configuration. Say in the launchpad which: `config_dir` is a folder with"
             " risk_limits.json and pairs_universe.json; `from_time` and `to_time` bound the decisions that count."

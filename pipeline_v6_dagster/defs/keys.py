@@ -27,6 +27,10 @@ EARLY_TAG = "pipeline_v6/early"
 # When a run in flight was found to be too old, or to have begun in the future (epoch s).
 OVERDUE_TAG = "pipeline_v6/overdue"
 
+# Of every job. By default Dagster tries the steps again that had not succeeded, and refuses to where all had: a process
+# that is killed between the end of its step and that of its run would leave a failed run behind.
+TRIED_AGAIN_WHOLE = {"dagster/retry_strategy": "ALL_STEPS"}
+
 # What a check's metadata holds besides its figures.
 COUNT = "count"
 FAILING_IDS = "failing_ids"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from pipeline_v6_dagster.defs.dagster_internals import delete_observations, delete_run, purge_ticks
-from pipeline_v6_dagster.defs.keys import MAINTENANCE_JOB
+from pipeline_v6_dagster.defs.keys import MAINTENANCE_JOB, TRIED_AGAIN_WHOLE
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.run_slots import IN_FLIGHT
 from pipeline_v6_dagster.stages.history.maintain import maintain_history
@@ -102,6 +102,7 @@ def _compact_history(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[
 
 @dg.job(
     name=MAINTENANCE_JOB,
+    tags=TRIED_AGAIN_WHOLE,
     description=(
         "Prune runs, events, observations and ticks older than the retention from Dagster's storage; join the small"
         " files of the history."

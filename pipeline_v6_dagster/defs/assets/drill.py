@@ -7,7 +7,7 @@ from pydantic import Field
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.checks.reporting import check_spec, report_checks
-from pipeline_v6_dagster.defs.keys import DRILL_JOB, DRILL_SCHEDULE, OWNERS
+from pipeline_v6_dagster.defs.keys import DRILL_JOB, DRILL_SCHEDULE, OWNERS, TRIED_AGAIN_WHOLE
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.stages.drill.check import ASSET, CHECK, FAULT_COLUMNS, evaluate_drill, fault_rows
@@ -30,7 +30,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
         DRILL_JOB,
         selection=dg.AssetSelection.assets(ASSET),
         # Copies of weeks of logs, one for each fault: longer than a run of the other jobs may take.
-        tags={"dagster/max_runtime": 6 * 3600},
+        tags={"dagster/max_runtime": 6 * 3600, **TRIED_AGAIN_WHOLE},
         description="Inject known faults into copies of the logs, and demand that the verdict sees each of them.",
     )
     schedule = dg.ScheduleDefinition(

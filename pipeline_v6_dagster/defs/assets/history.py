@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.defs.keys import HISTORY_JOB, HISTORY_SCHEDULE, OWNERS
+from pipeline_v6_dagster.defs.keys import HISTORY_JOB, HISTORY_SCHEDULE, OWNERS, TRIED_AGAIN_WHOLE
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.stages.history.append import append_history
 from pipeline_v6_dagster.storage.delta_table import is_delta_installed
@@ -23,6 +23,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     job = dg.define_asset_job(
         HISTORY_JOB,
         selection=dg.AssetSelection.assets(_ASSET),
+        tags=TRIED_AGAIN_WHOLE,
         description="Append to the history what the compare log holds beyond it.",
     )
     is_on = is_delta_installed()

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.defs.fleet.partitions import EXECUTORS
-from pipeline_v6_dagster.defs.keys import EXECUTOR_DIMENSION, OWNERS, REPLAY_RESULTS_JOB
+from pipeline_v6_dagster.defs.keys import EXECUTOR_DIMENSION, OWNERS, REPLAY_RESULTS_JOB, TRIED_AGAIN_WHOLE
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
 from pipeline_v6_dagster.logs.replay_rows import CHANGE_COLUMNS, FLIP_COLUMNS, replay_table
@@ -70,6 +70,7 @@ def _build_job(partitions: dg.PartitionsDefinition[str]) -> dg.JobDefinition:
     @dg.job(
         name=REPLAY_RESULTS_JOB,
         partitions_def=partitions,
+        tags=TRIED_AGAIN_WHOLE,
         description=(
             f"Replay a month under the configurations in config/replay, into {ASSET}. Launch a backfill for the months"
             " that matter."

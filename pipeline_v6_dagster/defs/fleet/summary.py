@@ -19,6 +19,7 @@ from pipeline_v6_dagster.defs.keys import (
     FLEET_SCOPE,
     FLEET_SUMMARY,
     OWNERS,
+    TRIED_AGAIN_WHOLE,
 )
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
@@ -81,6 +82,7 @@ def build(settings: Settings, clock: Callable[[], float]) -> dg.Definitions:
     job = dg.define_asset_job(
         FLEET_JOB,
         selection=dg.AssetSelection.assets(FLEET_SUMMARY),
+        tags=TRIED_AGAIN_WHOLE,
         description="Write the fleet summary, and check that no executor needs attention.",
     )
     schedule = dg.ScheduleDefinition(
