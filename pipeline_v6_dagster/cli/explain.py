@@ -1,7 +1,8 @@
 """`pipeline-v6 explain`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ from pipeline_v6_dagster.shadow.risk import Outcome, RuleReading
 from pipeline_v6_dagster.stages.outputs.explain import NOT_SETTLED, BothSides, explain_both_sides
 from pipeline_v6_dagster.stages.shadow.explain import Explanation
 
+_WIDTH = 120
+
 
 @click.command("explain")
 @click.argument("wanted_id", metavar="ID")
@@ -22,9 +25,9 @@ from pipeline_v6_dagster.stages.shadow.explain import Explanation
 def command(wanted_id: str, as_json: bool) -> None:
     """What v6 decided about one attempt and why, what live did, and how the two differ.
 
-    Prints the intent, the account as it was known, every rule with its threshold and what it saw, and what was sized
-    and routed; then the live orders, the figures of the comparison and the root cause. ID is a decision, intent or
-    attempt id; of an intent or attempt with several decisions, the newest is shown.
+    Prints the intent, the account as it was known, every configured rule with its threshold and what it saw, and
+    what was sized and routed; then the live orders, the figures of the comparison and the root cause. ID is a decision,
+    intent or attempt id; of an intent or attempt with several decisions, the newest is shown.
     """
     both = explain_both_sides(read_environment(), wanted_id)
     answer(as_json, _as_data(both), [*_shadow_lines(both), *_live_lines(both)])
@@ -126,7 +129,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield from _fields("exposure of the symbol", asdict(explanation.exposure))
     if explanation.rules:
         yield "rules"
-        yield from map(_rule, explanation.rules)
+        yield from _rules(explanation.rules)
     if not risk.allowed:
         yield f"largest quantity that would have passed: {risk.clamped_qty:g}"
     if decision.size_decision is not None:
@@ -137,9 +140,22 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield explanation.note
 
 
+def _rules(rules: Iterable[RuleReading]) -> Iterator[str]:
+    """Each rule that had a limit; those without one by their names, since a desk configures few of them."""
+    without: dict[str, None] = {}
+    for rule in rules:
+        if rule.outcome is Outcome.NOT_CONFIGURED:
+            without[rule.limit_keys[0] if rule.limit_keys else rule.reason] = None
+        else:
+            yield _rule(rule)
+    if without:
+        names = f"{Outcome.NOT_CONFIGURED}: {', '.join(without)}"
+        yield from wrap(names, _WIDTH, initial_indent="  ", subsequent_indent=" " * 18, break_long_words=False)
+
+
 def _rule(rule: RuleReading) -> str:
     line = f"  {rule.outcome:<14} {rule.reason}{f' ({rule.limit_keys[0]})' if rule.limit_keys else ''}"
-    if rule.outcome in (Outcome.EXEMPT, Outcome.NOT_CONFIGURED):
+    if rule.outcome is Outcome.EXEMPT:
         return line
     return f"{line}: limit {_shown(rule.threshold)}, observed {_shown(rule.observed)} ({rule.unit})"
 

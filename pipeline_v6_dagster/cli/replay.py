@@ -43,9 +43,7 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
     yield f"{result.decisions} decisions again under {result.config_dir}"
     if result.not_replayed:
         yield f"{result.not_replayed} decisions cannot be decided again: their attempts are in no log any more"
-    if result.then is not None:
-        yield f"then: status {result.then.status}, verdict {result.then.verdict}: {'; '.join(result.then.reasons)}"
-    yield f"now:  status {result.now.status}, verdict {result.now.verdict}: {'; '.join(result.now.reasons)}"
+    yield from _verdicts(result)
     yield f"{flips['stopped']} decisions would be stopped, {flips['let_through']} let through"
     for title, key, name in (("rule", "by_rule", "rules"), ("symbol", "by_symbol", "symbol")):
         if flips[key]:
@@ -81,6 +79,17 @@ def _lines(result: Replay, data: dict[str, Any], most: int) -> Iterator[str]:
             f"  executed USD {_usd(one['executed_gross_usd'])}, profit {_usd(one['profit_usd'])}{marked}:"
             f" {', '.join(one['rules'])}"
         )
+
+
+def _verdicts(result: Replay) -> Iterator[str]:
+    """Both verdicts, and each of their reasons once, with the verdict that has it."""
+    before = () if result.then is None else result.then.reasons
+    if result.then is not None:
+        yield f"then: status {result.then.status}, verdict {result.then.verdict}"
+    yield f"now:  status {result.now.status}, verdict {result.now.verdict}"
+    for reason in dict.fromkeys((*before, *result.now.reasons)):
+        has_it = "now: " if reason not in before else "both:" if reason in result.now.reasons else "then:"
+        yield f"  {has_it} {reason}"
 
 
 def _not_placed(placed: dict[str, Any]) -> str:

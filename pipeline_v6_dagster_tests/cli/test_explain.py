@@ -46,6 +46,14 @@ def test_every_id_of_a_decision_gives_both_sides(tmp_path: Path) -> None:
         f"root cause: {diff['root_cause']}",
     ):
         assert part in text
+    # Limits that the desk has not set are named, and take no line each.
+    assert text.count("not configured") == 1
+    without = {
+        rule["limit_keys"][0] for rule in data["rules"] if rule["outcome"] == "not configured" and rule["limit_keys"]
+    }
+    assert "restricted_symbols" in without
+    listed = text.partition("  not configured: ")[2].partition("\nsize")[0].replace("\n", " ")
+    assert without <= {name.strip() for name in listed.split(",")}
 
 
 def test_the_newest_state_of_a_revised_decision_is_shown(tmp_path: Path) -> None:

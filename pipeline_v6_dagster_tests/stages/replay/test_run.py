@@ -218,6 +218,12 @@ def test_the_command_answers_as_table_and_as_json(traded: Settings, restricted: 
     assert "gross notional executed" in table.stdout
     answer = json.loads(pipeline_v6(traded.home, *arguments, "--json").stdout)
     assert answer["flips"]["stopped"] == stopped
+    # A reason that both verdicts have stands once.
+    reasons = {name: set(answer[name]["reasons"]) for name in ("then", "now")}
+    both = reasons["then"] & reasons["now"]
+    assert both and reasons["now"] - both
+    for mark, its in (("both:", both), ("then:", reasons["then"] - both), ("now: ", reasons["now"] - both)):
+        assert {line[8:] for line in table.stdout.splitlines() if line.startswith(f"  {mark} ")} == its
     bounded = pipeline_v6(traded.home, *arguments, "--to", "2026-09-21T14:30:00Z", "--from", str(START_TS), "--json")
     assert json.loads(bounded.stdout)["decisions"] < restricted.decisions
 
