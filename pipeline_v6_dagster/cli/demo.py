@@ -26,7 +26,7 @@ from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.simulator.executor import SimulatedExecutor
 from pipeline_v6_dagster.simulator.faults import Injected
 from pipeline_v6_dagster.stages.compare.run import run_compare
-from pipeline_v6_dagster.stages.outputs.links import RUNBOOK_PAGE, check_url, report_url
+from pipeline_v6_dagster.stages.outputs.links import RUNBOOK_PAGE, asset_url, check_url, report_url
 from pipeline_v6_dagster.stages.outputs.report import write_report
 from pipeline_v6_dagster.stages.outputs.status import ChainReader, read_status
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
@@ -63,7 +63,7 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alert
     recorded. The output says what happens and where to look. Ctrl-C ends it; nothing is left behind.
 
     With --rollout live stays good instead: v6 is approved for one symbol, places orders there, and begins to trade on
-    the wrong side; compare rolls it back, and the demo ends.
+    the wrong side; compare rolls it back. Without the UI the demo ends there.
     """
     if alerts and not os.environ.get(_ALERT_URLS, "").strip():
         raise click.UsageError(f"--alerts: {_ALERT_URLS} is empty, so there is nowhere to send to; set it")
@@ -156,15 +156,27 @@ def _run_rollout(
     executor.trade_faster(_LIVE_ATTEMPTS_PER_S)
     if environ is not None:
         write_instance(Path(environ["DAGSTER_HOME"]))
-        click.echo(f"the Dagster UI will be on http://127.0.0.1:{port} in half a minute. Ctrl-C ends it.")
+        click.echo(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
         click.echo(_UI_WARNING)
-    start = clock()
+    start, shown = clock(), story.chapter
     with nullcontext() if environ is None else dagster_dev(environ, port) as server:
-        while clock() - start < seconds and story.chapter is not Chapter.OVER:
+        # With the UI it goes on: what happened is there to be looked at.
+        while clock() - start < seconds and (server is not None or story.chapter is not Chapter.OVER):
             if server is not None:
                 check_runs(server, settings, port)
             story.step(clock())
+            if server is not None and story.chapter is not shown:
+                shown = story.chapter
+                _say_where_to_look(settings, shown)
             time.sleep(_FEED_EVERY_S)
+
+
+def _say_where_to_look(settings: Settings, chapter: Chapter) -> None:
+    if chapter is Chapter.CANARY:
+        _News.say(f"what v6 may do: {asset_url(settings, 'rollout_state')}")
+    if chapter is Chapter.OVER:
+        _News.say(f"look at the check same_side: {check_url(settings, 'compare_summary', 'same_side')}")
+        _News.say(f"look at what v6 may do now: {asset_url(settings, 'rollout_state')}")
 
 
 class _News:

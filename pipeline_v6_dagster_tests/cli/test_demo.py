@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -242,6 +243,36 @@ def test_what_the_demo_has_said_and_that_it_leaves_nothing_behind(demo: Demo) ->
     assert "was accepted by mailto#1" in said
     assert descendants_in(demo.temporary) == []
     assert list(demo.temporary.iterdir()) == []
+
+
+def test_the_rollout_can_be_looked_at_once_it_is_over(tmp_path: Path, port: int) -> None:
+    process = make("demo", port, "ARGS=--rollout", TMPDIR=str(tmp_path))
+    watchdog = threading.Timer(2 * START_S, os.killpg, (process.pid, signal.SIGKILL))
+    watchdog.start()
+    said = []
+    try:
+        for line in process.stdout or ():
+            said.append(line)
+            if "look at what v6 may do now: " in line:
+                break
+        text = "".join(said)
+        links = re.findall(rf"look at .*: (http://127\.0\.0\.1:{port}/assets/\S+)$", text, re.MULTILINE)
+        assert len(links) == 2, text
+        assert text.index("approve by demo") < text.index("injected: ") < text.index("rollback by compare: critical: ")
+        assert process.poll() is None
+        if CHROMIUM is None:
+            pytest.skip("no chromium or chromium-browser on this machine; .ci/run installs it")
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            with opened_page(chromium, f"http://127.0.0.1:{port}") as page:
+                page.goto(links[0])
+                expect(page.get_by_text(re.compile(r"placed on another side than v6 decided")).first).to_be_visible()
+                page.goto(links[1])
+                expect(page.get_by_text("rolled_back", exact=True)).to_be_visible()
+    finally:
+        watchdog.cancel()
+        interrupt(process)
+    assert descendants_in(tmp_path) == []
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def evaluate_criterion(context: CheckContext, name: str) -> Evaluation:
         count=count_failing(found),
         columns=UPSIZE_COLUMNS if orders else {"id": "string"},
         sample=upsize_rows(orders) if orders else [{"id": each} for each in found.failing_ids],
-        figures={"value": found.value},
+        # Else the UI plots the same figure twice.
+        figures={} if _is_number_of_failing(defined) else {"value": found.value},
         failing_ids=found.failing_ids if is_broken else (),
         orders=orders,
         excess_usd=total_excess_usd(orders) if name in _EXCESS else None,
@@ -88,11 +89,16 @@ def count_failing(found: Criterion) -> int | None:
     if found.state is CriterionState.HOLDS:
         return 0
     defined = _DEFINED[found.name]
-    if defined.unit in _FAILING_UNITS.get(defined.group, ()) and found.value is not None:
+    if _is_number_of_failing(defined) and found.value is not None:
         return int(found.value)
     # A criterion remembers so many ids at most: a full list says nothing about how many there are.
     known = len(found.failing_ids)
     return known if 0 < known < MAX_IDS else None
+
+
+def _is_number_of_failing(defined: CriterionDef) -> bool:
+    """Whether the value of the criterion says how many orders, problems or keys fail."""
+    return defined.unit in _FAILING_UNITS.get(defined.group, ())
 
 
 def _without_reading(defined: CriterionDef) -> Evaluation:

@@ -37,10 +37,15 @@ def runbook_entry(name: str) -> str | None:
     return _entries().get(name)
 
 
+def asset_url(settings: Settings, asset: str) -> str | None:
+    """The page of an asset in the UI; None where the address of the UI is not set."""
+    return f"{settings.ui_url.rstrip('/')}/assets/{quote(asset, safe='/')}" if settings.ui_url else None
+
+
 def check_url(settings: Settings, asset: str, check: str) -> str | None:
     """The page of a check in the UI; None where the address of the UI is not set."""
-    path = f"/assets/{quote(asset, safe='/')}?view=checks&checkDetail={quote(check)}"
-    return f"{settings.ui_url.rstrip('/')}{path}" if settings.ui_url else None
+    page = asset_url(settings, asset)
+    return None if page is None else f"{page}?view=checks&checkDetail={quote(check)}"
 
 
 def run_url(settings: Settings, run_id: str | None) -> str | None:

@@ -158,7 +158,7 @@ def _notes(rollout: Rollout, found: RolloutFile | bytes | None, evidence: Rollou
     ]
     if critical and rollout.state is RolloutState.ROLLED_BACK:
         notes.append(
-            f"{', '.join(critical)} stays broken in this epoch; once the cause is gone, pipeline-v6 acknowledge with"
+            f"this epoch keeps {', '.join(critical)} broken; once the cause is gone, pipeline-v6 acknowledge with"
             " --fixed-at begins another one"
         )
     return notes
