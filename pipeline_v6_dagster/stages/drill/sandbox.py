@@ -76,7 +76,8 @@ class Sandbox:
 
     def copy_decisions(self, other: "Sandbox") -> None:
         """The decisions of another sandbox with the same attempts."""
-        for source in (other.settings.shadow_log, other.settings.shadow_head):
+        log = other.settings.shadow_log
+        for source in (*log.parent.glob(f"{log.stem}*"), other.settings.shadow_head):  # With its rotations.
             self._copy(source, self.folder / source.relative_to(other.folder))
 
     def has_same_attempts(self, other: "Sandbox") -> bool:

@@ -8,10 +8,13 @@ import pytest
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.verdict import CriterionState
+from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
 from pipeline_v6_dagster.stages.drill.criteria import CriterionReading, read_criteria
+from pipeline_v6_dagster.stages.drill.history import read_history
 from pipeline_v6_dagster.stages.drill.result import Outcome
 from pipeline_v6_dagster.stages.drill.run import run_drill
+from pipeline_v6_dagster.stages.drill.sandbox import Sandbox
 from pipeline_v6_dagster.stages.simulate.run import Plan, prepare_home, simulate_history
 from pipeline_v6_dagster.verdict.criteria import ASKED_NOW
 from pipeline_v6_dagster_tests.homes import START_TS, make_settings
@@ -92,6 +95,34 @@ def test_a_fault_of_each_criterion_is_caught_by_a_plain_reading(desk: Settings) 
     missed = {result.name: result.detail for result in report.named(Outcome.MISSED)}
     assert missed == {}
     assert {result.name for result in report.named(Outcome.NOT_TESTED)} <= {"other-route"}
+
+
+def test_decisions_are_copied_with_the_rotations_of_their_log(desk: Settings, tmp_path: Path) -> None:
+    clean, other = (Sandbox(desk, tmp_path / name) for name in ("clean", "other"))
+    clean.copy_configuration(desk)
+    history = read_history(desk, 1.0, START_TS)
+    assert history is not None
+    clean.append(history.lines)
+    clean.run(lambda: START_TS)
+    log = clean.settings.shadow_log
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.with_name("pipeline_v6_shadow.1.jsonl").write_bytes(b"".join(lines[:10]))
+    log.write_bytes(b"".join(lines[10:]))
+    other.copy_decisions(clean)
+    assert other.decided_keys() == clean.decided_keys()
+    assert verify_logs(other.settings).is_whole
+
+
+@pytest.mark.slow
+def test_a_desk_whose_shadow_log_has_rotated_is_drilled_as_well(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    prepare_home(settings)
+    plan = Plan(seed=3, attempts_per_s=0.0025, seconds=21 * DAY_S, idless_share=0.0)
+    simulate_history(settings, plan, START_TS, lambda share: None)
+    report = run_drill(settings, START_TS + 60, faults=["double-size", "opposite-side"])
+    assert {result.name: result.outcome for result in report.results} == dict.fromkeys(
+        ("double-size", "opposite-side"), Outcome.CAUGHT
+    )
 
 
 @pytest.mark.slow
