@@ -8,13 +8,17 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
+from pipeline_v6_dagster.cli.terminal import escape_controls
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import PipelineError
 from pipeline_v6_dagster.domain.formatting import format_duration, format_percent, format_time
+from pipeline_v6_dagster.domain.limits import TradingState
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutRecord
 from pipeline_v6_dagster.stages.outputs.alerts import AlertDesk
 from pipeline_v6_dagster.stages.rollout.act import STOPS, act
 from pipeline_v6_dagster.stages.rollout.announce import announce_moves, describe_record
 from pipeline_v6_dagster.stages.rollout.status import NextStep, RolloutReport, read_rollout_status
+from pipeline_v6_dagster.stages.rollout.unrecorded_stop import UnrecordedStop
 
 _HELP = {
     RolloutEvent.BEGIN: "Tell the executor that v6 is in the shadow. An approval needs no such step before it.",
@@ -32,6 +36,7 @@ def command() -> None:
     """What v6 may do: its stage, and the steps up and down.
 
     Up takes evidence and a person; down takes nobody: compare rolls back and pauses by itself.
+    A halt, reduce, pause or rollback that exits with 0 is in effect, also if the history is damaged.
     """
 
 
@@ -58,15 +63,25 @@ def _make_command(event: RolloutEvent) -> click.Command:
     @json_option
     def step(as_json: bool, by: str | None, why: str | None) -> None:
         settings = read_environment()
-        record = act(
+        done = act(
             settings,
             event,
             getpass.getuser() if by is None else by,
             "by hand" if why is None else why,
             clock,
         )
-        _announce(settings)
-        answer(as_json, msgspec.to_builtins(record), _record_lines(record))
+        if isinstance(done, UnrecordedStop):
+            _warn(_describe_unrecorded(settings, done))
+            answer(as_json, msgspec.to_builtins(done.file), _unrecorded_lines(done))
+            return
+        try:
+            _announce(settings)
+        except PipelineError as error:
+            if not is_stop:
+                raise
+            # It is in effect: an exit code other than 0 would say that it is not.
+            _warn(f"{event} is in effect and not announced: {error}")
+        answer(as_json, msgspec.to_builtins(done), _record_lines(done))
 
     return step
 
@@ -80,6 +95,24 @@ def _announce(settings: Settings) -> None:
     announce_moves(settings, clock(), host=host)
     if settings.alert_urls:
         AlertDesk(settings, clock, host=host).deliver()
+
+
+def _warn(text: str) -> None:
+    click.echo(f"pipeline-v6: warning: {escape_controls(' '.join(text.split()))}", err=True)
+
+
+def _describe_unrecorded(settings: Settings, stop: UnrecordedStop) -> str:
+    trading = "" if stop.file.trading_state is TradingState.ACTIVE else f" and trading is {stop.file.trading_state}"
+    return (
+        f"the history is damaged ({stop.problem}), so {settings.rollout_state} alone says that v6 is off{trading}:"
+        " this stays in effect; run pipeline-v6 verify, move the history away, run pipeline-v6 heartbeat, and only then"
+        " pipeline-v6 rollout resume or approve"
+    )
+
+
+def _unrecorded_lines(stop: UnrecordedStop) -> Iterator[str]:
+    file = stop.file
+    yield f"{file.reason} (by {file.by}); v6 is {file.state}, trading is {file.trading_state}"
 
 
 def _record_lines(record: RolloutRecord) -> Iterator[str]:

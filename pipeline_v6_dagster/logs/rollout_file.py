@@ -8,8 +8,8 @@ from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.domain.rollout import RolloutFile
 from pipeline_v6_dagster.rollout.machine import Rollout
 
-# No rollout moves so often, and every JSON parser still reads it exactly.
-_MAX_SEQUENCE = 2**50
+# The sequence of a file of ours is below it: no rollout moves so often, and every JSON parser reads it exactly.
+MAX_SEQUENCE = 2**50
 
 
 def encode_rollout_file(content: RolloutFile) -> bytes:
@@ -34,7 +34,7 @@ def read_rollout_file(settings: Settings) -> RolloutFile | bytes | None:
         found = msgspec.json.decode(content, type=RolloutFile)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return content
-    is_ours = 0 <= found.sequence < _MAX_SEQUENCE and encode_rollout_file(found) == content
+    is_ours = 0 <= found.sequence < MAX_SEQUENCE and encode_rollout_file(found) == content
     return found if is_ours else content
 
 

@@ -1,11 +1,12 @@
 """The history of the rollout: every change in a chained line, oldest to newest what v6 may do."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.rollout import RolloutRecord
 from pipeline_v6_dagster.rollout.machine import Rollout, replay
 from pipeline_v6_dagster.storage.follow import Follower, LogOffset
@@ -68,3 +69,10 @@ def read_rollout_now(settings: Settings) -> Rollout:
     """
     records, _ = read_rollout(settings)
     return replay(records)
+
+
+def read_newest_understood(settings: Settings) -> RolloutRecord | None:
+    """The newest line that is a record, whatever stands around it; None if there is none or it cannot be read."""
+    with suppress(StorageError):
+        return next(filter(None, map(decode_record, open_rollout_log(settings).backward())), None)
+    return None

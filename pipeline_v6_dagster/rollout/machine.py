@@ -126,8 +126,8 @@ def why_illegal(rollout: Rollout, event: RolloutEvent, *, is_automatic: bool) ->
     if event is RolloutEvent.RESUME:
         is_resumable = rollout.state is RolloutState.PAUSED or rollout.trading_state is not TradingState.ACTIVE
         return None if is_resumable else "nothing is paused, halted or reducing"
-    if event in _TRADING_STATES:
-        is_so = rollout.trading_state is _TRADING_STATES[event]
+    if event in TRADING_STATES:
+        is_so = rollout.trading_state is TRADING_STATES[event]
         return f"trading is {rollout.trading_state} already" if is_so else None
     allowed, needed = _FROM[event]
     if rollout.state in allowed:
@@ -140,7 +140,7 @@ def why_illegal(rollout: Rollout, event: RolloutEvent, *, is_automatic: bool) ->
     return needed
 
 
-_TRADING_STATES = {RolloutEvent.HALT: TradingState.HALTED, RolloutEvent.REDUCE: TradingState.REDUCING}
+TRADING_STATES = {RolloutEvent.HALT: TradingState.HALTED, RolloutEvent.REDUCE: TradingState.REDUCING}
 
 
 def stage_state(stage: Stage) -> RolloutState:
@@ -207,7 +207,7 @@ def _after(rollout: Rollout, record: RolloutRecord) -> Rollout:
             state = RolloutState.PAUSED if rollout.stage is None else stage_state(rollout.stage)
             return _enter(after, record, state, rollout.stage)
         case RolloutEvent.HALT | RolloutEvent.REDUCE:
-            return replace(after, trading_state=_TRADING_STATES[record.event], changed=record)
+            return replace(after, trading_state=TRADING_STATES[record.event], changed=record)
         case RolloutEvent.DOUBT:
             return replace(after, doubt=Doubt(record.compare_ts, record.broken))
         case RolloutEvent.CLEAR:

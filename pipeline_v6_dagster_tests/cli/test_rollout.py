@@ -24,3 +24,31 @@ def test_a_step_up_is_refused_with_what_it_needs(tmp_path: Path) -> None:
     assert (refused.exit_code, refused.stderr.count("\n")) == (65, 1)
     assert "a PASS is needed, and the verdict is NO_DATA" in refused.stderr
     assert not (tmp_path / "logs" / "state" / "pipeline_v6_rollout.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "folder"])
+@pytest.mark.parametrize(("command", "trading_state"), [("halt", "halted"), ("reduce", "reducing")])
+def test_a_stop_is_in_effect_although_the_history_is_damaged(
+    tmp_path: Path, command: str, trading_state: str, damage: str
+) -> None:
+    log = tmp_path / "logs" / "pipeline_v6_rollout.jsonl"
+    log.parent.mkdir()
+    log.mkdir() if damage == "folder" else log.write_text("garbage\n")
+    done = pipeline_v6(tmp_path, "rollout", command, "--by", "Ben", "--why", "incident")
+    assert (done.exit_code, done.stderr.count("\n")) == (0, 1)
+    assert f"the history is damaged ({log}: " in done.stderr
+    assert f"pipeline_v6_rollout.json alone says that v6 is off and trading is {trading_state}" in done.stderr
+    assert "pipeline-v6 rollout resume" in done.stderr
+    assert f"trading is {trading_state}" in done.stdout
+    told = pipeline_v6(tmp_path, "rollout", command, "--json")
+    file = json.loads((tmp_path / "logs" / "state" / "pipeline_v6_rollout.json").read_bytes())
+    assert json.loads(told.stdout) == file
+    assert (file["state"], file["trading_state"]) == ("off", trading_state)
+    assert pipeline_v6(tmp_path, "rollout", "resume", "--by", "Ben", "--why", "over").exit_code in (65, 74)
+
+
+def test_a_stop_that_cannot_be_announced_is_in_effect(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "pipeline_v6_alerts.jsonl").mkdir(parents=True)
+    done = pipeline_v6(tmp_path, "rollout", "halt")
+    assert (done.exit_code, done.stderr.count("\n")) == (0, 1)
+    assert "halt is in effect and not announced" in done.stderr

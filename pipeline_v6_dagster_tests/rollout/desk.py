@@ -107,8 +107,10 @@ class Desk:
         return follow_evidence(self.settings, read_evidence(self.settings, self.now), self.now, by)
 
     def act(self, event: RolloutEvent, by: str = "alice") -> RolloutRecord:
-        """What a person does."""
-        return act(self.settings, event, by, "as planned", fixed(self.now))
+        """What a person does, which the history records."""
+        done = act(self.settings, event, by, "as planned", fixed(self.now))
+        assert isinstance(done, RolloutRecord)
+        return done
 
     def begin_canary(self) -> None:
         """Into the first stage."""

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 from pipeline_v6_dagster.config.rollout_plan import load_rollout_plan
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import BusyError, DataError
+from pipeline_v6_dagster.domain.errors import BusyError, DataError, RefusedError, StorageError
 from pipeline_v6_dagster.domain.formatting import format_time
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutPlan, RolloutRecord
 from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
 from pipeline_v6_dagster.rollout.machine import Rollout, alphabets, normal_name
 from pipeline_v6_dagster.rollout.moves import Actor, RolloutEvidence, approve, make_record, resume
-from pipeline_v6_dagster.stages.rollout.evidence import read_evidence, read_stored_evidence
+from pipeline_v6_dagster.stages.rollout.evidence import NO_EVIDENCE, read_evidence, read_stored_evidence
 from pipeline_v6_dagster.stages.rollout.state import HISTORY, rollout_desk
+from pipeline_v6_dagster.stages.rollout.unrecorded_stop import UnrecordedStop, stop_without_history
 from pipeline_v6_dagster.verdict.criteria import CRITERIA
 
 COMPARE = "compare"
@@ -30,8 +31,10 @@ def read_plan(settings: Settings) -> RolloutPlan:
     return load_rollout_plan(settings.rollout_plan, [each.name for each in CRITERIA])
 
 
-def act(settings: Settings, event: RolloutEvent, by: str, why: str, clock: Callable[[], float]) -> RolloutRecord:
-    """Do what a person asks for, and tell the executor.
+def act(
+    settings: Settings, event: RolloutEvent, by: str, why: str, clock: Callable[[], float]
+) -> RolloutRecord | UnrecordedStop:
+    """Do what a person asks for, and tell the executor. A stop is made also if the history cannot record it.
 
     Raises:
         RefusedError: it is not allowed as things stand.
@@ -40,12 +43,7 @@ def act(settings: Settings, event: RolloutEvent, by: str, why: str, clock: Calla
     """
     _check_person(by, why)
     if event in STOPS:
-        evidence = read_stored_evidence(settings)
-        with rollout_desk(settings, clock()) as desk:
-            now = clock()
-            record = make_record(desk.rollout, event, Actor(by=by, why=why, ts=now), evidence)
-            desk.append(record, now)
-            return record
+        return _stop(settings, event, by, why, clock)
     plan, seen = read_plan(settings), read_rollout_now(settings)
     evidence = read_evidence(settings, clock())
     with rollout_desk(settings, clock()) as desk:
@@ -58,6 +56,25 @@ def act(settings: Settings, event: RolloutEvent, by: str, why: str, clock: Calla
         record = _upward(desk.rollout, event, plan, evidence, Actor(by=by, why=why, ts=now))
         desk.append(record, now)
     return record
+
+
+def _stop(
+    settings: Settings, event: RolloutEvent, by: str, why: str, clock: Callable[[], float]
+) -> RolloutRecord | UnrecordedStop:
+    try:
+        evidence = read_stored_evidence(settings)
+    except StorageError:
+        evidence = NO_EVIDENCE
+    try:
+        with rollout_desk(settings, clock()) as desk:
+            now = clock()
+            record = make_record(desk.rollout, event, Actor(by=by, why=why, ts=now), evidence)
+            desk.append(record, now)
+            return record
+    except RefusedError:
+        raise
+    except (DataError, StorageError) as error:
+        return stop_without_history(settings, event, Actor(by=by, why=why, ts=clock()), error)
 
 
 def _upward(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.errors import DataError, StorageError
 from pipeline_v6_dagster.domain.limits import TradingState
 from pipeline_v6_dagster.domain.rollout import PLACING, RolloutEvent, RolloutFile, RolloutRecord, RolloutState
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file, read_rollout_file, says_the_same
@@ -87,7 +87,7 @@ def rollout_desk(settings: Settings, now: float) -> Iterator[RolloutDesk]:
 
     Raises:
         BusyError: another process held the lock for too long.
-        DataError: the history is not one. v6 is then off, as an executor that finds no file takes it.
+        DataError: the history is not one. The executor's file then says that v6 is off.
         StorageError: the history cannot be read.
     """
     with locked(settings.rollout_log):
@@ -125,14 +125,11 @@ def project(settings: Settings, rollout: Rollout, now: float) -> RolloutFile:
     """What the executor is told at `now` (epoch s).
 
     While v6 places orders the file is valid no longer than its newest compare supports it: if nothing compares, v6
-    goes off by itself.
-
-    Raises:
-        StorageError: the compare log cannot be read.
+    goes off by itself, and at once if the compare log cannot be read.
     """
-    valid_until = now + _HEARTBEATS_VALID * settings.heartbeat_interval_s + _LATE_S
+    valid_until = latest_validity(settings, now)
     if rollout.state in PLACING:
-        compare_ts = read_stored_evidence(settings).compare_ts
+        compare_ts = _read_compare_ts(settings)
         valid_until = min(valid_until, now if compare_ts is None else compare_ts + max_compare_age_s(settings))
     changed = rollout.changed
     return RolloutFile(
@@ -148,6 +145,18 @@ def project(settings: Settings, rollout: Rollout, now: float) -> RolloutFile:
         by="-" if changed is None else changed.by,
         generated_ts=now,
     )
+
+
+def latest_validity(settings: Settings, now: float) -> float:
+    """Until when (epoch s) a file that is written at `now` is valid, whatever compare finds."""
+    return now + _HEARTBEATS_VALID * settings.heartbeat_interval_s + _LATE_S
+
+
+def _read_compare_ts(settings: Settings) -> float | None:
+    try:
+        return read_stored_evidence(settings).compare_ts
+    except StorageError:
+        return None  # A halt has to reach the executor whatever is wrong with the compare log.
 
 
 def _follow_file(desk: RolloutDesk, now: float) -> None:
@@ -174,9 +183,9 @@ def _follow_file(desk: RolloutDesk, now: float) -> None:
 
 
 def _turn_off(settings: Settings) -> None:
-    """Take v6 away from an executor whose history cannot be used. A halt or a reduction that it was told stays."""
+    """Take v6 away from an executor whose history cannot be used. What it was told of halts stays, and the sequence."""
     found = read_rollout_file(settings)
-    if not isinstance(found, RolloutFile) or found.trading_state is TradingState.ACTIVE:
+    if not isinstance(found, RolloutFile):
         remove_file(settings.rollout_state)
     elif found.state is not RolloutState.OFF:
         off = replace(found, state=RolloutState.OFF, stage=None, symbols=(), notional_share=0.0)

@@ -202,13 +202,13 @@ def test_a_lost_history_is_off_and_its_sequence_goes_on(canary: Desk) -> None:
     assert canary.act(RolloutEvent.BEGIN).sequence == 4
 
 
-def test_a_history_that_contradicts_itself_takes_the_file_away(canary: Desk) -> None:
+def test_a_history_that_contradicts_itself_turns_v6_off(canary: Desk) -> None:
     lines = canary.settings.rollout_log.read_bytes().splitlines(keepends=True)
     canary.settings.rollout_log.write_bytes(lines[0] + lines[1].replace(b'"state":"canary"', b'"state":"live"'))
     assert findings(canary)
     with pytest.raises(DataError, match="is not possible"):
         refresh_rollout(canary.settings, canary.now)
-    assert not canary.settings.rollout_state.exists()
+    assert (canary.file.state, canary.file.symbols, canary.file.sequence) == ("off", (), 2)
     assert canary.report().exit_code == 1
 
 
