@@ -19,6 +19,7 @@ from pipeline_v6_dagster.alerts.sender import program_path
 from pipeline_v6_dagster.cli.demo_dagster import check_port, check_runs, dagster_dev, socket_folder
 from pipeline_v6_dagster.cli.demo_pages import served
 from pipeline_v6_dagster.cli.demo_rollout import Chapter, RolloutStory
+from pipeline_v6_dagster.cli.number_option import MAX_SECONDS, NumberOption
 from pipeline_v6_dagster.cli.surroundings import clock, printable, read_configuration, utc
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.summary import Status
@@ -49,7 +50,9 @@ _UI_WARNING = "It listens on localhost only and has no password: any page in a b
 
 
 @click.command("demo")
-@click.option("--seconds", type=click.FloatRange(min=0), default=600.0, show_default=True, help="How long it lasts.")
+@click.option(
+    "--seconds", type=NumberOption(0, MAX_SECONDS), default=600.0, show_default=True, help="How long it lasts."
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Where the UI listens.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed trades the same orders.")
 @click.option("--ui/--no-ui", default=True, show_default=True, help="Whether to start the Dagster UI and daemon.")

@@ -6,6 +6,7 @@ from itertools import groupby
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.number_option import MAX_DAYS, NumberOption
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment, utc
 from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
@@ -20,7 +21,7 @@ EXIT_NONE_TESTED = 2
 @click.command("drill")
 @click.option(
     "--days",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberOption(0.01, MAX_DAYS),
     default=DEFAULT_DAYS,
     show_default=True,
     help="How much of the newest history to copy.",

@@ -9,6 +9,7 @@ from threading import Event
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.number_option import MAX_SECONDS, NumberOption
 from pipeline_v6_dagster.cli.progress import progress
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.simulator.fault_table import ROW_FAULTS
@@ -33,9 +34,9 @@ def _faults(context: click.Context, parameter: click.Parameter, values: tuple[st
 
 
 @click.command("simulate")
-@click.option("--seconds", type=click.FloatRange(min=1), help="How long it trades; without it until Ctrl-C.")
+@click.option("--seconds", type=NumberOption(1, MAX_SECONDS), help="How long it trades; without it until Ctrl-C.")
 @click.option("--at-once", is_flag=True, help="Write these seconds as history that ends now, instead of living them.")
-@click.option("--rate", type=click.FloatRange(min=1e-4, max=1000), default=0.2, show_default=True, help="Attempts/s.")
+@click.option("--rate", type=NumberOption(1e-4, 1000), default=0.2, show_default=True, help="Attempts/s.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed trades the same orders.")
 @click.option(
     "--fault",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.number_option import MAX_SECONDS, NumberOption
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
@@ -28,7 +29,9 @@ _MOST_WIDTH = 60
 @click.command("status")
 @json_option
 @click.option("--watch", is_flag=True, help="Repeat it until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="Seconds in between.")
+@click.option(
+    "--every", type=NumberOption(0.2, MAX_SECONDS), default=5.0, show_default=True, help="Seconds in between."
+)
 @click.pass_context
 def command(context: click.Context, as_json: bool, watch: bool, every: float) -> None:
     """The verdict for a launch gate, what changed since the run before, what to do.
