@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pipeline_v6_dagster.compare.live_side import describe_live, find_decided_position
 from pipeline_v6_dagster.compare.quantities import (
+    count_legs,
     exceeds,
     find_lot_step,
     find_most_qty,
@@ -15,6 +16,9 @@ from pipeline_v6_dagster.compare.quantities import (
     is_reducing,
     is_v6_larger,
     label_reduces,
+    sum_gross,
+    sum_requested,
+    without_unknown,
 )
 from pipeline_v6_dagster.compare.settled import Settled, UnmatchedOrder
 from pipeline_v6_dagster.compare.shortfall import measure_shortfall
@@ -107,7 +111,7 @@ def measure_sizes(
     return Sizes(
         finite(_size_pct(decision, live)),
         finite(ratio),
-        _is_upsize(decision, live, ratio, exchange, policy),
+        _is_upsize(decision, live, exchange, policy),
     )
 
 
@@ -138,29 +142,38 @@ def _size_pct(decision: ShadowSide, live: LiveSide | None) -> float | None:
 
 def _sizing_ratio(decision: ShadowSide, live: LiveSide | None) -> float | None:
     """Also where the shadow denied: an order that v6 would have refused and live doubled is still an upsize."""
+    return None if live is None else _ratio_to_v6(decision, live.gross_usd)
+
+
+def _ratio_to_v6(decision: ShadowSide, live_usd: float | None) -> float | None:
     shadow_usd = decision.gross_usd
-    if live is None or live.gross_usd is None or not shadow_usd:
-        return None
-    return (live.gross_usd - shadow_usd) / shadow_usd
+    return None if live_usd is None or not shadow_usd else (live_usd - shadow_usd) / shadow_usd
 
 
 def _is_upsize(
-    decision: ShadowSide,
-    live: LiveSide | None,
-    sizing_ratio: float | None,
-    exchange: ExchangeFilter | None,
-    policy: ComparePolicy,
+    decision: ShadowSide, live: LiveSide | None, exchange: ExchangeFilter | None, policy: ComparePolicy
 ) -> bool | None:
-    if live is None or sizing_ratio is None:
+    if live is None:
         return None
-    if sizing_ratio <= policy.upsize_tolerance_ratio:
-        return False
+    live_usd, live_qty = live.gross_usd, live.requested_qty
+    if live_usd is None and live.legs:
+        # What is known is the least that live placed: a leg without a size adds to it.
+        known = without_unknown(count_legs(live.legs, counts_reduce=decision.is_reduce_only))
+        live_usd, live_qty = sum_gross(known, decision.price), sum_requested(known)
+    ratio = _ratio_to_v6(decision, live_usd)
+    if ratio is None or live_usd is None:
+        return None
+    if ratio <= policy.upsize_tolerance_ratio:
+        return False if live.gross_usd is not None else None
     lot_step = find_lot_step(decision.symbol, live.legs, exchange, policy)
-    if lot_step is None or not decision.price or live.gross_usd is None:
+    if lot_step is None or not decision.price:
         return True
-    live_qty = live.requested_qty if live.requested_qty is not None else live.gross_usd / decision.price
+    if live_qty is None:
+        live_qty = live_usd / decision.price
     most_qty = find_most_qty(decision, lot_step)
-    return most_qty is None or exceeds(live_qty, most_qty)
+    if most_qty is None or exceeds(live_qty, most_qty):
+        return True
+    return False if live.gross_usd is not None else None
 
 
 def _slippage_diff_bps(decision: ShadowSide, live: LiveSide | None) -> float | None:

@@ -43,6 +43,11 @@ def count_legs(legs: Sequence[Leg], *, counts_reduce: bool) -> list[OpeningPart]
     return parts
 
 
+def without_unknown(parts: Sequence[OpeningPart]) -> list[OpeningPart]:
+    """The parts of which it is known what they put on the market."""
+    return [part for part in parts if part.requested_qty is not None or part.leg.gross_usd is not None]
+
+
 def sum_requested(parts: Sequence[OpeningPart]) -> float | None:
     """The sum over the parts; None if there is none or one of them is not known."""
     total = 0.0

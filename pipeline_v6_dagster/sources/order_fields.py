@@ -8,7 +8,7 @@ _FLAG, _OBJECT = FieldKind.FLAG, FieldKind.OBJECT
 _QTY, _QUOTE, _USD = "base asset", "quote asset", "USD"
 _UNPAIRED = "orders are paired by symbol, side and time alone"
 _FILTERS = "exchange_filters_used"
-_EXECUTED_ELSEWHERE = "executed_qty filled_qty filledQty cumQty cum_qty"
+_EXECUTED = "executedQty executed_qty filled_qty filledQty cumQty cum_qty"
 _REQUESTED_ELSEWHERE = "requested_qty origQty orig_qty quantity"
 
 ORDERS = InputLog(
@@ -42,7 +42,13 @@ ORDERS = InputLog(
             "an ack or a fill is not used",
         ),
         _field("request_qty raw.origQty rounded_qty qty", _NUMBER, "quantity of an ack", _QTY, "no size is compared"),
-        _field("executedQty", _NUMBER, "quantity of a fill, cumulative per order", _QTY, "counts as not executed"),
+        _field(
+            f"{_EXECUTED} raw.executedQty",
+            _NUMBER,
+            "quantity of a fill, cumulative per order; of an ack it counts where it is more than the requested one",
+            _QTY,
+            "counts as not executed",
+        ),
         _field("avgPrice", _NUMBER, "average price of a fill", _QUOTE, "no slippage, no executed gross"),
         _field("price", _NUMBER, "price of a row that is an order by itself", _QUOTE, "no slippage"),
         _field("fee_total", _NUMBER, "fees of the order", "`feeAsset`", "fees are not measured"),
@@ -82,7 +88,6 @@ ORDERS = InputLog(
             _USD,
             "a row of an unknown type is ignored",
         ),
-        _field(_EXECUTED_ELSEWHERE, _NUMBER, "executed quantity of a row that is not used: evidence of an order", _QTY),
         _field(_REQUESTED_ELSEWHERE, _NUMBER, "requested quantity of such a row, with an order id", _QTY),
         _field("strategy strategy_id", _TEXT, "strategy of such a row, as `known_rows_ok` of the limits lists it"),
     ),

@@ -60,6 +60,11 @@ class _OrderRow(msgspec.Struct, kw_only=True):
     qty: Any = None
     rounded_qty: Any = None
     executedQty: Any = None
+    executed_qty: Any = None
+    filled_qty: Any = None
+    filledQty: Any = None
+    cumQty: Any = None
+    cum_qty: Any = None
     avgPrice: Any = None
     price: Any = None
     fee_total: Any = None
@@ -145,7 +150,7 @@ def _event(row: _OrderRow) -> OrderEvent | IgnoredRow | Rejection:
         order_id=order_id,
         is_reduce_only=_is_reduce_only(row, raw, attempt_id),
         requested_qty=_requested_qty(row, raw, kind) if kind in _SIZED else None,
-        executed_qty=magnitude(number(row.executedQty)) if kind is EventKind.FILL else None,
+        executed_qty=_executed_qty(row, raw) if kind is EventKind.FILL else None,
         avg_price=_avg_price(row, kind),
         fees_usd=None if kind is EventKind.CLOSE else fees_usd(number(row.fee_total), row.feeAsset),
         gross_usd=gross_usd,
@@ -209,7 +214,18 @@ def _requested_qty(row: _OrderRow, raw: Mapping[str, Any], kind: EventKind) -> f
     if kind is EventKind.FLAT:
         return magnitude(number(row.qty))
     requested = magnitude(number(row.request_qty)) or magnitude(number(raw.get("origQty")))
-    return requested or magnitude(number(row.rounded_qty)) or magnitude(number(row.qty))
+    requested = requested or magnitude(number(row.rounded_qty)) or magnitude(number(row.qty))
+    # What an ack says was executed counts once its fill is logged, except that nothing executes more than was ordered.
+    executed = magnitude(number(row.executedQty)) or magnitude(number(raw.get("executedQty")))
+    return executed if executed is not None and executed > (requested or 0.0) else requested
+
+
+def _executed_qty(row: _OrderRow, raw: Mapping[str, Any]) -> float | None:
+    named = (row.executedQty, row.executed_qty, row.filled_qty, row.filledQty, row.cumQty, row.cum_qty)
+    for value in (*named, raw.get("executedQty")):
+        if value is not None:
+            return magnitude(number(value))
+    return None
 
 
 def _avg_price(row: _OrderRow, kind: EventKind) -> float | None:

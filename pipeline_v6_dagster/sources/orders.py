@@ -106,8 +106,12 @@ def _usual_event(row: _UsualRow) -> OrderEvent | None:
     requested_qty = executed_qty = avg_price = is_maker = None
     if kind is FILL:
         executed_qty, avg_price, is_maker = row.executedQty, row.avgPrice, row.maker
+        if executed_qty is None:
+            return None  # Another field may say it.
     elif kind is ACK:
         requested_qty = row.request_qty
+        if row.executedQty:
+            return None  # It may be more than was requested.
     fee_total = row.fee_total
     event = OrderEvent(
         kind=kind,

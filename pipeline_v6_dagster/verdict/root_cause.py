@@ -88,7 +88,9 @@ def _is_config_new(diff: Diff, given: CauseContext) -> bool:
 
 
 def _upsize_cause(shadow: ShadowSide, live: LiveSide, given: CauseContext) -> RootCause:
-    asked_usd, live_usd, price = shadow.gross_usd or 0.0, live.gross_usd or 0.0, shadow.price or 0.0
+    if live.gross_usd is None:
+        return RootCause.UNEXPLAINED  # What is known is larger already, and there is more.
+    asked_usd, live_usd, price = shadow.gross_usd or 0.0, live.gross_usd, shadow.price or 0.0
     asked_qty = asked_usd / price if price else 0.0
     exchange = given.exchange or ExchangeFilter(None, None)
     lot_usd = (exchange.lot_step or 0.0) * price

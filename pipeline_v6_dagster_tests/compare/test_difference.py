@@ -316,6 +316,18 @@ class TestUpsize:
         diff = compared(decision(), ack(1, order_id="7", qty=None), ack(2, order_id="8"))
         assert (diff.sizing_diff_pct, diff.is_upsize) == (None, None)
 
+    def test_what_is_known_of_an_order_may_be_an_upsize_whatever_the_rest_is(self) -> None:
+        shadow, unsized = decision(), ack(1, order_id="7", qty=None)
+        for lot_steps in ({}, {"BTCUSDT": 1.0}):
+            larger = compared(shadow, unsized, ack(2, order_id="8", qty=50.0), lot_steps=lot_steps)
+            assert (larger.sizing_diff_pct, larger.is_upsize) == (None, True)
+            assert larger.live is not None and larger.live.gross_usd is None
+        # Where what is known is no upsize, with the leg of unknown size it may be one, and may not.
+        assert compared(shadow, unsized, ack(2, order_id="8", qty=5.0)).is_upsize is None
+        shadow = decision(asked_qty=5.5, quote_notional=550.0)
+        rounded = compared(shadow, unsized, ack(2, order_id="8", qty=6.0), lot_steps={"BTCUSDT": 1.0})
+        assert rounded.is_upsize is None
+
     def test_a_flat_row_may_be_an_upsize(self) -> None:
         assert compared(decision(), flat(1, gross_usd=1000.0)).is_upsize is True
 

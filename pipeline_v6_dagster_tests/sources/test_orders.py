@@ -180,6 +180,18 @@ def test_a_fill_carries_the_cumulative_quantity_as_the_exchange_reports_it() -> 
     )
 
 
+@pytest.mark.parametrize("name", ["executed_qty", "filled_qty", "filledQty", "cumQty", "cum_qty"])
+def test_a_fill_says_by_any_of_its_names_what_it_executed(name: str) -> None:
+    assert event(without(fill_row(**{name: "250"}), "executedQty")).executed_qty == 250.0
+    assert event(fill_row(**{name: 250.0})).executed_qty == 5.0
+
+
+def test_a_fill_may_leave_its_quantity_to_the_exchanges_answer() -> None:
+    assert event(without(fill_row(raw={"executedQty": "250"}), "executedQty")).executed_qty == 250.0
+    assert event(fill_row(raw={"executedQty": "250"})).executed_qty == 5.0
+    assert event(without(fill_row(), "executedQty")).executed_qty is None
+
+
 def test_a_polled_fill_of_nothing_yet_is_a_fill_without_quantity_and_price() -> None:
     fill = event(fill_row(executedQty=0.0, avgPrice=0.0, status="NEW"))
     assert (fill.executed_qty, fill.avg_price, fill.status) == (None, None, OrderStatus.NEW)
@@ -338,6 +350,11 @@ def test_an_order_is_named_by_the_exchanges_id_first(changes: dict[str, Any], or
         ({"request_qty": None, "rounded_qty": 0.25, "qty": 9.0}, 0.25),
         ({"request_qty": None, "qty": 0.125}, 0.125),
         ({"request_qty": None}, None),
+        # An ack that was executed already says so; it executed no more than it requested.
+        ({"executedQty": 4.0, "raw": {"executedQty": "4"}}, 5.0),
+        ({"executedQty": 250.0}, 250.0),
+        ({"raw": {"executedQty": "250"}}, 250.0),
+        ({"request_qty": None, "executedQty": -2.0}, 2.0),
     ],
 )
 def test_the_requested_quantity_is_what_was_sent_and_else_what_it_was_rounded_to(
