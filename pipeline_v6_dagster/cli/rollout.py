@@ -1,8 +1,9 @@
 """`pipeline-v6 rollout`."""
 
 import getpass
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 import msgspec
@@ -63,13 +64,9 @@ def _make_command(event: RolloutEvent) -> click.Command:
     @json_option
     def step(as_json: bool, by: str | None, why: str | None) -> None:
         settings = read_environment()
-        done = act(
-            settings,
-            event,
-            getpass.getuser() if by is None else by,
-            "by hand" if why is None else why,
-            clock,
-        )
+        if is_stop:
+            by, why = _or(by, _user_name), _or(why, lambda: "by hand")
+        done = act(settings, event, by or "", why or "", clock)
         if isinstance(done, UnrecordedStop):
             _warn(_describe_unrecorded(settings, done))
             answer(as_json, msgspec.to_builtins(done.file), _unrecorded_lines(done))
@@ -88,6 +85,18 @@ def _make_command(event: RolloutEvent) -> click.Command:
 
 for _event in _HELP:
     command.add_command(_make_command(_event))
+
+
+def _or(given: str | None, default: Callable[[], str]) -> str:
+    """What was given; the default also for a blank, as an unset variable of a script leaves."""
+    return default() if given is None or not given.strip() else given
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A user of a container may have no name.
+        return f"user {os.getuid()}"
 
 
 def _announce(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,15 @@ def test_a_stop_that_cannot_be_announced_is_in_effect(tmp_path: Path) -> None:
     done = pipeline_v6(tmp_path, "rollout", "halt")
     assert (done.exit_code, done.stderr.count("\n")) == (0, 1)
     assert "halt is in effect and not announced" in done.stderr
+
+
+@pytest.mark.parametrize("by", ["", "compare", "..."])
+def test_no_name_stops_a_stop(tmp_path: Path, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_name() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", no_name)
+    done = pipeline_v6(tmp_path, "rollout", "halt", "--by", by, "--why", "")
+    assert done.exit_code == 0, done.stderr
+    file = json.loads((tmp_path / "logs" / "state" / "pipeline_v6_rollout.json").read_bytes())
+    assert (file["trading_state"], file["by"], file["reason"]) == ("halted", by or f"user {os.getuid()}", "by hand")
