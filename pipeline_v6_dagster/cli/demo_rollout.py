@@ -18,9 +18,8 @@ from pipeline_v6_dagster.simulator.v6_orders import V6Orders
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.rollout.act import COMPARE, act
 from pipeline_v6_dagster.stages.rollout.announce import announce_moves, describe_record
-from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, roll_back_if_critical
+from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, refresh_rollout, roll_back_if_critical
 from pipeline_v6_dagster.stages.rollout.evidence import read_evidence
-from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.stages.simulate.home import write_feed

@@ -98,7 +98,7 @@ class RolloutRecord:
     `ts` and `compare_ts` are epoch seconds; the latter is when the compare ran whose verdict the line rests on.
     `target` is the stage that an approval is for, `approvals_needed` how many different names it takes. `broken` names
     the criteria that a downward move or a doubt is about. `stage` is kept while paused, None before the first one and
-    after a rollback.
+    after a rollback. `served_until_ts` (epoch s) is when v6 had gone off by itself before a pause said so.
     """
 
     sequence: int
@@ -117,6 +117,7 @@ class RolloutRecord:
     compare_ts: float | None = None
     compare_chain: str | None = None
     broken: tuple[str, ...] = ()
+    served_until_ts: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

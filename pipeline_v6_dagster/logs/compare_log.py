@@ -6,6 +6,7 @@ value what is not settled yet.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -133,7 +134,12 @@ class _Shape(msgspec.Struct):
     mismatch_kind: str | None = None
 
 
+class _Time(msgspec.Struct):
+    ts: float
+
+
 _shape_decoder = msgspec.json.Decoder(_Shape)
+_time_decoder = msgspec.json.Decoder(_Time)
 _diff_decoder = msgspec.json.Decoder(Diff)
 _end_decoder = msgspec.json.Decoder(BlockEnd)
 _encoder = msgspec.json.Encoder()
@@ -191,6 +197,14 @@ def ends_backward(log: JsonlLog) -> Iterator[BlockEnd]:
     for line in log.backward():
         if classify_line(line) is LineKind.BLOCK_END:
             yield read_end(log, line)
+
+
+def compare_times_backward(log: JsonlLog) -> Iterator[float]:
+    """When (epoch s) each block was written, newest first. Lines that are not understood are passed over."""
+    for line in log.backward():
+        if classify_line(line) is LineKind.BLOCK_END:
+            with suppress(msgspec.DecodeError):
+                yield _time_decoder.decode(line).ts
 
 
 def read_end(log: JsonlLog, line: bytes) -> BlockEnd:

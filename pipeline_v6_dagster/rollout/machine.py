@@ -232,13 +232,15 @@ def _enter(after: Rollout, record: RolloutRecord, state: RolloutState, stage: St
     """
     is_kept = stage is not None and stage == after.stage
     is_since_known = after.since_ts is None or after.since_ts <= record.ts
+    # The executor's file had expired before anybody could say so.
+    until_ts = record.ts if record.served_until_ts is None else min(record.ts, record.served_until_ts)
     return replace(
         after,
         state=state,
         stage=stage,
         epoch=after.epoch if is_kept else None,
         since_ts=record.ts,
-        served_before_s=after.served_s(record.ts) if is_kept and is_since_known else 0.0,
+        served_before_s=after.served_s(until_ts) if is_kept and is_since_known else 0.0,
         approvals=(),
         doubt=None,
         changed=record,

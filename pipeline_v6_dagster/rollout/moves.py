@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 from pipeline_v6_dagster.domain.errors import RefusedError
 from pipeline_v6_dagster.domain.formatting import format_duration, format_time
@@ -30,7 +32,8 @@ class RolloutEvidence:
 
     `executed_by_symbol` counts executed orders in the epoch. `gate_problems` say why the launch gate is shut although
     the verdict may be PASS: a red or amber light, a stale file. `compare_ts` (epoch s) and `compare_chain` name the
-    block of the compare log; None if there is none.
+    block of the compare log; None if there is none. `compares_before_ts` are the times (epoch s) of those before it,
+    newest first, back to one that the executor's file has followed.
     """
 
     verdict: Verdict
@@ -41,15 +44,20 @@ class RolloutEvidence:
     compare_ts: float | None
     compare_chain: str | None = None
     gate_problems: tuple[str, ...] = ()
+    compares_before_ts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """An event that the evidence demands, why, and which criteria are broken."""
+    """An event that the evidence demands, why, and which criteria are broken.
+
+    `served_until_ts` (epoch s) is when v6 went off by itself; None if it has not.
+    """
 
     event: RolloutEvent
     why: str
     broken: tuple[str, ...] = ()
+    served_until_ts: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,26 +217,51 @@ def find_critical_move(rollout: Rollout, evidence: RolloutEvidence) -> Move | No
     return Move(RolloutEvent.ROLLBACK, f"critical: {_describe(evidence, broken)}", broken)
 
 
+def find_compare_gap(rollout: Rollout, evidence: RolloutEvidence, now: float, max_compare_age_s: float) -> Move | None:
+    """The pause that follows if no compare came for `max_compare_age_s` (s) while v6 was to place orders, up to `now`.
+
+    The executor's file had expired meanwhile: a compare that has come since does not make up for it. A compare that is
+    as far in the future counts as none.
+    """
+    if rollout.state not in PLACING:
+        return None
+    if evidence.compare_ts is None:
+        why = "the compare log holds no compare that could support the stage"
+        return Move(RolloutEvent.PAUSE, why, served_until_ts=rollout.since_ts)
+    since_ts = -inf if rollout.since_ts is None else rollout.since_ts
+    needed = f"without one every {format_duration(max_compare_age_s)} nothing shows that v6 still does what it should"
+    oldest_first = (evidence.compare_ts, *evidence.compares_before_ts)[::-1]
+    for before_ts, ts in pairwise(oldest_first):
+        if ts > since_ts and ts - before_ts > max_compare_age_s:
+            return Move(
+                RolloutEvent.PAUSE,
+                f"no compare came from {format_time(before_ts)} to {format_time(ts)}; {needed}",
+                served_until_ts=before_ts + max_compare_age_s,
+            )
+    if abs(now - evidence.compare_ts) <= max_compare_age_s:
+        return None
+    return Move(
+        RolloutEvent.PAUSE,
+        f"the newest compare is of {format_time(evidence.compare_ts)}; {needed}",
+        served_until_ts=evidence.compare_ts + max_compare_age_s,
+    )
+
+
 def find_downward_move(
     rollout: Rollout, evidence: RolloutEvidence, now: float, max_compare_age_s: float
 ) -> Move | None:
     """What the evidence as of `now` (epoch s) demands: a rollback, a pause, a doubt, or that a doubt is cleared.
 
-    The criteria are to be complete, with those that only the present can tell. A compare older than
-    `max_compare_age_s`, or as far in the future, counts as none.
+    The criteria are to be complete, with those that only the present can tell. `max_compare_age_s` as in
+    `find_compare_gap`.
     """
     critical = find_critical_move(rollout, evidence)
     stage = rollout.stage
     if critical is not None or rollout.state not in PLACING or stage is None:
         return critical
-    if evidence.compare_ts is None:
-        return Move(RolloutEvent.PAUSE, "the compare log holds no compare that could support the stage")
-    if abs(now - evidence.compare_ts) > max_compare_age_s:
-        return Move(
-            RolloutEvent.PAUSE,
-            f"the newest compare is of {format_time(evidence.compare_ts)}; without one every"
-            f" {format_duration(max_compare_age_s)} nothing shows that v6 still does what it should",
-        )
+    gap = find_compare_gap(rollout, evidence, now, max_compare_age_s)
+    if gap is not None:
+        return gap
     if evidence.epoch != rollout.epoch:
         return Move(RolloutEvent.PAUSE, "the epoch whose PASS the stage rests on has ended")
     broken = _broken(evidence, lambda each: stage.criteria is None or each.name in stage.criteria)

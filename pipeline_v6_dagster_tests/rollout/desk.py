@@ -16,9 +16,8 @@ from pipeline_v6_dagster.simulator.fault_table import FAULT_TABLE
 from pipeline_v6_dagster.simulator.row_injector import RowInjector
 from pipeline_v6_dagster.stages.compare.run import run_compare
 from pipeline_v6_dagster.stages.rollout.act import COMPARE, act
-from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, roll_back_if_critical
+from pipeline_v6_dagster.stages.rollout.downward import follow_evidence, refresh_rollout, roll_back_if_critical
 from pipeline_v6_dagster.stages.rollout.evidence import read_evidence
-from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
 from pipeline_v6_dagster.stages.rollout.status import RolloutReport, read_rollout_status
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow

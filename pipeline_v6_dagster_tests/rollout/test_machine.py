@@ -80,6 +80,20 @@ def test_time_in_a_pause_is_not_served(canary: History) -> None:
     assert canary.rollout.served_s(T0 + 10 * HOUR_S) == 2 * HOUR_S
 
 
+@pytest.mark.parametrize(("until_h", "served_h"), [(0.5, 0.0), (3, 2), (99, 25)])
+def test_time_after_v6_went_off_by_itself_is_not_served(canary: History, until_h: float, served_h: float) -> None:
+    paused = make_record(
+        canary.rollout,
+        RolloutEvent.PAUSE,
+        machine(T0 + 26 * HOUR_S),
+        evidence(),
+        served_until_ts=T0 + until_h * HOUR_S,
+    )
+    canary.add(paused)
+    canary.add(resume(canary.rollout, person(T0 + 30 * HOUR_S), evidence()))
+    assert canary.rollout.served_s(T0 + 31 * HOUR_S) == (served_h + 1) * HOUR_S
+
+
 def test_after_a_rollback_everything_starts_over(canary: History) -> None:
     rolled_back = canary.event(RolloutEvent.ROLLBACK, machine(T0 + 2 * HOUR_S))
     assert (rolled_back.state, rolled_back.stage, rolled_back.epoch) == (RolloutState.ROLLED_BACK, None, None)

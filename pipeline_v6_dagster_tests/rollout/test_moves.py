@@ -16,7 +16,9 @@ from pipeline_v6_dagster.domain.rollout import (
 from pipeline_v6_dagster.domain.verdict import CriterionGroup
 from pipeline_v6_dagster.rollout.machine import Doubt, Rollout
 from pipeline_v6_dagster.rollout.moves import (
+    Move,
     approve,
+    find_compare_gap,
     find_critical_move,
     find_downward_move,
     missing_for_next,
@@ -115,6 +117,43 @@ def test_without_a_recent_compare_v6_pauses(compare_ts: float | None) -> None:
     move = find_downward_move(CANARY, evidence(compare_ts=compare_ts), T0, MAX_AGE_S)
     assert move is not None
     assert move.event is RolloutEvent.PAUSE
+
+
+def gap_of(*newest_first: float, now: float, rollout: Rollout = CANARY) -> Move | None:
+    found = replace(evidence(compare_ts=newest_first[0]), compares_before_ts=newest_first[1:])
+    return find_compare_gap(rollout, found, now, MAX_AGE_S)
+
+
+def test_a_compare_that_has_come_since_does_not_make_up_for_a_gap() -> None:
+    move = gap_of(T0 + 25 * HOUR_S, T0 + 60, T0 - 900, now=T0 + 25 * HOUR_S)
+    assert move is not None
+    assert (move.event, move.served_until_ts) == (RolloutEvent.PAUSE, T0 + 60 + MAX_AGE_S)
+    assert "no compare came from" in move.why
+
+
+def test_of_several_gaps_the_oldest_ends_the_time_served() -> None:
+    move = gap_of(T0 + 50 * HOUR_S, T0 + 25 * HOUR_S, T0 + 60, now=T0 + 60 * HOUR_S)
+    assert move is not None
+    assert move.served_until_ts == T0 + 60 + MAX_AGE_S
+
+
+@pytest.mark.parametrize(
+    "newest_first",
+    [
+        (T0 - 60,),
+        (T0 - 60, T0 - 25 * HOUR_S),  # Before the approval, v6 was off anyway.
+        (T0 + 900, T0 - 900),
+        (T0 + 2700, T0),
+        (T0, T0 + HOUR_S),  # The clock was ahead and stepped back.
+    ],
+)
+def test_no_gap_is_seen_at_the_usual_intervals(newest_first: tuple[float, ...]) -> None:
+    assert gap_of(*newest_first, now=newest_first[0]) is None
+
+
+def test_where_v6_places_no_orders_no_compare_is_missed() -> None:
+    assert gap_of(T0, now=T0 + 99 * HOUR_S, rollout=replace(CANARY, state=RolloutState.PAUSED)) is None
+    assert gap_of(T0, now=T0 + 99 * HOUR_S, rollout=SHADOW) is None
 
 
 def test_the_end_of_the_epoch_pauses_at_once() -> None:

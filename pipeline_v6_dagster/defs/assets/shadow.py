@@ -12,7 +12,7 @@ from pipeline_v6_dagster.defs.freshness import with_freshness_policy
 from pipeline_v6_dagster.defs.keys import OWNERS
 from pipeline_v6_dagster.defs.resources import Pipeline
 from pipeline_v6_dagster.defs.tables import table
-from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
+from pipeline_v6_dagster.stages.rollout.downward import refresh_rollout
 from pipeline_v6_dagster.stages.shadow.head import refresh_head
 from pipeline_v6_dagster.stages.shadow.run import run_shadow
 from pipeline_v6_dagster.storage.chain import link_from
@@ -81,7 +81,7 @@ def _step(specs: list[dg.AssetSpec], check_specs: list[dg.AssetCheckSpec]) -> dg
         if _LOG.key in context.selected_asset_keys:
             yield _write_log(pipeline)
         if _HEAD.key in context.selected_asset_keys:
-            yield _write_head(pipeline)
+            yield _write_head(pipeline, context.run.run_id)
         yield from report_checks(
             context,
             pipeline,
@@ -117,11 +117,11 @@ def _write_log(pipeline: Pipeline) -> dg.MaterializeResult[None]:
     )
 
 
-def _write_head(pipeline: Pipeline) -> dg.MaterializeResult[None]:
-    """Refresh the head."""
+def _write_head(pipeline: Pipeline, run_id: str) -> dg.MaterializeResult[None]:
+    """Refresh the head, and the executor's file of the rollout."""
     settings = pipeline.settings
     head = refresh_head(settings, pipeline.clock())
-    refresh_rollout(settings, pipeline.clock())
+    refresh_rollout(settings, pipeline.clock(), host=pipeline.host, run_id=run_id)
     link = link_from(head.log["chain"] or "")
     reasons = [{"reason": reason, "denials": count} for reason, count in head.veto_reasons.items()]
     return dg.MaterializeResult(

@@ -8,8 +8,9 @@ from pipeline_v6_dagster.domain.errors import BusyError, DataError, RefusedError
 from pipeline_v6_dagster.domain.formatting import format_time
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutPlan, RolloutRecord
 from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
-from pipeline_v6_dagster.rollout.machine import Rollout, alphabets, normal_name
+from pipeline_v6_dagster.rollout.machine import TRADING_STATES, Rollout, alphabets, normal_name
 from pipeline_v6_dagster.rollout.moves import Actor, RolloutEvidence, approve, make_record, resume
+from pipeline_v6_dagster.stages.rollout.downward import HEARTBEAT, find_gap, pause_after_gap
 from pipeline_v6_dagster.stages.rollout.evidence import NO_EVIDENCE, read_evidence, read_stored_evidence
 from pipeline_v6_dagster.stages.rollout.state import HISTORY, rollout_desk
 from pipeline_v6_dagster.stages.rollout.unrecorded_stop import UnrecordedStop, stop_without_history
@@ -53,6 +54,7 @@ def act(
                 "compare was first: there is newer evidence; look at pipeline-v6 rollout status and try again"
             )
         now = clock()
+        pause_after_gap(desk, evidence, now, by)
         record = _upward(desk.rollout, event, plan, evidence, Actor(by=by, why=why, ts=now))
         desk.append(record, now)
     return record
@@ -64,11 +66,16 @@ def _stop(
     try:
         evidence = read_stored_evidence(settings)
     except StorageError:
-        evidence = NO_EVIDENCE
+        evidence = None
     try:
         with rollout_desk(settings, clock()) as desk:
             now = clock()
-            record = make_record(desk.rollout, event, Actor(by=by, why=why, ts=now), evidence)
+            gap = None if evidence is None else find_gap(desk, evidence, now)
+            if gap is not None and event in TRADING_STATES:
+                pause_after_gap(desk, evidence or NO_EVIDENCE, now, by)
+            served_until_ts = gap.served_until_ts if gap is not None and event is RolloutEvent.PAUSE else None
+            actor = Actor(by=by, why=why, ts=now)
+            record = make_record(desk.rollout, event, actor, evidence or NO_EVIDENCE, served_until_ts=served_until_ts)
             desk.append(record, now)
             return record
     except RefusedError:
@@ -96,7 +103,7 @@ def _check_person(by: str, why: str) -> None:
         raise DataError(
             f"--by {by}: letters of {' and '.join(sorted(alphabets(by)))} look alike; write it in one of them"
         )
-    if normal_name(by) in map(normal_name, (COMPARE, ROLLOUT_SENSOR, HISTORY)):
+    if normal_name(by) in map(normal_name, (COMPARE, ROLLOUT_SENSOR, HEARTBEAT, HISTORY)):
         raise DataError(f"--by {by}: this name stands for a part of the pipeline; give the name of a person")
 
 

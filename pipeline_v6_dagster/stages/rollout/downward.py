@@ -7,13 +7,16 @@ from pipeline_v6_dagster.rollout.moves import (
     Actor,
     Move,
     RolloutEvidence,
+    find_compare_gap,
     find_critical_move,
     find_downward_move,
     make_record,
 )
 from pipeline_v6_dagster.stages.rollout.announce import announce_moves
-from pipeline_v6_dagster.stages.rollout.evidence import max_compare_age_s, read_stored_evidence
+from pipeline_v6_dagster.stages.rollout.evidence import NO_EVIDENCE, max_compare_age_s, read_stored_evidence
 from pipeline_v6_dagster.stages.rollout.state import RolloutDesk, is_known, rollout_desk
+
+HEARTBEAT = "heartbeat"
 
 
 def has_stage(rollout: Rollout) -> bool:
@@ -67,12 +70,50 @@ def follow_evidence(
     return record
 
 
+def refresh_rollout(
+    settings: Settings, now: float, *, host: str | None = None, run_id: str | None = None
+) -> RolloutRecord | None:
+    """Write the executor's file again at `now` (epoch s), so that it stays valid; pause if no compare came in time.
+
+    Returns the pause that was recorded, None if there is none.
+
+    Raises:
+        BusyError, DataError, StorageError: as `rollout_desk`, or the file cannot be written.
+    """
+    if not is_known(settings):
+        return None
+    with rollout_desk(settings, now) as desk:
+        evidence = read_stored_evidence(settings) if desk.rollout.state in PLACING else NO_EVIDENCE
+        record = pause_after_gap(desk, evidence, now, HEARTBEAT)
+        if record is None:
+            desk.write_file(now)
+    if record is not None:
+        announce_moves(settings, now, host=host, run_id=run_id)
+    return record
+
+
+def find_gap(desk: RolloutDesk, evidence: RolloutEvidence, now: float) -> Move | None:
+    """The pause that a gap between compares demands at `now` (epoch s)."""
+    return find_compare_gap(desk.rollout, evidence, now, max_compare_age_s(desk.settings))
+
+
+def pause_after_gap(desk: RolloutDesk, evidence: RolloutEvidence, now: float, by: str) -> RolloutRecord | None:
+    """Pause at `now` (epoch s) if no compare came in time, before anything else is written; returns what was recorded.
+
+    Raises:
+        StorageError: the history or the file cannot be written.
+    """
+    return _record(desk, find_gap(desk, evidence, now), evidence, now, by)
+
+
 def _record(
     desk: RolloutDesk, move: Move | None, evidence: RolloutEvidence, now: float, by: str
 ) -> RolloutRecord | None:
     if move is None:
         return None
     actor = Actor(by=by, why=move.why, ts=now, is_automatic=True)
-    record = make_record(desk.rollout, move.event, actor, evidence, broken=move.broken)
+    record = make_record(
+        desk.rollout, move.event, actor, evidence, broken=move.broken, served_until_ts=move.served_until_ts
+    )
     desk.append(record, now)
     return record

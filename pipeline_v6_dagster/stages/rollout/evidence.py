@@ -1,13 +1,15 @@
 """What a move of the rollout rests on: the newest summary of the compare log, or the verdict as of now."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 from pipeline_v6_dagster.config.settings import Settings
 from pipeline_v6_dagster.domain.errors import DataError
-from pipeline_v6_dagster.domain.rollout import EpochKey
+from pipeline_v6_dagster.domain.rollout import PLACING, EpochKey, RolloutFile
 from pipeline_v6_dagster.domain.summary import Status, Verdict
 from pipeline_v6_dagster.domain.verdict import Criterion
-from pipeline_v6_dagster.logs.compare_log import BlockEnd, ends_backward, open_compare_log
+from pipeline_v6_dagster.logs.compare_log import BlockEnd, compare_times_backward, ends_backward, open_compare_log
+from pipeline_v6_dagster.logs.rollout_file import read_rollout_file
 from pipeline_v6_dagster.rollout.moves import RolloutEvidence
 from pipeline_v6_dagster.stages.outputs.gate import Gate, find_chain_problems, read_gate
 from pipeline_v6_dagster.stages.outputs.status import STALE_AFTER_INTERVALS, find_stale
@@ -94,4 +96,26 @@ def _evidence(
         compare_ts=None if end is None else end.ts,
         compare_chain=None if link is None else str(link),
         gate_problems=gate_problems,
+        compares_before_ts=() if end is None else _compares_before(settings, end.ts),
     )
+
+
+def _compares_before(settings: Settings, newest_ts: float) -> tuple[float, ...]:
+    """When the compares before the newest one came, newest first, back to the last that the executor's file followed.
+
+    A file is written only after the gaps up to then were seen. Without one, the compare before the newest is enough.
+    If the log begins later, as after a rebuild, the time of the file stands for the compares that are gone.
+    """
+    found = read_rollout_file(settings)
+    is_followed = isinstance(found, RolloutFile) and found.state in PLACING
+    followed_ts = found.generated_ts if isinstance(found, RolloutFile) and is_followed else inf
+    times: list[float] = []
+    for ts in compare_times_backward(open_compare_log(settings)):
+        if ts == newest_ts:
+            continue  # Blocks of one run.
+        times.append(ts)
+        if ts <= followed_ts:
+            return tuple(times)
+    if followed_ts < newest_ts:
+        times.append(followed_ts)
+    return tuple(times)

@@ -109,18 +109,6 @@ def is_known(settings: Settings) -> bool:
     return log.exists() or settings.rollout_state.exists() or bool(all_rotations(log) or archives(log))
 
 
-def refresh_rollout(settings: Settings, now: float) -> RolloutFile | None:
-    """Write the executor's file again at `now` (epoch s), so that it stays valid; None if no rollout was ever begun.
-
-    Raises:
-        BusyError, DataError, StorageError: as `rollout_desk`, or the file cannot be written.
-    """
-    if not is_known(settings):
-        return None
-    with rollout_desk(settings, now) as desk:
-        return desk.write_file(now)
-
-
 def project(settings: Settings, rollout: Rollout, now: float) -> RolloutFile:
     """What the executor is told at `now` (epoch s).
 

@@ -13,6 +13,7 @@ from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
 from pipeline_v6_dagster.rollout.machine import Rollout
 from pipeline_v6_dagster.rollout.moves import (
     RolloutEvidence,
+    find_compare_gap,
     find_downward_move,
     missing_for_next,
     missing_for_resume,
@@ -87,6 +88,8 @@ def read_rollout_status(settings: Settings, now: float, evidence: RolloutEvidenc
         problems.append(str(error))
     found = read_rollout_file(settings)
     problems += _problems(settings, rollout, found, evidence, now)
+    gap = find_compare_gap(rollout, evidence, now, max_compare_age_s(settings))
+    served_ts = now if gap is None or gap.served_until_ts is None else min(now, gap.served_until_ts)
     changed = rollout.changed
     return RolloutReport(
         state=rollout.state,
@@ -101,7 +104,7 @@ def read_rollout_status(settings: Settings, now: float, evidence: RolloutEvidenc
         verdict=evidence.verdict.value,
         epoch=evidence.epoch,
         stage_epoch=rollout.epoch,
-        served_s=rollout.served_s(now) if rollout.stage is not None else 0.0,
+        served_s=rollout.served_s(served_ts) if rollout.stage is not None else 0.0,
         doubted=() if rollout.doubt is None else rollout.doubt.broken,
         valid_until=found.valid_until if isinstance(found, RolloutFile) else None,
         problems=tuple(problems),

@@ -13,7 +13,7 @@ from pipeline_v6_dagster.domain.rollout import PLACING, RolloutEvent
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file
 from pipeline_v6_dagster.logs.rollout_log import read_rollout
 from pipeline_v6_dagster.stages.rollout.act import act
-from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
+from pipeline_v6_dagster.stages.rollout.downward import refresh_rollout
 from pipeline_v6_dagster_tests.rollout.desk import PLAN, Desk
 
 

@@ -15,7 +15,7 @@ from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file, read_rollout_file
 from pipeline_v6_dagster.logs.verify import verify_logs
 from pipeline_v6_dagster.stages.rollout.act import ROLLOUT_SENSOR, act
-from pipeline_v6_dagster.stages.rollout.state import refresh_rollout
+from pipeline_v6_dagster.stages.rollout.downward import refresh_rollout
 from pipeline_v6_dagster_tests.rollout.desk import PLAN, Desk
 from pipeline_v6_dagster_tests.storage.dying import deaths
 
@@ -143,13 +143,24 @@ def test_another_epoch_pauses_and_takes_an_approval_of_its_own(canary: Desk) -> 
         canary.act(RolloutEvent.RESUME)
 
 
-def test_where_no_compare_comes_the_file_expires_and_the_sensor_pauses(canary: Desk) -> None:
+def test_where_no_compare_comes_the_file_expires_and_the_heartbeat_pauses(canary: Desk) -> None:
     compared_ts = canary.now
-    for _ in range(9):
+    for _ in range(4):
         canary.now += 600
-        refresh_rollout(canary.settings, canary.now)
+        assert refresh_rollout(canary.settings, canary.now) is None
         assert canary.file.valid_until <= compared_ts + 2700
+    canary.now += 600
     assert allows(canary.file, canary.now) == ()
+    paused = refresh_rollout(canary.settings, canary.now)
+    assert paused is not None
+    assert (paused.event, paused.by) == (RolloutEvent.PAUSE, "heartbeat")
+    assert (canary.file.state, canary.rollout.served_s(canary.now)) == ("paused", 2700)
+    assert moves_announced(canary)[-1] == (Severity.ERROR, "pause")
+    assert refresh_rollout(canary.settings, canary.now) is None
+
+
+def test_where_nothing_else_comes_the_sensor_pauses(canary: Desk) -> None:
+    canary.now += 3000
     paused = canary.look(ROLLOUT_SENSOR)
     assert paused is not None
     assert (paused.event, paused.by) == (RolloutEvent.PAUSE, "rollout_sensor")
