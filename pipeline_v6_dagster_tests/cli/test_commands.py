@@ -167,6 +167,16 @@ def test_doctor_shows_what_was_understood(tmp_path: Path) -> None:
     )
 
 
+def test_doctor_names_a_broken_rollout_plan_in_text_and_in_json(tmp_path: Path) -> None:
+    settings, _ = simulated_home(tmp_path)
+    settings.rollout_plan.write_text('{"approvals": 0}')
+    problem = f"{settings.rollout_plan}: approvals = 0: must be greater than or equal to 1"
+    text, report = (pipeline_v6(tmp_path, "doctor", *options) for options in ([], ["--json"]))
+    assert (text.exit_code, report.exit_code) == (65, 65)
+    assert f"PROBLEM: {problem}" in text.stdout.splitlines()
+    assert problem in json.loads(report.stdout)["problems"]
+
+
 def test_doctor_shows_many_unread_keys_in_one_line_and_each_only_when_asked(tmp_path: Path) -> None:
     settings, _ = simulated_home(tmp_path, seconds=0)
     limits = json.loads(settings.risk_limits.read_text()) | {f"max_thing_{number}": 1 for number in range(27)}

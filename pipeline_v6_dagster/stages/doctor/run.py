@@ -13,6 +13,7 @@ from pipeline_v6_dagster.config.ambiguity import ambiguous_ratios
 from pipeline_v6_dagster.config.ignore_rules import expired_rules
 from pipeline_v6_dagster.config.keys import UnknownKey
 from pipeline_v6_dagster.config.limits import Configuration, load_configuration
+from pipeline_v6_dagster.config.rollout_plan import load_rollout_plan
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.errors import ConfigError, StorageError
 from pipeline_v6_dagster.shadow.rules import RULES
@@ -29,6 +30,7 @@ from pipeline_v6_dagster.stages.doctor.settings import (
 from pipeline_v6_dagster.stages.doctor.versions import version_problems, versions
 from pipeline_v6_dagster.stages.live_limits import find_live_limits
 from pipeline_v6_dagster.storage.log_names import all_rotations, unreadable_rotations
+from pipeline_v6_dagster.verdict.criteria import CRITERIA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,12 +164,14 @@ class _Examination:
                 self.warnings[Action.EXECUTOR].append(str(share))
 
     def at_configuration(self, now: float) -> Configuration | None:
-        """What the limits, the universe and the ignore rules say; None where they cannot be used."""
+        """What the limits and the universe say; None where they cannot be used. Checks the other files as well."""
         settings = self.settings
         for path in (settings.risk_limits, settings.pairs_universe):
             self.warnings[Action.LIMITS] += ambiguous_ratios(path)
         with _noting(self.problems):
             self.warnings[Action.IGNORE_RULES] += expired_rules(settings.ignore_rules, now)
+        with _noting(self.problems):
+            load_rollout_plan(settings.rollout_plan, [criterion.name for criterion in CRITERIA])
         configuration = None
         with _noting(self.problems):
             configuration = load_configuration(settings.risk_limits, settings.pairs_universe)

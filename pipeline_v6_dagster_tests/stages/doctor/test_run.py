@@ -45,6 +45,37 @@ def test_a_key_that_no_rule_reads_is_named_with_the_nearest_known_one(tmp_path: 
     assert "risk_limits.json: zzz: no rule reads this key" in notes
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"approvals":0}', "rollout.json: approvals = 0: must be greater than or equal to 1"),
+        ('{"approvals":0}', "rollout.json: stages"),
+        ("stages", "rollout.json: "),
+    ],
+)
+def test_a_broken_rollout_plan_is_a_problem_like_any_other_configuration_file(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0))
+    home.settings.rollout_plan.write_text(content)
+    found = look(tmp_path)
+    assert any(problem in each for each in found.problems), found.problems
+    assert found.configuration is not None
+
+
+def test_a_rollout_plan_that_cannot_be_read_is_a_problem_and_one_that_is_valid_is_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.attempts(attempt_row(0))
+    home.settings.rollout_plan.mkdir()
+    (problem,) = look(tmp_path).problems
+    assert problem.startswith(f"{home.settings.rollout_plan}: ")
+    home.settings.rollout_plan.rmdir()
+    stage = {"name": "canary", "symbols": "all", "notional_share": 0.1, "min_hours": 1, "criteria": ["no_upsizes"]}
+    home.settings.rollout_plan.write_text(json.dumps({"stages": [stage]}))
+    assert look(tmp_path).problems == ()
+
+
 def test_a_filter_of_the_exchange_that_differs_is_named_with_both_values_and_what_holds(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.settings.risk_limits.write_text(json.dumps(RISK_LIMITS | {"min_notional_usd": 20}))
