@@ -12,6 +12,7 @@ from pipeline_v6_dagster.cli.surroundings import (
     answer,
     clock,
     executor_option,
+    find_executor,
     fleet_of_environment,
     json_option,
     read_environment,
@@ -54,4 +55,4 @@ def _collect() -> Collector:
     fleet, name = fleet_of_environment(base), executor_option()
     if name is None:
         return FleetMetrics(fleet, list(read_fleet_reports(base, fleet, clock(), socket.gethostname(), verify)))
-    return FleetMetrics(fleet, [read_executor_report(fleet.executor(name), clock(), verify)])
+    return FleetMetrics(fleet, [read_executor_report(find_executor(fleet, name), clock(), verify)])

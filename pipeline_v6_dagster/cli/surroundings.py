@@ -11,8 +11,9 @@ import click
 import msgspec
 
 from pipeline_v6_dagster.cli.terminal import escape_controls
-from pipeline_v6_dagster.config.fleet import Fleet, load_fleet
+from pipeline_v6_dagster.config.fleet import Executor, Fleet, load_fleet
 from pipeline_v6_dagster.config.settings import Settings, load_settings
+from pipeline_v6_dagster.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline_v6_dagster.config.limits import Configuration
@@ -27,7 +28,8 @@ def read_environment() -> Settings:
 
     Raises:
         ConfigError: a setting or the fleet file cannot be used.
-        UsageError: there is a fleet and no `--executor`, or the other way round.
+        StorageError: the fleet file cannot be read.
+        UsageError: there is a fleet and no `--executor`, or the other way round, or no executor of that name.
     """
     return settings_of_executor(os.environ, Path.cwd())
 
@@ -37,11 +39,13 @@ def settings_of_executor(environ: Mapping[str, str], cwd: Path) -> Settings:
     base, name = load_settings(environ, cwd), executor_option()
     if name is None:
         if base.fleet_file is not None:
+            # A file that cannot be used is the first thing to fix, whatever the command is about.
+            load_fleet(base)
             raise click.UsageError(
                 f"{base.fleet_file} lists several executors (PIPELINE_V6_FLEET); name one: pipeline-v6 --executor NAME"
             )
         return base
-    return fleet_of_environment(base).executor(name).settings
+    return find_executor(fleet_of_environment(base), name).settings
 
 
 def settings_of_fleet() -> Settings:
@@ -73,6 +77,19 @@ def fleet_of_environment(base: Settings) -> Fleet:
     if base.fleet_file is None:
         raise click.UsageError("there is no fleet; set PIPELINE_V6_FLEET to the file that lists the executors")
     return load_fleet(base)
+
+
+def find_executor(fleet: Fleet, name: str) -> Executor:
+    """The executor that `--executor` names.
+
+    Raises:
+        UsageError: the fleet has none of that name.
+    """
+    try:
+        return fleet.executor(name)
+    except ConfigError as error:
+        # What was typed is wrong, not the file.
+        raise click.UsageError(str(error)) from None
 
 
 def executor_option() -> str | None:

@@ -136,7 +136,7 @@ def _read_executor(
     key = f"{_TABLE}.{name}"
     if not isinstance(table, dict):
         return None, [Problem(str(path), key, shorten(table), f"must be a table [{_TABLE}.NAME]")]
-    problems = [*_name_problems(path, name), *_own_problems(path, key, table)]
+    problems = [*_name_problems(path, name), *_own_problems(path, key, table), *_folder_problems(path, key, table)]
     own = {_ALIASES.get(each, each): value for each, value in table.items() if _is_setting(each)}
     home = own.get(_ALIASES["home"])
     if home is None:
@@ -197,6 +197,13 @@ def _own_problems(path: Path, key: str, table: Mapping[str, Any]) -> Iterator[Pr
             yield Problem(str(path), f"{key}.labels.{shorten(label)}", "", allowed)
         if not isinstance(value, str) or not value.isprintable():
             yield Problem(str(path), f"{key}.labels.{label}", shorten(value), "must be a text of one line")
+
+
+def _folder_problems(path: Path, key: str, table: Mapping[str, Any]) -> Iterator[Problem]:
+    """Folders without a name, which would be taken for the folder of the file."""
+    for each, value in table.items():
+        if _FIELDS.get(each, each) in _FOLDERS and isinstance(value, str) and not value.strip():
+            yield Problem(str(path), f"{key}.{each}", shorten(value), "must name a folder")
 
 
 def _like_names(path: Path, names: Mapping[str, object]) -> Iterator[Problem]:

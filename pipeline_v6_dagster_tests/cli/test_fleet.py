@@ -131,6 +131,31 @@ def test_a_bad_fleet_file_is_one_line_and_bad_configuration(tmp_path: Path) -> N
         assert "executors.alpha.compare_interval_s = 0: must be greater than 0" in outcome.stderr
 
 
+@pytest.mark.parametrize("arguments", [("status",), ("shadow",), ("metrics",), ("fleet", "status")], ids=" ".join)
+def test_a_fleet_file_that_cannot_be_used_is_what_a_command_names_first(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "fleet.toml"
+    missing = pipeline_v6(tmp_path, *arguments, PIPELINE_V6_FLEET=str(path))
+    assert (missing.exit_code, missing.stdout, missing.stderr.count("\n")) == (74, "", 1)
+    assert f"{path}: cannot be read: No such file" in missing.stderr
+    path.mkdir()
+    assert pipeline_v6(tmp_path, *arguments, PIPELINE_V6_FLEET=str(path)).exit_code == 74
+    path.rmdir()
+    path.touch()
+    empty = pipeline_v6(tmp_path, *arguments, PIPELINE_V6_FLEET=str(path))
+    assert (empty.exit_code, empty.stdout, empty.stderr.count("\n")) == (65, "", 1)
+    assert f"{path}: executors: lists no executor" in empty.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "metrics", "doctor", "alerts"])
+def test_an_executor_that_the_fleet_does_not_list_is_bad_usage(tmp_path: Path, command: str) -> None:
+    base = fleet_settings(tmp_path, {"alpha": []})
+    outcome = run(base, "--executor", "alpha-2", command)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr.count("\n")) == (64, "", 1)
+    assert "executors.alpha-2: lists no such executor; did you mean alpha?" in outcome.stderr
+
+
 def samples(base: Settings, *arguments: str) -> dict[str, dict[str, float]]:
     """The value of each metric without further labels, by executor."""
     outcome = run(base, *arguments, "metrics", "--json", **EASY)

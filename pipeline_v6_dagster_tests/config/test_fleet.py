@@ -140,6 +140,14 @@ def test_a_setting_is_set_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["home", "PIPELINE_V6_HOME", "logs_dir"])
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_folder_without_a_name_is_refused_with_its_key(tmp_path: Path, key: str, empty: str) -> None:
+    home = "" if "home" in key.lower() else 'home = "a"'
+    text = f'[executors.alpha]\n{home}\n{key} = "{empty}"'
+    assert refused(tmp_path, text) == [f"executors.alpha.{key}: must name a folder"]
+
+
 def test_two_executors_of_a_host_do_not_share_their_logs(tmp_path: Path) -> None:
     text = '[executors.alpha]\nhome = "/srv/a"\n[executors.beta]\nhome = "/srv/b"\nlogs_dir = "/srv/a/logs"'
     assert refused(tmp_path, text) == [
