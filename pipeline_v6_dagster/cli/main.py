@@ -9,13 +9,10 @@ from pathlib import Path
 import click
 
 from pipeline_v6_dagster import __version__
+from pipeline_v6_dagster.cli.exit_codes import EXIT_FAULT, EXIT_INTERRUPTED, describe_error
 from pipeline_v6_dagster.cli.terminal import escape_controls
 from pipeline_v6_dagster.domain.errors import PipelineError
 
-EXIT_USAGE = 64
-EXIT_FAULT = 70
-EXIT_IO = 74
-EXIT_INTERRUPTED = 130
 _STDERR = 2
 
 _COMMANDS = {
@@ -93,27 +90,18 @@ def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code."""
     try:
         outcome = cli.main(arguments, prog_name="pipeline-v6", standalone_mode=False)
-    except click.UsageError as error:
-        return _fail(f"{error.format_message()} (see pipeline-v6 --help)", EXIT_USAGE)
-    except click.ClickException as error:
-        return _fail(error.format_message(), EXIT_IO)
+    except (click.ClickException, PipelineError, OSError) as error:
+        message, exit_code = describe_error(error)
+        click.echo(f"pipeline-v6: {escape_controls(' '.join(message.split()))}", err=True)
+        return exit_code
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except PipelineError as error:
-        return _fail(str(error), error.exit_code)
-    except OSError as error:
-        return _fail(f"{error.filename or 'I/O'}: {error.strerror or error}", EXIT_IO)
     except Exception:  # noqa: BLE001 -- the boundary: a fault of ours must not exit with 1, which means red
         click.echo(escape_controls(traceback.format_exc()), err=True, nl=False)
         return EXIT_FAULT
     return outcome if isinstance(outcome, int) else 0
-
-
-def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"pipeline-v6: {escape_controls(' '.join(message.split()))}", err=True)
-    return exit_code
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from pipeline_v6_dagster.cli.exit_codes import Reported, describe_error
 from pipeline_v6_dagster.cli.number_option import MAX_SECONDS, NumberOption
 from pipeline_v6_dagster.cli.surroundings import answer, clock, json_option, read_environment
 from pipeline_v6_dagster.config.settings import Settings
+from pipeline_v6_dagster.domain.errors import PipelineError
 from pipeline_v6_dagster.domain.formatting import format_bps, format_percent, format_ratio, format_time, format_usd
-from pipeline_v6_dagster.domain.summary import EvidencePart, Summary, Verdict
+from pipeline_v6_dagster.domain.summary import EvidencePart, Status, Summary, Verdict
 from pipeline_v6_dagster.domain.verdict import Criterion, CriterionState
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
 from pipeline_v6_dagster.stages.outputs.criteria_checks import count_failing
@@ -37,12 +39,37 @@ def command(context: click.Context, as_json: bool, watch: bool, every: float) ->
     """The verdict for a launch gate, what changed since the run before, what to do.
 
     Exit code 0: green and PASS. 1: red or amber. 2: warmup or inconclusive. 3: no data, or what there is is stale.
+    With --json there is always a verdict: NO_DATA if a setting or a file cannot be used; the exit code is the error's.
     """
-    settings = read_environment()
-    report = _watch(settings, every, as_json) if watch else read_status(settings, clock())
+    try:
+        settings = read_environment()
+        report = _watch(settings, every, as_json) if watch else read_status(settings, clock())
+    except (click.ClickException, PipelineError, OSError) as error:
+        if as_json:
+            # A launch gate that reads the verdict finds one, whatever else is wrong.
+            _show(_report_of_error(error), as_json)
+        raise
     if not watch:
         _show(report, as_json)
     context.exit(report.exit_code)
+
+
+def _report_of_error(error: Reported) -> Report:
+    """What there is to say where the status cannot be read."""
+    problem, exit_code = describe_error(error)
+    return Report(
+        exit_code=exit_code,
+        status=Status.NO_DATA,
+        verdict=Verdict.NO_DATA,
+        answer="v6 may not go live: the status cannot be read.",
+        reasons=(problem,),
+        criteria=(),
+        failed_criteria=(),
+        passed_symbols=(),
+        not_covered=(),
+        stale=(),
+        summary=None,
+    )
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster_tests.cli.running import pipeline_v6
+from pipeline_v6_dagster_tests.fleets import write_fleet
 from pipeline_v6_dagster_tests.homes import make_settings, simulated_home
 
 # A verdict on an hour: one clean block of 40 decisions is enough where a mismatch rate of 0.9 is allowed.
@@ -120,6 +121,24 @@ def test_bad_settings_are_named_all_at_once(tmp_path: Path, command: str) -> Non
     shown = outcome.stdout + outcome.stderr
     assert "PIPELINE_COMPARE_INTERVAL = 'soon'" in shown
     assert "PIPELINE_COMPARE_MIN_SAMPLE = '-1'" in shown
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--json", "--watch"]], ids=" ".join)
+def test_status_as_json_has_a_verdict_also_if_a_setting_or_a_file_cannot_be_used(
+    tmp_path: Path, options: list[str]
+) -> None:
+    settings = make_settings(tmp_path)
+    settings.compare_diffs.mkdir(parents=True)
+    fleet = {"PIPELINE_V6_FLEET": str(tmp_path / "missing.toml")}
+    listed = {"PIPELINE_V6_FLEET": str(write_fleet(tmp_path / "fleet", {"alpha": []}))}
+    cases = (({"PIPELINE_VERDICT_MIN_DAYS": "abc"}, 65), (fleet, 74), (listed, 64), ({}, 74))
+    for environ, exit_code in cases:
+        plain, outcome = (pipeline_v6(tmp_path, "status", *each, **environ) for each in ([], options))
+        report = json.loads(outcome.stdout)
+        assert (report["status"], report["verdict"], report["exit_code"]) == ("no_data", "NO_DATA", exit_code)
+        assert (outcome.exit_code, outcome.stderr, outcome.stderr.count("\n")) == (exit_code, plain.stderr, 1)
+        assert outcome.stderr == f"pipeline-v6: {report['reasons'][0]}\n"
+        assert plain.stdout == ""
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["shadow", "--nonsense"], ["compare", "extra"]])
