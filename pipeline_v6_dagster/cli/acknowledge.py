@@ -36,7 +36,8 @@ def command(
         if criterion is not None or not shows_list:
             raise click.UsageError("name a criterion with --by and --why, or give --list alone")
         standing = list_acknowledgements(settings, now)
-        answer(as_json, {"acknowledgements": msgspec.to_builtins(standing)}, map(_line, standing))
+        lines = list(map(_line, standing)) or ["no acknowledgement stands"]
+        answer(as_json, {"acknowledgements": msgspec.to_builtins(standing)}, lines)
         return
     if by is None or why is None:
         raise click.UsageError("--by and --why are needed")

@@ -1,6 +1,7 @@
 """Every error that this project raises on purpose, and the exit code of the command line for each.
 
 PipelineError                 what a user can fix; its text is one line: what, where, how to fix it
+├── ArgumentError      64     what was asked for makes no sense, whatever the logs and the configuration hold
 ├── ConfigError        65     a setting or configuration file cannot be used; names every bad value
 ├── DataError          65     a log or state file of ours cannot be used as it is
 │   └── RefusedError  65     a step that the evidence or the state does not allow; says what is needed
@@ -34,6 +35,12 @@ class Problem:
         shown = f" = {self.value}" if self.value else ""
         key = f": {self.key}{shown}" if self.key else ""
         return f"{self.where}{key}: {self.allowed}"
+
+
+class ArgumentError(PipelineError):
+    """What was asked for makes no sense, whatever the logs and the configuration hold."""
+
+    exit_code = 64
 
 
 class ConfigError(PipelineError):

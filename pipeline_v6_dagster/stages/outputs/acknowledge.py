@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.errors import ArgumentError
 from pipeline_v6_dagster.logs.compare_log import Cursor
 from pipeline_v6_dagster.logs.evidence_records import append_records, read_records, standing_acknowledgements
 from pipeline_v6_dagster.logs.evidence_rows import Acknowledgement
@@ -17,17 +17,17 @@ def acknowledge(settings: Settings, record: Acknowledgement) -> None:
     """Record that `record.by` has taken care of an incident. It never turns a verdict into PASS by itself.
 
     Raises:
+        ArgumentError: what is to be recorded makes no sense.
         BusyError, StorageError: the alert log cannot be written.
-        DataError: what is to be recorded makes no sense.
     """
     if record.criterion not in NAMES:
-        raise DataError(f"{record.criterion!r} is no criterion; there are {', '.join(NAMES)}")
+        raise ArgumentError(f"{record.criterion!r} is no criterion; there are {', '.join(NAMES)}")
     if not record.by.strip() or not record.why.strip():
-        raise DataError("an acknowledgement needs a name (--by) and a reason (--why)")
+        raise ArgumentError("an acknowledgement needs a name (--by) and a reason (--why)")
     if record.fixed_at is not None and record.fixed_at > record.ts:
-        raise DataError("--fixed-at is in the future; name the time at which the cause was gone")
+        raise ArgumentError("--fixed-at is in the future; name the time at which the cause was gone")
     if record.until is not None and record.until <= record.ts:
-        raise DataError("--until is in the past; name the time until which repeats are silent")
+        raise ArgumentError("--until is in the past; name the time until which repeats are silent")
     append_records(settings, [record])
 
 
