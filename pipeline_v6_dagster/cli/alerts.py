@@ -27,6 +27,11 @@ from pipeline_v6_dagster.stages.outputs.alert_list import (
 )
 
 EXIT_REFUSED = 1
+# The log of the fleet holds no alert of an executor before a run in Dagster has gathered it.
+_NONE_GATHERED = (
+    "no gathered alert stands; Dagster gathers the alerts of the executors,"
+    " and pipeline-v6 --executor NAME alerts lists those of one"
+)
 
 
 @click.command("alerts")
@@ -48,15 +53,18 @@ def command(context: click.Context, as_json: bool, is_test: bool) -> None:
         context.exit(0 if all(result.is_accepted for result in results) else EXIT_REFUSED)
     executors = None if settings.fleet_file is None else fleet_of_environment(settings).executors
     found = list_alerts(settings, now, executors)
-    answer(as_json, msgspec.to_builtins(found), _lines(found))
+    answer(as_json, msgspec.to_builtins(found), _lines(found, is_of_fleet=executors is not None))
 
 
 def _test_line(result: ChannelTest) -> str:
     return f"{result.channel}: {'accepted' if result.is_accepted else 'NOT accepted; check its URL and its server'}"
 
 
-def _lines(found: AlertList) -> Iterator[str]:
-    yield "alerts that stand:" if found.standing else "no alert stands"
+def _lines(found: AlertList, *, is_of_fleet: bool) -> Iterator[str]:
+    if found.standing:
+        yield "alerts that stand:"
+    else:
+        yield _NONE_GATHERED if is_of_fleet else "no alert stands"
     for alert in found.standing:
         yield from _standing_lines(alert)
     if not found.waiting:

@@ -29,6 +29,8 @@ def command(wanted_id: str, as_json: bool) -> None:
     what was sized and routed; then the live orders, the figures of the comparison and the root cause. ID is a decision,
     intent or attempt id; of an intent or attempt with several decisions, the newest is shown.
     """
+    if not wanted_id.strip():
+        raise click.UsageError("the id is empty; give a decision, intent or attempt id")
     both = explain_both_sides(read_environment(), wanted_id)
     answer(as_json, _as_data(both), [*_shadow_lines(both), *_live_lines(both)])
 

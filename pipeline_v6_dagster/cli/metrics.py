@@ -18,6 +18,7 @@ from pipeline_v6_dagster.cli.surroundings import (
     read_environment,
 )
 from pipeline_v6_dagster.config.settings import load_settings
+from pipeline_v6_dagster.domain.errors import StorageError
 from pipeline_v6_dagster.logs.chain_follower import follow_chains
 from pipeline_v6_dagster.stages.outputs.fleet_metrics import FleetMetrics
 from pipeline_v6_dagster.stages.outputs.fleet_status import read_executor_report, read_fleet_reports
@@ -38,6 +39,9 @@ def command(as_json: bool, output: Path | None) -> None:
     metrics = _collect()
     text, samples = encode_collector(metrics), collect_samples(metrics)
     if output is not None:
+        if not output.absolute().parent.is_dir():
+            # A new folder would be one that no collector reads.
+            raise StorageError(f"{output}: cannot be written: {output.absolute().parent} is no folder")
         # Others read it: the collector runs as a user of its own.
         replace_file(output.absolute(), text)
         output.chmod(0o644)

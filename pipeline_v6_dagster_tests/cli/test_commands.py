@@ -396,3 +396,15 @@ def test_verify_of_a_log_that_cannot_be_read_exits_with_74(tmp_path: Path) -> No
     outcome = pipeline_v6(tmp_path, "verify")
     assert outcome.exit_code == 74
     assert outcome.stderr.count("\n") == 1
+
+
+def test_metrics_are_written_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "collector"
+    path = folder / "pipeline_v6.prom"
+    outcome = pipeline_v6(tmp_path, "metrics", "--output", str(path))
+    assert (outcome.exit_code, outcome.stdout) == (74, "")
+    assert outcome.stderr == f"pipeline-v6: {path}: cannot be written: {folder} is no folder\n"
+    assert not folder.exists()
+    folder.mkdir()
+    assert pipeline_v6(tmp_path, "metrics", "--output", str(path)).exit_code == 0
+    assert path.is_file()

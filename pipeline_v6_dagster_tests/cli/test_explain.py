@@ -116,8 +116,15 @@ def test_an_order_without_a_decision_has_its_live_side(tmp_path: Path) -> None:
 
 def test_an_id_that_no_log_has_is_one_line(tmp_path: Path) -> None:
     executed(tmp_path)
-    for wanted_id in ("nothing", '"', "\udcff", ""):
+    for wanted_id in ("nothing", '"', "\udcff"):
         outcome = pipeline_v6(tmp_path, "explain", wanted_id)
         assert (outcome.exit_code, outcome.stdout) == (65, "")
         assert "no intent or attempt of that id" in outcome.stderr
         assert outcome.stderr.count("\n") == 1
+
+
+def test_an_empty_id_is_bad_usage(tmp_path: Path) -> None:
+    for wanted_id in ("", "  "):
+        outcome = pipeline_v6(tmp_path, "explain", wanted_id)
+        assert (outcome.exit_code, outcome.stdout, outcome.stderr.count("\n")) == (64, "", 1)
+        assert "the id is empty; give a decision, intent or attempt id" in outcome.stderr

@@ -186,6 +186,8 @@ def test_the_text_of_a_fleet_is_one_family_for_each_name(base: Settings) -> None
 def test_alerts_are_those_of_the_fleet_unless_an_executor_is_named(base: Settings) -> None:
     of_fleet = json.loads(run(base, "alerts", "--json").stdout)
     assert of_fleet["standing"] == []
+    first = run(base, "alerts").stdout.splitlines()[0]
+    assert first.startswith("no gathered alert stands; Dagster gathers the alerts of the executors")
     own = json.loads(run(base, "--executor", "upsizes", "alerts", "--json").stdout)
     assert "compare_summary/no_upsizes" in {alert["subject"] for alert in own["standing"]}
     assert [channel["channel"] for channel in own["waiting"]] == ["fleet"]

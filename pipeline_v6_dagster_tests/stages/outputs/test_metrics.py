@@ -86,6 +86,7 @@ def test_the_command_prints_them_and_replaces_a_file(red: Settings, tmp_path: Pa
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     assert ("pipeline_v6_upsizes", ()) in parsed(outcome.stdout)
     path = tmp_path / "collector" / "pipeline_v6.prom"
+    path.parent.mkdir()
     written = pipeline_v6(red.home, "metrics", "--output", str(path))
     assert written.exit_code == 0
     assert set(parsed(path.read_text())) == set(parsed(outcome.stdout))
