@@ -17,10 +17,11 @@ from pipeline_v6_dagster.alerts.delivery import name_channels
 from pipeline_v6_dagster.alerts.message import Delivery, Message, explain_command
 from pipeline_v6_dagster.alerts.sender import program_path
 from pipeline_v6_dagster.cli.demo_dagster import check_port, check_runs, dagster_dev, socket_folder
+from pipeline_v6_dagster.cli.demo_narration import Narrator
 from pipeline_v6_dagster.cli.demo_pages import served
 from pipeline_v6_dagster.cli.demo_rollout import Chapter, RolloutStory
 from pipeline_v6_dagster.cli.number_option import MAX_SECONDS, NumberOption
-from pipeline_v6_dagster.cli.surroundings import clock, printable, read_configuration, utc
+from pipeline_v6_dagster.cli.surroundings import clock, read_configuration
 from pipeline_v6_dagster.config.settings import Settings, load_settings
 from pipeline_v6_dagster.domain.summary import Status
 from pipeline_v6_dagster.logs.alert_outbox import decode_line
@@ -57,8 +58,9 @@ _UI_WARNING = "It listens on localhost only and has no password: any page in a b
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed trades the same orders.")
 @click.option("--ui/--no-ui", default=True, show_default=True, help="Whether to start the Dagster UI and daemon.")
 @click.option("--rollout", is_flag=True, help="Take v6 live on one symbol, and back when it makes a mistake.")
+@click.option("--json", "as_json", is_flag=True, help="Say each line as one JSON object with its time and text.")
 @click.option("--alerts", is_flag=True, help=f"Send the alerts of the demo to your own {_ALERT_URLS}.")
-def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alerts: bool) -> None:
+def command(as_json: bool, seconds: float, port: int, seed: int, ui: bool, rollout: bool, alerts: bool) -> None:
     """All of it in a sandbox: a simulated executor, every stage, the Dagster UI with its sensors on.
 
     Three weeks of trading in which live does what v6 would do are decided and compared: first warming up, then PASS.
@@ -72,6 +74,7 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alert
         raise click.UsageError(f"--alerts: {_ALERT_URLS} is empty, so there is nowhere to send to; set it")
     if ui:
         check_port(port)
+    narrator = Narrator(as_json)
     # A process started in the background by a script has SIGINT ignored, and so would have all it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -94,12 +97,12 @@ def command(seconds: float, port: int, seed: int, ui: bool, rollout: bool, alert
             "TMPDIR": sockets,
         }
         settings = load_settings(environ, Path(folder))
-        executor = _run_history(settings, seed)
+        executor = _run_history(settings, seed, narrator)
         if rollout:
-            _run_rollout(settings, environ if ui else None, executor, seconds, port)
+            _run_rollout(settings, environ if ui else None, executor, seconds, port, narrator)
         elif ui:
             write_instance(Path(environ["DAGSTER_HOME"]))
-            _run_live(settings, environ, executor, seconds, port)
+            _run_live(settings, environ, executor, seconds, port, narrator)
 
 
 def _served_pages(home: Path) -> AbstractContextManager[str]:
@@ -107,42 +110,49 @@ def _served_pages(home: Path) -> AbstractContextManager[str]:
     return served({"docs": RUNBOOK_PAGE.parent, "reports": home / "logs" / "reports"})
 
 
-def _run_history(settings: Settings, seed: int) -> SimulatedExecutor:
-    click.echo(f"sandbox {settings.home}")
+def _run_history(settings: Settings, seed: int, narrator: Narrator) -> SimulatedExecutor:
+    narrator.explain(f"sandbox {settings.home}")
     write_configuration(settings)
     now = clock()
     executor = SimulatedExecutor(seed=seed, start_ts=now - _HISTORY_S, attempts_per_s=_ATTEMPTS_PER_S)
     write_feed(settings, executor.run(now - _HISTORY_S + _WARMUP_S))
-    _decide_and_compare(settings, "warming up: too few decisions to judge, so nothing is switched on")
+    _decide_and_compare(settings, "warming up: too few decisions to judge, so nothing is switched on", narrator)
     count = write_feed(settings, executor.run(now))
-    click.echo(f"{count} more lines logged by a simulated executor, {_HISTORY_S / 86_400:g} days of trading in all")
-    _decide_and_compare(settings, "enough decisions, and live did what v6 would have done")
+    narrator.explain(
+        f"{count} more lines logged by a simulated executor, {_HISTORY_S / 86_400:g} days of trading in all"
+    )
+    _decide_and_compare(settings, "enough decisions, and live did what v6 would have done", narrator)
     write_report(settings, clock())
-    click.echo(f"the parity report: {report_url(settings)}")
+    narrator.explain(f"the parity report: {report_url(settings)}")
     return executor
 
 
-def _decide_and_compare(settings: Settings, meaning: str) -> None:
+def _decide_and_compare(settings: Settings, meaning: str, narrator: Narrator) -> None:
     limits = read_configuration(settings).limits
     shadow = run_shadow(settings, limits, clock)
-    click.echo(f"{shadow.decided} attempts decided: {shadow.allowed} allowed, {shadow.denied} denied")
+    narrator.explain(f"{shadow.decided} attempts decided: {shadow.allowed} allowed, {shadow.denied} denied")
     refresh_head(settings, clock())
     summary = run_compare(settings, limits, clock).summary
-    click.echo(f"status {summary.status}, verdict {summary.verdict}: {'; '.join(summary.verdict_reasons)}")
-    click.echo(f"  ({meaning})")
+    narrator.explain(f"status {summary.status}, verdict {summary.verdict}: {'; '.join(summary.verdict_reasons)}")
+    narrator.explain(f"  ({meaning})")
 
 
 def _run_live(
-    settings: Settings, environ: dict[str, str], executor: SimulatedExecutor, seconds: float, port: int
+    settings: Settings,
+    environ: dict[str, str],
+    executor: SimulatedExecutor,
+    seconds: float,
+    port: int,
+    narrator: Narrator,
 ) -> None:
     start = clock()
     # The same executor, for prices and positions go on from where the history left them.
     executor.trade_faster(_LIVE_ATTEMPTS_PER_S, upsize_share=_LIVE_UPSIZE_SHARE)
-    click.echo(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
-    click.echo(_UI_WARNING)
+    narrator.explain(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
+    narrator.explain(_UI_WARNING)
     if settings.alert_urls:
-        click.echo(f"alerts go to {', '.join(name_channels(settings.alert_urls))}")
-    news = _News(settings, environ)
+        narrator.explain(f"alerts go to {', '.join(name_channels(settings.alert_urls))}")
+    news = _News(settings, environ, narrator)
     with closing(news), dagster_dev(environ, port) as server:
         while clock() - start < seconds:
             check_runs(server, settings, port)
@@ -152,15 +162,20 @@ def _run_live(
 
 
 def _run_rollout(
-    settings: Settings, environ: dict[str, str] | None, executor: SimulatedExecutor, seconds: float, port: int
+    settings: Settings,
+    environ: dict[str, str] | None,
+    executor: SimulatedExecutor,
+    seconds: float,
+    port: int,
+    narrator: Narrator,
 ) -> None:
     """The story of the rollout; without `environ` the stages run here, else in Dagster."""
-    story = RolloutStory(settings, executor, _News.say, runs_stages=environ is None)
+    story = RolloutStory(settings, executor, narrator.say, runs_stages=environ is None)
     executor.trade_faster(_LIVE_ATTEMPTS_PER_S)
     if environ is not None:
         write_instance(Path(environ["DAGSTER_HOME"]))
-        click.echo(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
-        click.echo(_UI_WARNING)
+        narrator.explain(f"the Dagster UI will be on {settings.ui_url} in half a minute. Ctrl-C ends it.")
+        narrator.explain(_UI_WARNING)
     start, shown = clock(), story.chapter
     with nullcontext() if environ is None else dagster_dev(environ, port) as server:
         # With the UI it goes on: what happened is there to be looked at.
@@ -170,22 +185,23 @@ def _run_rollout(
             story.step(clock())
             if server is not None and story.chapter is not shown:
                 shown = story.chapter
-                _say_where_to_look(settings, shown)
+                _say_where_to_look(settings, shown, narrator)
             time.sleep(_FEED_EVERY_S)
 
 
-def _say_where_to_look(settings: Settings, chapter: Chapter) -> None:
+def _say_where_to_look(settings: Settings, chapter: Chapter, narrator: Narrator) -> None:
     if chapter is Chapter.CANARY:
-        _News.say(f"what v6 may do: {asset_url(settings, 'rollout_state')}")
+        narrator.say(f"what v6 may do: {asset_url(settings, 'rollout_state')}")
     if chapter is Chapter.OVER:
-        _News.say(f"look at the check same_side: {check_url(settings, 'compare_summary', 'same_side')}")
-        _News.say(f"look at what v6 may do now: {asset_url(settings, 'rollout_state')}")
+        narrator.say(f"look at the check same_side: {check_url(settings, 'compare_summary', 'same_side')}")
+        narrator.say(f"look at what v6 may do now: {asset_url(settings, 'rollout_state')}")
 
 
 class _News:
     """Says what is new and where to look at it, each thing once."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], narrator: Narrator) -> None:
+        self._narrator = narrator
         self._settings = settings
         self._environ = environ
         self._report: subprocess.Popen[bytes] | None = None
@@ -200,9 +216,9 @@ class _News:
         """Check everything that may have changed since the last time."""
         if not self._is_up and self._answers():
             self._is_up = True
-            self.say(f"the UI is up; the lineage of all assets: {self._url}/asset-groups")
+            self._narrator.say(f"the UI is up; the lineage of all assets: {self._url}/asset-groups")
         for one in injected[self._told_upsizes :]:
-            self.say(f"injected: {one.symbol} {one.intent_id} is placed at twice the size asked for")
+            self._narrator.say(f"injected: {one.symbol} {one.intent_id} is placed at twice the size asked for")
         self._told_upsizes = len(injected)
         self._tell_status()
         self._tell_alerts()
@@ -217,9 +233,11 @@ class _News:
             return
         was_red = self._told_status.startswith(f"status {Status.RED},")
         self._told_status = words
-        self.say(words)
+        self._narrator.say(words)
         if report.status is Status.RED and not was_red:
-            self.say(f"look at the check no_upsizes: {check_url(self._settings, 'compare_summary', 'no_upsizes')}")
+            self._narrator.say(
+                f"look at the check no_upsizes: {check_url(self._settings, 'compare_summary', 'no_upsizes')}"
+            )
             self._start_report()
 
     def _start_report(self) -> None:
@@ -230,7 +248,7 @@ class _News:
     def _tell_report(self) -> None:
         if self._report is not None and self._report.poll() is not None:
             if self._report.returncode == 0:
-                self.say(f"the parity report shows the orders: {report_url(self._settings)}")
+                self._narrator.say(f"the parity report shows the orders: {report_url(self._settings)}")
             self._report = None
 
     def close(self) -> None:
@@ -248,12 +266,12 @@ class _News:
         for line in whole[self._told_alerts :]:
             message = decode_line(line)
             if isinstance(message, Message):
-                self.say(f"alert: {message.severity} {message.subject}: {message.text}")
+                self._narrator.say(f"alert: {message.severity} {message.subject}: {message.text}")
                 explain = explain_command(message, program_path())
                 if explain is not None:
-                    self.say(f"  look at both sides: {explain}")
+                    self._narrator.say(f"  look at both sides: {explain}")
             elif isinstance(message, Delivery):
-                self.say(f"alert {message.alert_id} was accepted by {message.channel}")
+                self._narrator.say(f"alert {message.alert_id} was accepted by {message.channel}")
         self._told_alerts = max(self._told_alerts, len(whole))
 
     def _answers(self) -> bool:
@@ -262,10 +280,6 @@ class _News:
                 return True
         except OSError:
             return False
-
-    @staticmethod
-    def say(words: str) -> None:
-        click.echo(f"{utc(clock())}  {printable(words)}")
 
 
 def _interrupt(number: int, frame: object) -> None:
