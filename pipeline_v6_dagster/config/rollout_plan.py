@@ -7,13 +7,23 @@ passed when the stage is approved). `min_hours` must be served in a stage before
 that must hold while the stage lasts, besides the critical ones; without it, all. Without the file, `DEFAULT_PLAN`.
 """
 
+import unicodedata
 from codecs import BOM_UTF8
 from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline_v6_dagster.config.files import unreadable
 from pipeline_v6_dagster.config.problems import list_problems
@@ -21,8 +31,19 @@ from pipeline_v6_dagster.config.regular_file import read_regular
 from pipeline_v6_dagster.domain.errors import ConfigError
 from pipeline_v6_dagster.domain.rollout import RolloutPlan, StagePlan, SymbolSelection
 
-# What is shown in a line and kept in a line of the history.
-_Words = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\p{C}]([^\p{C}]*[^\s\p{C}])?$")]
+_MAX_WORDS = 100
+_MAX_SYMBOLS = 1000
+
+
+def _check_words(text: str) -> str:
+    """What is shown in a line and kept in a line of the history."""
+    is_plain = not any(unicodedata.category(char).startswith("C") for char in text)
+    if not 0 < len(text) <= _MAX_WORDS or text != text.strip() or not is_plain:
+        raise ValueError(f"must be 1 to {_MAX_WORDS} characters, without control characters or white space around them")
+    return text
+
+
+_Words = Annotated[str, AfterValidator(_check_words)]
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _Hours = Annotated[float, Field(ge=0, le=87_600, allow_inf_nan=False)]
 
@@ -41,15 +62,23 @@ class _Stage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: _Words
-    symbols: SymbolSelection | Annotated[tuple[_Words, ...], Field(min_length=1, max_length=1000)]
+    symbols: SymbolSelection | tuple[str, ...]
     notional_share: _Share
     min_hours: _Hours
     criteria: tuple[str, ...] | None = None
 
-    @field_validator("symbols")
+    @field_validator("symbols", mode="plain")
     @classmethod
-    def _are_different(cls, names: SymbolSelection | tuple[str, ...]) -> SymbolSelection | tuple[str, ...]:
-        if not isinstance(names, SymbolSelection) and len(set(names)) < len(names):
+    def _are_symbols(cls, found: object) -> SymbolSelection | tuple[str, ...]:
+        # pydantic's own messages name both types of the union, each with what is wrong with it.
+        if isinstance(found, str) and found in tuple(SymbolSelection):
+            return SymbolSelection(found)
+        if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+            raise ValueError(f"must be {' or '.join(map(repr, map(str, SymbolSelection)))} or a list of names")
+        if len(found) > _MAX_SYMBOLS:
+            raise ValueError(f"lists {len(found):,} symbols, {_MAX_SYMBOLS:,} at most")
+        names = tuple(map(_check_words, found))
+        if len(set(names)) < len(names):
             raise ValueError("a symbol is listed twice")
         return names
 
@@ -67,7 +96,15 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     approvals: Annotated[int, Field(ge=1, le=20, strict=True)] = 1
-    stages: Annotated[tuple[_Stage, ...], Field(min_length=1)]
+    stages: tuple[_Stage, ...]
+
+    @field_validator("stages")
+    @classmethod
+    def _are_there(cls, stages: tuple[_Stage, ...]) -> tuple[_Stage, ...]:
+        # As a limit of the field it would also be broken by stages with another mistake, which do not count.
+        if not stages:
+            raise ValueError("lists no stage")
+        return stages
 
     @model_validator(mode="after")
     def _lead_upward(self) -> Self:

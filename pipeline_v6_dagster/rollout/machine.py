@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from pipeline_v6_dagster.domain.errors import DataError
 from pipeline_v6_dagster.domain.limits import TradingState
@@ -165,10 +165,26 @@ def apply(rollout: Rollout, record: RolloutRecord) -> Rollout:
         after.trading_state,
         after.stage,
     ):
-        problem = f"it says {record.state}, but {after.state} follows"
+        problem = _describe_contradiction(record, after)
     if problem is not None:
         raise DataError(f"line {record.sequence} of the rollout history ({record.event}) is not possible: {problem}")
     return after
+
+
+def _describe_contradiction(record: RolloutRecord, after: Rollout) -> str:
+    """What a line says, and what follows from the lines before it, where they differ first."""
+    if record.state is not after.state:
+        return f"it says {record.state}, but {after.state} follows"
+    if record.trading_state is not after.trading_state:
+        return f"it says that trading is {record.trading_state}, but {after.trading_state} follows"
+    if record.stage is None or after.stage is None or record.stage.name != after.stage.name:
+        said, follows = ("no stage" if each is None else f"stage {each.name}" for each in (record.stage, after.stage))
+        return f"it says {said}, but {follows} follows"
+    found, granted = asdict(record.stage), asdict(after.stage)
+    differing = [name for name in found if found[name] != granted[name]]
+    return "; ".join(
+        f"it says {name} {found[name]} in stage {record.stage.name}, but {granted[name]} follows" for name in differing
+    )
 
 
 def replay(oldest_first: Iterable[RolloutRecord]) -> Rollout:

@@ -179,3 +179,28 @@ def test_a_trading_state_holds_from_its_line_on_also_if_the_clock_stepped_back(c
     assert states.at(T0 + 2 * HOUR_S) is TradingState.ACTIVE  # The resume follows the halt at once.
     canary.event(RolloutEvent.HALT, person(T0 + 3 * HOUR_S))
     assert TradingStates.of(canary.records).at(T0 + 4 * HOUR_S) is TradingState.HALTED
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"state": RolloutState.LIVE}, "it says live, but canary follows"),
+        ({"trading_state": TradingState.HALTED}, "it says that trading is halted, but active follows"),
+        ({"stage": None}, "it says no stage, but stage one follows"),
+    ],
+)
+def test_a_line_that_contradicts_the_ones_before_says_in_what(
+    canary: History, change: dict[str, object], text: str
+) -> None:
+    first, approved = canary.records
+    with pytest.raises(DataError, match=text):
+        replay([first, replace(approved, **change)])  # type: ignore[arg-type]  # one field each
+
+
+def test_a_line_with_another_stage_says_in_what_it_differs(canary: History) -> None:
+    first, approved = canary.records
+    assert approved.stage is not None
+    with pytest.raises(DataError, match="it says stage two, but stage one follows"):
+        replay([first, replace(approved, stage=replace(approved.stage, name="two"))])
+    with pytest.raises(DataError, match=r"it says notional_share 1.0 in stage one, but 0.1 follows"):
+        replay([first, replace(approved, stage=replace(approved.stage, notional_share=1.0))])
