@@ -47,9 +47,11 @@ GUIDANCE = {
         "The table names each executor with its problem. Run pipeline-v6 --executor NAME status for one of them.",
     ),
     "rollout_within_evidence": Guidance(
-        "the executor's file allows no more than the history of the rollout and the evidence support",
+        "the executor's file allows no more than the history of the rollout and the evidence support, and"
+        " config/rollout.json is understood",
         "Run pipeline-v6 compare, which takes away what is not supported. If the file is wrong, pipeline-v6 heartbeat"
-        " writes it again; if it stays wrong, delete it: an executor that finds none treats v6 as off.",
+        " writes it again; if it stays wrong, delete it: an executor that finds none treats v6 as off. Correct what is"
+        " named in config/rollout.json.",
     ),
     ROLLOUT_MOVED: Guidance(
         "nothing changes what v6 may do",

@@ -47,7 +47,8 @@ def command() -> None:
 def status(context: click.Context, as_json: bool) -> None:
     """Where the rollout stands, since when, by whom, and what the next step needs.
 
-    Exit code 0: the evidence supports what v6 may do. 1: it does not, or the executor's file says something else.
+    Exit code 0: the evidence supports what v6 may do. 1: it does not, or the executor's file says something else. 65:
+    config/rollout.json cannot be used, so that the next step is not known.
     """
     report = read_rollout_status(read_environment(), clock())
     answer(as_json, msgspec.to_builtins(report), _lines(report))
@@ -144,6 +145,7 @@ def _lines(report: RolloutReport) -> Iterator[str]:
         yield f"the executor's file is valid until {format_time(report.valid_until)}, sequence {report.sequence:,}"
     yield from (f"PROBLEM: {each}" for each in report.problems)
     yield from (f"note: {each}" for each in report.notes)
+    yield from (f"PLAN: {each}" for each in report.plan_problems)
     if report.next_step is not None:
         yield from _next_lines(report.next_step)
 

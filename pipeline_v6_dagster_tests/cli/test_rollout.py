@@ -65,3 +65,18 @@ def test_no_name_stops_a_stop(tmp_path: Path, by: str, monkeypatch: pytest.Monke
     assert done.exit_code == 0, done.stderr
     file = json.loads((tmp_path / "logs" / "state" / "pipeline_v6_rollout.json").read_bytes())
     assert (file["trading_state"], file["by"], file["reason"]) == ("halted", by or f"user {os.getuid()}", "by hand")
+
+
+def test_status_shows_where_it_stands_although_the_plan_is_broken(tmp_path: Path) -> None:
+    pipeline_v6(tmp_path, "rollout", "halt", "--by", "Ben", "--why", "incident")
+    plan = tmp_path / "config" / "rollout.json"
+    plan.parent.mkdir(exist_ok=True)
+    plan.write_text('{"stages": []}')
+    told = pipeline_v6(tmp_path, "rollout", "status")
+    assert told.exit_code == 65
+    lines = told.stdout.splitlines()
+    assert lines[0] == "v6 is off, trading is halted"
+    assert lines[1].endswith(" by Ben: incident")
+    assert lines[-1] == f"PLAN: {plan}: stages = []: lists no stage"
+    report = json.loads(pipeline_v6(tmp_path, "rollout", "status", "--json").stdout)
+    assert (report["trading_state"], report["by"], len(report["plan_problems"])) == ("halted", "Ben", 1)

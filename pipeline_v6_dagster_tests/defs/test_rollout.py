@@ -90,3 +90,10 @@ def test_the_sensor_writes_a_file_again_that_says_something_else(canary: Desk, i
     canary.settings.rollout_state.unlink()
     tick(canary, instance)
     assert canary.file.symbols == ("BTCUSDT",)
+
+
+def test_the_check_warns_of_a_plan_that_is_not_understood(canary: Desk, instance: dg.DagsterInstance) -> None:
+    canary.settings.rollout_plan.write_text("{}")
+    checked = check_of(run_job(canary, "compare_job", instance))
+    assert (checked.passed, checked.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "rollout.json: stages" in str(checked.description)

@@ -96,7 +96,7 @@ def rollout_desk(settings: Settings, now: float) -> Iterator[RolloutDesk]:
             log.recover()
             rollout = read_rollout_now(settings)
         except DataError:
-            _turn_off(settings)
+            _turn_off(settings, now)
             raise
         desk = RolloutDesk(settings, rollout, log)
         _follow_file(desk, now)
@@ -119,7 +119,12 @@ def project(settings: Settings, rollout: Rollout, now: float) -> RolloutFile:
     if rollout.state in PLACING:
         compare_ts = _read_compare_ts(settings)
         valid_until = min(valid_until, now if compare_ts is None else compare_ts + max_compare_age_s(settings))
-    changed = rollout.changed
+    changed = rollout.changed or rollout.newest
+    reason = "no rollout was begun"
+    if changed is not None:
+        # Of two approvals the first changes nothing that v6 may do.
+        waits = "waits for another approval: " if rollout.changed is None else ""
+        reason = f"{waits}{changed.why}"
     return RolloutFile(
         state=rollout.state,
         stage=None if rollout.stage is None else rollout.stage.name,
@@ -128,7 +133,7 @@ def project(settings: Settings, rollout: Rollout, now: float) -> RolloutFile:
         trading_state=rollout.trading_state,
         valid_until=valid_until,
         sequence=rollout.sequence,
-        reason="no rollout was begun" if changed is None else changed.why,
+        reason=reason,
         since_ts=now if changed is None else changed.ts,
         by="-" if changed is None else changed.by,
         generated_ts=now,
@@ -170,11 +175,13 @@ def _follow_file(desk: RolloutDesk, now: float) -> None:
     desk.recover(moves, now)
 
 
-def _turn_off(settings: Settings) -> None:
+def _turn_off(settings: Settings, now: float) -> None:
     """Take v6 away from an executor whose history cannot be used. What it was told of halts stays, and the sequence."""
     found = read_rollout_file(settings)
     if not isinstance(found, RolloutFile):
         remove_file(settings.rollout_state)
     elif found.state is not RolloutState.OFF:
         off = replace(found, state=RolloutState.OFF, stage=None, symbols=(), notional_share=0.0)
+        if found.trading_state is TradingState.ACTIVE:
+            off = replace(off, reason="the history cannot be used", since_ts=now, by=HISTORY)
         replace_file(settings.rollout_state, encode_rollout_file(off))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import DataError
+from pipeline_v6_dagster.domain.errors import ConfigError, DataError, StorageError
 from pipeline_v6_dagster.domain.formatting import format_percent, format_time
 from pipeline_v6_dagster.domain.limits import TradingState
 from pipeline_v6_dagster.domain.rollout import PLACING, EpochKey, RolloutFile, RolloutPlan, RolloutState, Stage
@@ -24,6 +24,7 @@ from pipeline_v6_dagster.stages.rollout.evidence import max_compare_age_s, read_
 
 EXIT_WITHIN = 0
 EXIT_BEYOND = 1
+EXIT_PLAN = 65
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ class RolloutReport:
     """What `rollout status` says. Times in epoch s.
 
     `problems` say what the file or the stage allows beyond the history and the evidence; `notes` what else a desk
-    should know, as that the executor's file has expired. `verdict` and `epoch` are as of now.
+    should know, as that the executor's file has expired. `verdict` and `epoch` are as of now. `plan_problems` say why
+    config/rollout.json cannot be used: there is no next step then. If the history cannot be used, v6 is off, and the
+    rest is what the executor's file says.
     """
 
     state: RolloutState
@@ -62,35 +65,34 @@ class RolloutReport:
     valid_until: float | None
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    plan_problems: tuple[str, ...]
     next_step: NextStep | None
 
     @property
     def exit_code(self) -> int:
-        """1 where more is allowed than is supported."""
-        return EXIT_BEYOND if self.problems else EXIT_WITHIN
+        """1 where more is allowed than is supported, else 65 where config/rollout.json cannot be used."""
+        if self.problems:
+            return EXIT_BEYOND
+        return EXIT_PLAN if self.plan_problems else EXIT_WITHIN
 
 
 def read_rollout_status(settings: Settings, now: float, evidence: RolloutEvidence | None = None) -> RolloutReport:
     """Where the rollout stands at `now` (epoch s). Without `evidence` the verdict as of now is read.
 
     Raises:
-        ConfigError: config/rollout.json is not understood.
         DataError: the head is not understood.
-        StorageError: a file of ours cannot be read.
+        StorageError: a file of ours, other than the history of the rollout, cannot be read.
     """
     if evidence is None:
         evidence = read_evidence(settings, now)
-    problems: list[str] = []
-    try:
-        rollout = read_rollout_now(settings)
-    except DataError as error:
-        rollout = Rollout()
-        problems.append(str(error))
     found = read_rollout_file(settings)
+    rollout, problems = _read_history(settings, found)
+    plan, plan_problems = _read_plan(settings)
+    is_usable = not problems
     problems += _problems(settings, rollout, found, evidence, now)
     gap = find_compare_gap(rollout, evidence, now, max_compare_age_s(settings))
     served_ts = now if gap is None or gap.served_until_ts is None else min(now, gap.served_until_ts)
-    changed = rollout.changed
+    since_ts, by, reason = _last_change(rollout, found, is_usable=is_usable)
     return RolloutReport(
         state=rollout.state,
         stage=None if rollout.stage is None else rollout.stage.name,
@@ -98,9 +100,9 @@ def read_rollout_status(settings: Settings, now: float, evidence: RolloutEvidenc
         notional_share=rollout.notional_share,
         trading_state=rollout.trading_state,
         sequence=rollout.sequence,
-        since_ts=None if changed is None else changed.ts,
-        by=None if changed is None else changed.by,
-        reason=None if changed is None else changed.why,
+        since_ts=since_ts,
+        by=by,
+        reason=reason,
         verdict=evidence.verdict.value,
         epoch=evidence.epoch,
         stage_epoch=rollout.epoch,
@@ -108,9 +110,40 @@ def read_rollout_status(settings: Settings, now: float, evidence: RolloutEvidenc
         doubted=() if rollout.doubt is None else rollout.doubt.broken,
         valid_until=found.valid_until if isinstance(found, RolloutFile) else None,
         problems=tuple(problems),
-        notes=tuple(_notes(rollout, found, evidence, now)),
-        next_step=_next_step(rollout, read_plan(settings), evidence, now),
+        notes=tuple(_notes(rollout, found, evidence, now)) if is_usable else (),
+        plan_problems=plan_problems,
+        next_step=_next_step(rollout, plan, evidence, now) if plan is not None and is_usable else None,
     )
+
+
+def _read_history(settings: Settings, found: RolloutFile | bytes | None) -> tuple[Rollout, list[str]]:
+    """The rollout by its history, and what is wrong with that."""
+    try:
+        return read_rollout_now(settings), []
+    except (DataError, StorageError) as error:
+        trading_state = found.trading_state if isinstance(found, RolloutFile) else TradingState.ACTIVE
+        return Rollout(trading_state=trading_state), [str(error)]
+
+
+def _last_change(
+    rollout: Rollout, found: RolloutFile | bytes | None, *, is_usable: bool
+) -> tuple[float | None, str | None, str | None]:
+    """Since when it stands so, by whom and why. A stop that the history could not record stands in the file alone."""
+    if rollout.changed is not None:
+        return rollout.changed.ts, rollout.changed.by, rollout.changed.why
+    if not is_usable and isinstance(found, RolloutFile):
+        return found.since_ts, found.by, found.reason
+    return None, None, None
+
+
+def _read_plan(settings: Settings) -> tuple[RolloutPlan | None, tuple[str, ...]]:
+    """The stages as configured, and why they cannot be used."""
+    try:
+        return read_plan(settings), ()
+    except ConfigError as error:
+        return None, tuple(map(str, error.problems))
+    except StorageError as error:
+        return None, (str(error),)
 
 
 def _problems(

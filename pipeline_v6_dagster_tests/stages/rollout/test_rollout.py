@@ -280,3 +280,32 @@ def test_a_plan_that_is_not_understood_stops_no_rollback(canary: Desk) -> None:
     moved = canary.tick()
     assert moved is not None
     assert moved.event is RolloutEvent.ROLLBACK
+
+
+def test_a_plan_that_is_not_understood_hides_nothing_of_the_stand(canary: Desk) -> None:
+    canary.plan(PLAN | {"approvals": 0})
+    report = canary.report()
+    assert (report.state, report.stage, report.by, report.reason) == ("canary", "one", "alice", "as planned")
+    assert (report.exit_code, report.next_step) == (65, None)
+    (problem,) = report.plan_problems
+    assert problem.endswith("rollout.json: approvals = 0: must be greater than or equal to 1")
+
+
+def test_a_history_that_cannot_be_used_leaves_what_the_file_says(canary: Desk) -> None:
+    canary.act(RolloutEvent.HALT, "ben")
+    with canary.settings.rollout_log.open("ab") as log:
+        log.write(b"garbage\n")
+    with pytest.raises(DataError):
+        refresh_rollout(canary.settings, canary.now)
+    report = canary.report()
+    assert (report.state, report.trading_state, report.by, report.exit_code) == ("off", "halted", "ben", 1)
+    assert report.next_step is None
+    (problem,) = report.problems
+    assert "pipeline_v6_rollout.jsonl" in problem
+
+
+def test_the_file_says_who_approved_first(desk: Desk) -> None:
+    desk.plan(PLAN | {"approvals": 2})
+    desk.act(RolloutEvent.APPROVE)
+    assert (desk.file.state, desk.file.by, desk.file.since_ts) == ("off", "alice", desk.now)
+    assert desk.file.reason == "waits for another approval: as planned"
