@@ -24,6 +24,8 @@ def revise(known: Diff, late: IntentOrders, policy: ComparePolicy, *, is_retry: 
         legs = ()  # Ids win: what only time had paired was another order.
     order = merge_orders(legs, late)
     if live is not None and legs:
+        if live.side is not None and all(leg.is_reduce_only for leg in late.legs):
+            order.side = live.side  # A protective stop is on the other side.
         # Of legs that were known, what names another instrument than the decision.
         if order.symbol == decision.symbol and live.symbol not in (None, decision.symbol):
             order.other_symbol = live.symbol

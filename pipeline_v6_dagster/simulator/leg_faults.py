@@ -12,15 +12,18 @@ from pipeline_v6_dagster.simulator.log_rows import (
     FILL,
     ORDERS,
     OTHER_SIDE,
+    REQUESTED,
     event,
     field,
     is_reducing,
     moved,
+    number,
     reordered,
     scaled,
     with_added,
     with_fields,
     with_other_side,
+    without,
 )
 from pipeline_v6_dagster.simulator.orders import LogLine, Row
 from pipeline_v6_dagster.simulator.row_injector import Spoil, Target
@@ -60,6 +63,30 @@ def send_again_larger(factor: float) -> Spoil:
         if event(line) == ACK:
             return line, moved(with_fields(line, status="CANCELED"), _APART_S), other
         return (other,) if event(line) == FILL else (line,)
+
+    return opening_leg(spoil)
+
+
+def rest_unsized(factor: float) -> Spoil:
+    """Make the order `factor` times as large, beside another one that rests and does not say its size."""
+
+    def spoil(line: LogLine, _: Target) -> Iterable[LogLine]:
+        larger = scaled(line, factor)
+        if event(line) != ACK:
+            return (larger,)
+        return larger, moved(reordered(with_fields(without(line, *REQUESTED), status="NEW"), "8"), _APART_S)
+
+    return opening_leg(spoil)
+
+
+def fill_more_by_other_name(factor: float) -> Spoil:
+    """Fill `factor` times the order, and name the quantity as other exchanges do."""
+
+    def spoil(line: LogLine, _: Target) -> Iterable[LogLine]:
+        qty = number(line.row, "executedQty")
+        if event(line) != FILL or qty is None:
+            return (line,)
+        return (with_added(without(line, "executedQty"), cumQty=factor * qty),)
 
     return opening_leg(spoil)
 

@@ -89,6 +89,18 @@ SINGLE_ORDERS = (
         "split-order", "no_upsizes", RowFault(live.opens, legs.split(2.0, 5)), "Five small orders add up to double."
     ),
     _single(
+        "unsized-leg",
+        "no_upsizes",
+        RowFault(live.opens, legs.rest_unsized(2.0)),
+        "Live doubles an order beside another one of the same intent that does not say its size.",
+    ),
+    _single(
+        "renamed-fill",
+        "no_overfills",
+        RowFault(live.opens, legs.fill_more_by_other_name(5.0)),
+        "An order fills five times its quantity, under another name of the field.",
+    ),
+    _single(
         "larger-again",
         "no_upsizes",
         RowFault(live.opens, legs.send_again_larger(2.0)),

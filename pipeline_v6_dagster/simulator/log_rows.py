@@ -18,7 +18,7 @@ LOGS = (ATTEMPTS, ORDERS, METRICS, VETOES, POSITIONS)
 
 ACK, FILL, ERROR = "order_ack", "order_fill", "order_error"
 OTHER_SIDE = {"BUY": "SELL", "SELL": "BUY", "LONG": "SHORT", "SHORT": "LONG"}
-_REQUESTED = ("request_qty", "origQty", "rounded_qty", "qty")
+REQUESTED = ("request_qty", "origQty", "rounded_qty", "qty")
 _EXECUTED = ("executedQty", "cumQty", "cumQuote")
 _TIMES = ("ts", "local_ts", "ts_ack", "ts_fill_first", "ts_fill_last", "ts_close", "timestamp")
 _SIDES = ("side", "signal")
@@ -129,7 +129,7 @@ def with_other_side(line: LogLine) -> LogLine:
 
 def scaled_request(line: LogLine, factor: float) -> LogLine:
     """The line with a requested quantity that is `factor` times as large."""
-    return _scaled(line, _REQUESTED, factor)
+    return _scaled(line, REQUESTED, factor)
 
 
 def scaled_execution(line: LogLine, factor: float) -> LogLine:

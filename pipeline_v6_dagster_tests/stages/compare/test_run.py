@@ -196,6 +196,24 @@ class TestSettlement:
         assert summary["coverage"]["unresolved"] == 0
         assert summary["totals"]["revisions"] == 1
 
+    @pytest.mark.parametrize("is_split", [True, False])
+    @pytest.mark.parametrize("stop", ["STOP_MARKET", "LIMIT"])
+    def test_an_order_that_protects_a_filled_one_is_on_the_other_side(
+        self, tmp_path: Path, is_split: bool, stop: str
+    ) -> None:
+        home = Home(tmp_path)
+        home.attempts(attempt_row(0, "1"))
+        home.orders(ack_row(1, "1"), fill_row(2, "1"))
+        if is_split:
+            home.run(TOLERANCE_S + 1)
+        home.orders(ack_row(2.5, "1", 2, side="SELL", reduceOnly=True, order_type=stop))
+        home.run(LATER)
+        assert {(diff["mismatch_kind"], diff["live"]["side"]) for diff in home.diffs()} == {("match", "BUY")}
+        # One that is not labelled so is an order on the wrong side.
+        home.orders(ack_row(3, "1", 3, side="SELL"))
+        home.run(2 * LATER)
+        assert home.diffs()[-1]["mismatch_kind"] == "opposite_side"
+
     def test_a_diff_whose_clock_was_behind_does_not_hide_older_ones_from_a_late_order(self, tmp_path: Path) -> None:
         home = Home(tmp_path)
         days_ago = -200_000.0
