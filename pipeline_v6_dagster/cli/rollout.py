@@ -114,9 +114,9 @@ def _warn(text: str) -> None:
 def _describe_unrecorded(settings: Settings, stop: UnrecordedStop) -> str:
     trading = "" if stop.file.trading_state is TradingState.ACTIVE else f" and trading is {stop.file.trading_state}"
     return (
-        f"the history is damaged ({stop.problem}), so {settings.rollout_state} alone says that v6 is off{trading}:"
-        " this stays in effect; run pipeline-v6 verify, move the history away, run pipeline-v6 heartbeat, and only then"
-        " pipeline-v6 rollout resume or approve"
+        f"the stop is in effect, but only {settings.rollout_state} says so: v6 is off{trading}; the history is damaged"
+        f" ({stop.problem}); run pipeline-v6 verify, move the history away and run pipeline-v6 heartbeat: only then can"
+        " pipeline-v6 rollout resume lift the stop"
     )
 
 

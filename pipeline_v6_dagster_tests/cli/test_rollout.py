@@ -38,7 +38,7 @@ def test_a_stop_is_in_effect_although_the_history_is_damaged(
     done = pipeline_v6(tmp_path, "rollout", command, "--by", "Ben", "--why", "incident")
     assert (done.exit_code, done.stderr.count("\n")) == (0, 1)
     assert f"the history is damaged ({log}: " in done.stderr
-    assert f"pipeline_v6_rollout.json alone says that v6 is off and trading is {trading_state}" in done.stderr
+    assert f"pipeline_v6_rollout.json says so: v6 is off and trading is {trading_state};" in done.stderr
     assert "pipeline-v6 rollout resume" in done.stderr
     assert f"trading is {trading_state}" in done.stdout
     told = pipeline_v6(tmp_path, "rollout", command, "--json")

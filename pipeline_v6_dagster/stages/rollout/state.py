@@ -163,7 +163,7 @@ def _follow_file(desk: RolloutDesk, now: float) -> None:
     desk.rollout = replace(rollout, sequence=found.sequence + (not says_the_same(rollout, found)))
     if says_the_same(rollout, found):
         return
-    lost = f"the executor's file is at {found.sequence} and the history at {rollout.sequence}: lines of it are lost"
+    lost = f"the executor's file is at {found.sequence:,} and the history at {rollout.sequence:,}: lines of it are lost"
     moves = []
     if rollout.trading_state.stricter(found.trading_state) is not rollout.trading_state:
         stopped = RolloutEvent.HALT if found.trading_state is TradingState.HALTED else RolloutEvent.REDUCE

@@ -99,7 +99,7 @@ def read_rollout_status(settings: Settings, now: float, evidence: RolloutEvidenc
         symbols=rollout.symbols,
         notional_share=rollout.notional_share,
         trading_state=rollout.trading_state,
-        sequence=rollout.sequence,
+        sequence=rollout.sequence if is_usable or not isinstance(found, RolloutFile) else found.sequence,
         since_ts=since_ts,
         by=by,
         reason=reason,

@@ -14,6 +14,7 @@ from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutFile, Rollou
 from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file, read_rollout_file
 from pipeline_v6_dagster.logs.verify import verify_logs
+from pipeline_v6_dagster.stages.outputs.rollout_stand import describe_rollout, read_rollout_stand
 from pipeline_v6_dagster.stages.rollout.act import ROLLOUT_SENSOR, act
 from pipeline_v6_dagster.stages.rollout.downward import refresh_rollout
 from pipeline_v6_dagster_tests.rollout.desk import PLAN, Desk
@@ -299,9 +300,12 @@ def test_a_history_that_cannot_be_used_leaves_what_the_file_says(canary: Desk) -
         refresh_rollout(canary.settings, canary.now)
     report = canary.report()
     assert (report.state, report.trading_state, report.by, report.exit_code) == ("off", "halted", "ben", 1)
-    assert report.next_step is None
+    assert (report.next_step, report.sequence) == (None, canary.file.sequence)
     (problem,) = report.problems
     assert "pipeline_v6_rollout.jsonl" in problem
+    stand = read_rollout_stand(canary.settings)
+    assert stand is not None
+    assert describe_rollout(stand) == f"rollout: {problem}; v6 is off, trading halted"
 
 
 def test_the_file_says_who_approved_first(desk: Desk) -> None:
