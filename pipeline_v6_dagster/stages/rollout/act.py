@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pipeline_v6_dagster.config.rollout_plan import load_rollout_plan
 from pipeline_v6_dagster.config.settings import Settings
-from pipeline_v6_dagster.domain.errors import BusyError, DataError, RefusedError, StorageError
+from pipeline_v6_dagster.domain.errors import ArgumentError, BusyError, DataError, RefusedError, StorageError
 from pipeline_v6_dagster.domain.formatting import format_time
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutPlan, RolloutRecord
 from pipeline_v6_dagster.logs.rollout_log import read_rollout_now
@@ -38,6 +38,7 @@ def act(
     """Do what a person asks for, and tell the executor. A stop is made also if the history cannot record it.
 
     Raises:
+        ArgumentError: whoever wants to step up names no person.
         RefusedError: it is not allowed as things stand.
         BusyError: somebody else changed the rollout meanwhile, or holds its lock.
         ConfigError, DataError, StorageError: a file cannot be used.
@@ -96,15 +97,15 @@ def _upward(
 
 def _check_person(by: str, why: str) -> None:
     if not by.strip() or not why.strip():
-        raise DataError("the rollout needs a name (--by) and a reason (--why)")
+        raise ArgumentError("the rollout needs a name (--by) and a reason (--why)")
     if not normal_name(by):
-        raise DataError(f"--by {by}: a name takes letters")
+        raise ArgumentError(f"--by {by}: a name takes letters")
     if len(alphabets(by)) > 1:
-        raise DataError(
+        raise ArgumentError(
             f"--by {by}: letters of {' and '.join(sorted(alphabets(by)))} look alike; write it in one of them"
         )
     if normal_name(by) in map(normal_name, (COMPARE, ROLLOUT_SENSOR, HEARTBEAT, HISTORY)):
-        raise DataError(f"--by {by}: this name stands for a part of the pipeline; give the name of a person")
+        raise ArgumentError(f"--by {by}: this name stands for a part of the pipeline; give the name of a person")
 
 
 def _refuse_if_moved(seen: Rollout, found: Rollout) -> None:

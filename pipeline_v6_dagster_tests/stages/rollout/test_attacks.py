@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline_v6_dagster.config.rollout_plan import load_rollout_plan
-from pipeline_v6_dagster.domain.errors import BusyError, ConfigError, DataError, RefusedError
+from pipeline_v6_dagster.domain.errors import ArgumentError, BusyError, ConfigError, DataError, RefusedError
 from pipeline_v6_dagster.domain.rollout import PLACING, RolloutEvent
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file
 from pipeline_v6_dagster.logs.rollout_log import read_rollout
@@ -121,7 +121,7 @@ def test_one_person_is_not_two_by_another_spelling(desk: Desk, other: str) -> No
     "by", ["\u0410lice Smith", "Alic\u03b5", "...", "\u200b", "c.o.m.p.a.r.e", "rollout sensor", "History"]
 )
 def test_a_name_is_one_that_people_can_tell_apart(desk: Desk, by: str) -> None:
-    with pytest.raises(DataError, match="--by"):
+    with pytest.raises(ArgumentError, match="--by"):
         desk.act(RolloutEvent.APPROVE, by)
 
 

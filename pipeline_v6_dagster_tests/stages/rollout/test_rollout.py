@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_v6_dagster.alerts.message import Message, Severity
-from pipeline_v6_dagster.domain.errors import BusyError, DataError, RefusedError
+from pipeline_v6_dagster.domain.errors import ArgumentError, BusyError, DataError, RefusedError
 from pipeline_v6_dagster.domain.rollout import RolloutEvent, RolloutFile, RolloutState
 from pipeline_v6_dagster.logs.alert_outbox import decode_line
 from pipeline_v6_dagster.logs.rollout_file import encode_rollout_file, read_rollout_file
@@ -192,7 +192,7 @@ def test_of_two_people_at_once_one_wins_and_the_other_is_told(desk: Desk) -> Non
 
 @pytest.mark.parametrize("by", [" ", "compare", " Rollout_Sensor"])
 def test_a_step_takes_the_name_of_a_person(desk: Desk, by: str) -> None:
-    with pytest.raises(DataError, match="--by"):
+    with pytest.raises(ArgumentError, match="--by"):
         desk.act(RolloutEvent.BEGIN, by)
     assert not desk.settings.rollout_log.exists()
 
