@@ -38,7 +38,7 @@ def act(
     """Do what a person asks for, and tell the executor. A stop is made also if the history cannot record it.
 
     Raises:
-        ArgumentError: whoever wants to step up names no person.
+        ArgumentError: `by` or `why` is empty, or `by` is not the name of a person.
         RefusedError: it is not allowed as things stand.
         BusyError: somebody else changed the rollout meanwhile, or holds its lock.
         ConfigError, DataError, StorageError: a file cannot be used.
